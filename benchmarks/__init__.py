@@ -1,0 +1,1 @@
+"""Races between scratchvae and its peers: see README.md in this folder."""

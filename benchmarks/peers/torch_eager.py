@@ -1,0 +1,96 @@
+"""PyTorch, run eagerly: the way most people train a VAE."""
+
+import itertools
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from . import common
+
+
+class VAE(nn.Module):
+    """784 - hidden - (latent + latent) - latent - hidden - 784, ReLU, Bernoulli on logits."""
+
+    def __init__(self, hidden, latent):
+        super().__init__()
+        layers = []
+        for W, b in common.initial_weights(hidden, latent):
+            layer = nn.Linear(*W.shape)
+            layer.weight.data = torch.from_numpy(W.T.copy())
+            layer.bias.data = torch.from_numpy(b)
+            layers.append(layer)
+        self.encoder, self.head, self.decoder, self.output = layers
+
+    def decode(self, z):
+        """z (B, latent) → logits (B, 784)"""
+        return self.output(F.relu(self.decoder(z)))
+
+    def loss(self, images, rows):
+        """-ELBO in nats per image of images[rows]: uint8 (N, 784), int64 (B,) → scalar"""
+        x = images.index_select(0, rows).to(torch.float32) * (1 / 255)
+        mu, logvar = self.head(F.relu(self.encoder(x))).chunk(2, dim=1)
+        z = mu + torch.exp(0.5 * logvar) * torch.randn_like(mu)
+        nll = F.binary_cross_entropy_with_logits(self.decode(z), x, reduction="sum")
+        kl = -0.5 * (1 + logvar - mu * mu - logvar.exp()).sum()
+        return (nll + kl) / len(rows)
+
+    def means(self, n):
+        """n prior samples → sigmoid means (n, 784)"""
+        return torch.sigmoid(self.decode(torch.randn(n, self.decoder.in_features)))
+
+
+class TorchEager:
+    """Eager PyTorch; fused chooses Adam's single-kernel update in place of the default one."""
+
+    def __init__(self, fused=False):
+        self.fused = fused
+        self.versions = {"torch": torch.__version__}
+
+    def setup(self, images, batch_size, hidden, latent, threads):
+        torch.manual_seed(0)
+        torch.set_flush_denormal(True)  # before the worker threads exist: they inherit it
+        torch.set_num_threads(threads)
+        self.images, self.batch_size = torch.from_numpy(images), batch_size
+        self.rows = itertools.cycle(
+            [torch.from_numpy(rows) for rows in itertools.islice(common.batches(len(images), batch_size), 200)]
+        )
+        self.model = VAE(hidden, latent)
+        betas = (common.BETA1, common.BETA2)
+        self.adam = torch.optim.Adam(
+            self.model.parameters(), common.LEARNING_RATE, betas, common.ADAM_EPSILON, fused=self.fused or None
+        )
+        self.loss, self.means = self.model.loss, self.model.means
+
+    def step(self, rows):
+        self.adam.zero_grad(set_to_none=True)
+        loss = self.loss(self.images, rows)
+        loss.backward()
+        self.adam.step()
+        return loss.detach()
+
+    def run_steps(self, n):
+        for i in range(n):
+            loss = self.step(next(self.rows))
+            if (i + 1) % common.READ_EVERY == 0:
+                float(loss)
+        return float(loss)
+
+    def epoch(self):
+        order, total = torch.randperm(len(self.images)), torch.zeros(())
+        for i, (start, stop) in enumerate(common.pieces(len(order), self.batch_size)):
+            total += self.step(order[start:stop]) * (stop - start)
+            if (i + 1) % common.READ_EVERY == 0:
+                float(total)
+        return float(total) / len(order)
+
+    @torch.inference_mode()
+    def evaluate(self, batch_size):
+        rows, total = torch.from_numpy(common.evaluation_rows(len(self.images))), torch.zeros(())
+        for start, stop in common.pieces(len(rows), batch_size):
+            total += self.loss(self.images, rows[start:stop]) * (stop - start)
+        return float(total) / len(rows)
+
+    @torch.inference_mode()
+    def sample(self, n, batch_size):
+        return torch.cat([self.means(stop - start) for start, stop in common.pieces(n, batch_size)])

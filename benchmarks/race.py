@@ -1,0 +1,221 @@
+"""Race scratchvae against its peers: python benchmarks/race.py --help, and README.md in this folder."""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks import peers
+from benchmarks.contestant import Contestant, PeerFailed
+from benchmarks.images import images
+from scratchvae import timing
+
+LATENT = 20
+EVALUATION_BATCHES = (128, 512, 1000)
+SETTLE_S = 0.06  # idle OpenBLAS threads spin for about 30 ms before they sleep; the next peer must not feel it
+SAMPLE_LIMIT_S = 2.0  # a sample of an expensive cell gets fewer steps, the same number for everybody
+LEAD_IN_S = 0.2  # untimed steps before each sample: caches refill, and the system spreads woken threads over cores
+
+
+def integers(text):
+    """'1,2' → [1, 2]"""
+    values = [int(part) for part in text.split(",")]
+    if min(values) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: every number must be 1 or more")
+    return values
+
+
+def peer_names(text):
+    """'ours,jax' → ['ours', 'jax']"""
+    names = text.split(",")
+    unknown = [name for name in names if name not in peers.PEERS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"no peer called {', '.join(unknown)}; there are {', '.join(peers.PEERS)}")
+    return names
+
+
+def parse(argv=None):
+    cores = timing.usable_cores()
+    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
+    add = parser.add_argument
+    add("--what", choices=["step", "epoch", "evaluate", "sample", "all"], default="step")
+    add("--peers", type=peer_names, default=peers.DEFAULT, help=f"of {', '.join(peers.PEERS)}")
+    add("--batch-sizes", type=integers, default=[128], help="images per step, such as 32,128,512,4096")
+    add("--widths", type=integers, default=[400], help="units of both hidden layers, such as 100,400,1000,4000")
+    add("--threads", type=integers, default=[cores], help=f"such as 1,2 (default {cores}: every usable core)")
+    add("--rounds", type=int, default=15)
+    add("--steps", type=int, default=50, help="steps in one sample")
+    add("--warm-up", type=int, default=100, help="untimed steps before the first round")
+    add("--data", default="mnist-small", help="mnist-small or mnist")
+    add("--out", type=Path, help="write the result to this JSON file")
+    add("--json", action="store_true", help="print the result as JSON in place of tables")
+    add("--verbose", action="store_true", help="show what the workers print on stderr")
+    return parser.parse_args(argv)
+
+
+def cells(args):
+    """The (batch size, width, threads) to race: a base cell first, then each list varied alone.
+
+    The base takes 128, 400 and every core where the lists have them, and else the first of a list.
+    """
+    lists = [args.batch_sizes, args.widths, args.threads]
+    defaults = [128, 400, timing.usable_cores()]
+    base = [wish if wish in values else values[0] for values, wish in zip(lists, defaults, strict=True)]
+    found = [tuple(base)]
+    for axis, values in enumerate(lists):
+        found += [(*base[:axis], value, *base[axis + 1 :]) for value in values]
+    return list(dict.fromkeys(found))
+
+
+def race_cell(args, cell, whats, say):
+    """Everything asked for at one (batch size, width, threads) → list of race dicts, {peer: why it is left out}"""
+    batch_size, width, threads = cell
+    setup = {"data": args.data, "batch_size": batch_size, "hidden": width, "latent": LATENT, "threads": threads}
+    running, left_out, answers = {}, {}, {}
+    log = None if args.verbose else subprocess.DEVNULL
+    try:
+        for name in args.peers:
+            try:
+                running[name] = contestant = Contestant(name, threads, log)
+                answers[name] = contestant.ask("setup", **setup)
+                contestant.ask("step", n=args.warm_up)
+            except PeerFailed as error:
+                left_out[name] = str(error)
+                running.pop(name, None)
+                say(f"  {name} is left out: {error}")
+        races = [race(what, running, args, cell, say) for what in whats if running]
+        for name, contestant in running.items():
+            ending = contestant.ask("finish")
+            for one in races:
+                one["peers"][name] |= {
+                    "versions": answers[name]["versions"],
+                    "peak_memory_MiB": ending["peak_memory_MiB"],
+                    "blas": ending["blas"],
+                }
+    finally:
+        for contestant in running.values():
+            contestant.stop()
+    return races, left_out
+
+
+def race(what, running, args, cell, say):
+    """Interleaved rounds of one kind of work → a dict ready for JSON"""
+    requests, note = prepare(what, running, args)
+    taken = {name: [] for name in running}
+
+    def sampler(name):
+        def sample():
+            taken[name].append(running[name].ask(**requests[name]))
+            return taken[name][-1]["ms"]
+
+        return sample
+
+    samples = timing.interleave(
+        {name: sampler(name) for name in running}, args.rounds, lambda: time.sleep(SETTLE_S)
+    )
+    result = {
+        "what": what,
+        "batch_size": cell[0],
+        "width": cell[1],
+        "threads": cell[2],
+        "rounds": args.rounds,
+        **note,
+        "peers": {name: describe(name, samples, taken[name], requests[name]) for name in running},
+        "best_peer": None,
+    }
+    rivals = [name for name in running if peers.is_rival(name)]
+    if rivals:
+        result["best_peer"] = min(rivals, key=lambda name: result["peers"][name]["median_ms"])
+    say(table(result))
+    return result
+
+
+def prepare(what, running, args):
+    """The request that makes one sample, per peer, after the warm-up that this kind of work needs → requests, note"""
+    if what == "step":
+        slowest = max(one.ask("step", n=min(5, args.steps))["ms"] for one in running.values())
+        steps = max(1, min(args.steps, int(1e3 * SAMPLE_LIMIT_S / slowest)))
+        request = {"do": "step", "n": steps, "lead_in": max(1, min(steps, int(1e3 * LEAD_IN_S / slowest)))}
+        return dict.fromkeys(running, request), {"steps_per_sample": steps}
+    if what == "epoch":
+        for one in running.values():
+            one.ask("epoch")  # compiles the short last batch
+        return dict.fromkeys(running, {"do": "epoch"}), {"images_per_sample": len(images(args.data))}
+    requests = {}
+    for name, one in running.items():
+        best = {}
+        for size in EVALUATION_BATCHES:
+            one.ask(what, batch_size=size)
+            best[size] = min(one.ask(what, batch_size=size)["ms"] for _ in range(3))
+        requests[name] = {"do": what, "batch_size": min(best, key=best.get)}
+    return requests, {"images_per_sample": peers.common.EVALUATED}
+
+
+def describe(name, samples, taken, request):
+    """One peer's share of a race: samples, summary, and the ratio of ours to it, paired by round."""
+    share = {
+        **timing.Summary.of(samples[name]).as_dict("ms"),
+        "samples_ms": samples[name],
+        "cpu_samples_ms": [one["cpu_ms"] for one in taken],
+        # What its threads burned while others ran; the first is from before the race.
+        "idle_cpu_samples_ms": [one["idle_cpu_ms"] for one in taken[1:]],
+        "last_loss_nats": taken[-1]["loss_nats"],
+    }
+    if "ours" in samples and name != "ours":
+        ratios = timing.paired_ratios(samples["ours"], samples[name])
+        share["ours_to_this_ratio"] = {**timing.Summary.of(ratios).as_dict(), "samples": ratios}
+    if request["do"] in ("evaluate", "sample"):
+        share["batch_size"] = request["batch_size"]
+    return share
+
+
+def table(race):
+    """A race as text."""
+    head = f"{race['what']}: batch {race['batch_size']}, width {race['width']}, threads {race['threads']}"
+    lines = [head, f"{'':22}{'ms':>10}{'quartiles':>20}{'cpu ms':>10}{'ours/this':>11}{'quartiles':>16}{'nats':>9}"]
+    for name, peer in race["peers"].items():
+        cpu = timing.Summary.of(peer["cpu_samples_ms"]).median
+        quartiles = f"{peer['q1_ms']:.3f} - {peer['q3_ms']:.3f}"
+        line = f"{name:22}{peer['median_ms']:10.3f}{quartiles:>20}{cpu:10.3f}"
+        ratio = peer.get("ours_to_this_ratio")
+        between = f"{ratio['q1']:.3f} - {ratio['q3']:.3f}" if ratio else ""
+        line += f"{ratio['median']:11.3f}{between:>16}" if ratio else f"{'':27}"
+        loss = peer["last_loss_nats"]
+        line += f"{loss:9.2f}" if loss is not None else f"{'-':>9}"
+        lines.append(line + ("  best peer" if name == race["best_peer"] else ""))
+    return "\n".join(lines) + "\n"
+
+
+def main(argv=None):
+    args = parse(argv)
+    say = (lambda text: None) if args.json else lambda text: print(text, flush=True)
+    result = {
+        "machine": timing.machine(),
+        "model": {"pixels": 784, "latent": LATENT, "likelihood": "Bernoulli on logits, grayscale pixels in [0, 1]"},
+        "optimiser": "Adam, learning rate 1e-3, betas 0.9 and 0.999, epsilon 1e-8",
+        "dtype": "float32",
+        "data": {"name": args.data, "images": len(images(args.data))},
+        "peers": {name: peers.PEERS[name][3] for name in args.peers},
+        "left_out": {},
+        "races": [],
+    }
+    for i, cell in enumerate(cells(args)):
+        whats = ["step", "epoch", "evaluate", "sample"] if args.what == "all" else [args.what]
+        if args.what == "all" and i:
+            whats = ["step"]  # the others are raced at the base cell
+        races, left_out = race_cell(args, cell, whats, say)
+        result["races"] += races
+        result["left_out"] |= left_out
+        if args.out:
+            timing.write_result(args.out, result)  # after each cell, so that a long sweep can be stopped
+    if args.json:
+        print(json.dumps({"format": timing.FORMAT, "version": timing.VERSION, **result}))
+    return 0 if result["races"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

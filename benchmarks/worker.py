@@ -1,0 +1,90 @@
+"""One peer in a process of its own: waits on a pipe, does what one line of JSON asks, answers with one line.
+
+Started by race.py as `python -m benchmarks.worker NAME`. While it waits it is blocked in a read. It measures itself
+what it burns meanwhile (threads that spin), and reports that as idle_cpu_ms.
+"""
+
+import json
+import os
+import sys
+import time
+
+from benchmarks import peers
+from benchmarks.images import images
+from benchmarks.peers.common import EVALUATED
+
+
+class Worker:
+    """The commands, one method each. They return a dict of JSON values."""
+
+    def __init__(self, name):
+        self.peer = peers.load(name)
+
+    def setup(self, data, batch_size, hidden, latent, threads):
+        began = time.perf_counter()
+        self.peer.setup(images(data), batch_size, hidden, latent, threads)
+        return {"versions": self.peer.versions, "setup_ms": 1e3 * (time.perf_counter() - began)}
+
+    def step(self, n, lead_in=0):
+        """n steps timed, after lead_in untimed ones that refill the caches the other peers have used."""
+        if lead_in:
+            self.peer.run_steps(lead_in)
+        return timed(self.peer.run_steps, n, count=n)
+
+    def epoch(self):
+        return timed(self.peer.epoch)
+
+    def evaluate(self, batch_size):
+        return timed(self.peer.evaluate, batch_size)
+
+    def sample(self, batch_size):
+        return timed(self.peer.sample, EVALUATED, batch_size)
+
+    def finish(self):
+        from scratchvae.timing import blas
+
+        return {"peak_memory_MiB": peak_memory_mib(), "blas": blas()}
+
+
+def timed(function, *arguments, count=1):
+    """Wall and processor time of one call divided by count, and the loss if it returned one."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    value = function(*arguments)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    loss = value if isinstance(value, float) else None
+    return {"ms": 1e3 * wall / count, "cpu_ms": 1e3 * cpu / count, "loss_nats": loss}
+
+
+def peak_memory_mib():
+    """The largest resident set so far, in MiB; None where the system does not tell (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux, bytes on macOS
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+def main(name):
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # whatever a library prints must not reach the pipe
+    try:
+        worker = Worker(name)
+    except ImportError as error:
+        print(json.dumps({"error": f"cannot be imported: {error}"}), file=answers, flush=True)
+        return
+    print(json.dumps({"ready": name}), file=answers, flush=True)
+    idle_from = time.process_time()
+    for line in sys.stdin:
+        idle_cpu_ms = 1e3 * (time.process_time() - idle_from)
+        request = json.loads(line)
+        command = request.pop("do")
+        answer = getattr(worker, command)(**request)
+        print(json.dumps({**answer, "idle_cpu_ms": idle_cpu_ms}), file=answers, flush=True)
+        if command == "finish":
+            return
+        idle_from = time.process_time()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,33 @@
+"""Every error that scratchvae raises on purpose: what happened, where, and what to do about it."""
+
+
+class ScratchVAEError(Exception):
+    """Base of all our errors. The command line prints its text alone and exits with status 1."""
+
+
+class ShapeError(ScratchVAEError, ValueError):
+    """An array has the wrong shape, dtype or backend."""
+
+
+class ConfigError(ScratchVAEError, ValueError):
+    """An option has a value that cannot work."""
+
+
+class DataError(ScratchVAEError, ValueError):
+    """A data set is missing, damaged, or not what it claims to be."""
+
+
+class BackendError(ScratchVAEError, RuntimeError):
+    """The asked-for array backend cannot be used on this machine."""
+
+
+class CheckpointError(ScratchVAEError, ValueError):
+    """A checkpoint is damaged, of another version, or of another model."""
+
+
+class RunFolderError(ScratchVAEError, RuntimeError):
+    """A run folder is missing, incomplete, or already in use."""
+
+
+class NonFiniteError(ScratchVAEError, FloatingPointError):
+    """Training met a NaN or an infinity."""

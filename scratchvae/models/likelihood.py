@@ -1,0 +1,60 @@
+"""What a decoder's output means: a distribution over images, as a module that holds x for its backward."""
+
+import numpy as np
+
+from .. import nn
+from ..errors import ConfigError
+from ..nn import init
+
+
+class Bernoulli(nn.Module):
+    """Each pixel is on with probability sigmoid(logit). With grayscale x in [0, 1]: the cross-entropy (E17)."""
+
+    def forward(self, logits, x):
+        """logits, x (B, D) → nll (B,), nats per image summed over pixels"""
+        self.logits, self.x = logits, x
+        work = self.scratch("total", *x.shape, x.dtype), self.scratch("term", *x.shape, x.dtype)
+        return self.ops.bernoulli_nll(logits, x, self.scratch("nll", len(x), None, x.dtype), work)
+
+    def backward(self, scale):
+        """Gradient of scale · Σ nll → dlogits (B, D)"""
+        out = self.scratch("dlogits", *self.x.shape, self.x.dtype)
+        return self.ops.bernoulli_nll_backward(scale, self.logits, self.x, out)
+
+    def mean(self, logits):
+        """E[x] = sigmoid(logits).   (B, D) → a new (B, D)"""
+        return self.ops.sigmoid(logits, out=np.empty_like(logits))
+
+
+class Gaussian(nn.Module):
+    """Each pixel is N(m, σ²) with one σ for all of them, learned unless it is given (E19; Rybkin et al., 2021)."""
+
+    def __init__(self, sigma=None):
+        """sigma: a number > 0 that stays, or None to learn log σ² from 0 on. Raises ConfigError."""
+        if sigma is not None and not 0 < sigma < np.inf:
+            raise ConfigError(f"sigma must be a positive number, not {sigma}")
+        self.sigma = sigma
+        if sigma is None:
+            self.logvar = nn.Parameter((1,), init.zeros)
+
+    def forward(self, mean, x):
+        """mean, x (B, D) → nll (B,), nats per image summed over pixels"""
+        self.m, self.x = mean, x
+        self.lv = self.logvar.value if self.sigma is None else np.full(1, 2 * np.log(self.sigma), x.dtype)
+        work = self.scratch("work", *x.shape, x.dtype)
+        return self.ops.gaussian_nll(mean, self.lv, x, self.scratch("nll", len(x), None, x.dtype), work)
+
+    def backward(self, scale):
+        """Gradient of scale · Σ nll → dmean (B, D). Writes logvar.grad when σ is learned."""
+        dmean, dlogvar = (self.scratch(n, *self.x.shape, self.x.dtype) for n in ("dmean", "dlogvar"))
+        self.ops.gaussian_nll_backward(scale, self.m, self.lv, self.x, dmean, dlogvar)
+        if self.sigma is None:
+            self.logvar.grad[0] = dlogvar.sum()
+        return dmean
+
+    def mean(self, mean):
+        """E[x] is the decoder's output itself.   (B, D) → a new (B, D)"""
+        return mean.copy()
+
+
+LIKELIHOODS = {"bernoulli": Bernoulli, "gaussian": Gaussian}

@@ -1,0 +1,10 @@
+"""The module system: Module, Parameter, layers and their initial values. Knows no model and no file."""
+
+from .layers import ACTIVATIONS, GELU, Dense, LeakyReLU, ReLU, Sequential, Sigmoid, SiLU, Softplus, Tanh
+from .module import Module
+from .parameter import Parameter, ParameterBuffer
+
+__all__ = [
+    "ACTIVATIONS", "GELU", "Dense", "LeakyReLU", "Module", "Parameter", "ParameterBuffer", "ReLU", "Sequential",
+    "SiLU", "Sigmoid", "Softplus", "Tanh",
+]

@@ -1,0 +1,103 @@
+"""Dense layers, activations and their composition. Each layer calls one pair of operations and remembers what it needs."""
+
+from ..errors import ConfigError, ShapeError
+from . import init
+from .module import Module
+from .parameter import Parameter
+
+
+class Dense(Module):
+    """Y = X W + b.   W (inputs, outputs), b (outputs,)"""
+
+    def __init__(self, inputs, outputs, init_W=init.glorot, init_b=init.zeros, input_gradient=True):
+        """input_gradient=False skips dX, which nobody asks of a network's first layer; backward then returns None."""
+        if inputs < 1 or outputs < 1:
+            raise ConfigError(f"Dense needs at least 1 input and 1 output, not {inputs} and {outputs}")
+        self.inputs, self.outputs, self.input_gradient = inputs, outputs, input_gradient
+        self.W, self.b = Parameter((inputs, outputs), init_W), Parameter((outputs,), init_b)
+
+    def forward(self, x):
+        """x (B, inputs) → (B, outputs). Raises ShapeError for another width or dtype."""
+        W = self.W.value
+        if W is None:
+            raise ShapeError("Dense is not initialised: call initialise(seed) on it or on the model that holds it")
+        if x.ndim != 2 or x.shape[1] != self.inputs:
+            raise ShapeError(f"Dense takes (rows, {self.inputs}), not {x.shape}")
+        if x.dtype != W.dtype:
+            raise ShapeError(f"Dense holds {W.dtype} and was given {x.dtype}: convert one of them")
+        self.x = x
+        return self.ops.affine(x, W, self.b.value, out=self.scratch("y", len(x), self.outputs, x.dtype))
+
+    def backward(self, dY):
+        """dY (B, outputs) → dX (B, inputs) or None. Writes W.grad and b.grad."""
+        dX = self.scratch("dX", len(dY), self.inputs, dY.dtype) if self.input_gradient else None
+        return self.ops.affine_backward(dY, self.x, self.W.value, dX, self.W.grad, self.b.grad)
+
+    def operations(self, rows):
+        """2·B·I·O each for Y, dW and (if asked) dX, and B·O each for the bias and its gradient."""
+        products = 3 if self.input_gradient else 2
+        return products * 2 * rows * self.inputs * self.outputs + 2 * rows * self.outputs
+
+
+class Activation(Module):
+    """Element by element: subclasses name the pair of operations. x (B, N) → y (B, N)"""
+
+    name = None
+
+    def forward(self, x):
+        self.x = x
+        self.y = self.scratch("y", *x.shape, x.dtype)
+        self.work = self.scratch("work", *x.shape, x.dtype)
+        return getattr(self.ops, self.name)(x, self.y, self.work)
+
+    def backward(self, dY):
+        dX = self.scratch("dX", *dY.shape, dY.dtype)
+        return getattr(self.ops, f"{self.name}_backward")(dY, self.x, self.y, dX, self.work)
+
+
+class ReLU(Activation):
+    name = "relu"
+
+
+class LeakyReLU(Activation):
+    name = "leaky_relu"
+
+
+class Tanh(Activation):
+    name = "tanh"
+
+
+class Sigmoid(Activation):
+    name = "sigmoid"
+
+
+class Softplus(Activation):
+    name = "softplus"
+
+
+class GELU(Activation):
+    name = "gelu"
+
+
+class SiLU(Activation):
+    name = "silu"
+
+
+ACTIVATIONS = {layer.name: layer for layer in (ReLU, LeakyReLU, Tanh, Sigmoid, Softplus, GELU, SiLU)}
+
+
+class Sequential(Module):
+    """Layers one after the other; parameters are named by place: "0.W", "0.b", "2.W" …"""
+
+    def __init__(self, *layers):
+        self.layers = list(layers)
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer.forward(x)
+        return x
+
+    def backward(self, dY):
+        for layer in reversed(self.layers):
+            dY = layer.backward(dY)
+        return dY

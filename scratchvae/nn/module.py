@@ -1,0 +1,109 @@
+"""The module system: a module is a class with `forward` and `backward` that may hold Parameters and other modules."""
+
+import copy
+
+import numpy as np
+
+from .. import backend as backends
+from ..errors import ShapeError
+from .parameter import Parameter, ParameterBuffer
+
+
+class Module:
+    """Base of everything that maps arrays forward and gradients backward.
+
+    forward(x) returns y and remembers what backward needs. backward(dY) *writes* the gradient of each of the module's own
+    Parameters into its `.grad` and returns dX. One backward belongs to one forward: a Parameter stands in one place of one
+    model. What both return may be a buffer of the module's own, good until its next call.
+
+    Parameters, modules, and lists or tuples of modules are found in the instance's attributes, in order of assignment;
+    nothing is registered anywhere.
+    """
+
+    backend = backends.NUMPY
+    buffer = None  # the ParameterBuffer, on the module that was initialised
+
+    def forward(self, x):
+        raise NotImplementedError(f"{type(self).__name__} has no forward")
+
+    def backward(self, dY):
+        raise NotImplementedError(f"{type(self).__name__} has no backward")
+
+    @property
+    def ops(self):
+        """The operations of the backend that this module's arrays live on."""
+        return self.backend.ops
+
+    def operations(self, rows):
+        """Floating-point operations of one forward and one backward on `rows` rows, or None when not stated."""
+        return None
+
+    # The tree ---------------------------------------------------------------------------------------------------------
+
+    def children(self):
+        """(name, Module) for each module held directly."""
+        for name, value in vars(self).items():
+            if isinstance(value, Module):
+                yield name, value
+            elif isinstance(value, (list, tuple)):
+                for i, item in enumerate(value):
+                    if isinstance(item, Module):
+                        yield str(i) if name == "layers" else f"{name}.{i}", item
+
+    def modules(self, prefix=""):
+        """(path, Module) for this module and all below it, parents first."""
+        yield prefix, self
+        for name, child in self.children():
+            yield from child.modules(f"{prefix}.{name}" if prefix else name)
+
+    def parameters(self):
+        """[(path, Parameter)] of the whole tree, such as ("encoder.0.W", …). Raises ShapeError if one stands in two places."""
+        found = [
+            (f"{path}.{name}" if path else name, value)
+            for path, module in self.modules()
+            for name, value in vars(module).items()
+            if isinstance(value, Parameter)
+        ]
+        if len({id(p) for _, p in found}) != len(found):
+            raise ShapeError("a Parameter stands in two places of this model: backward would overwrite its gradient")
+        return found
+
+    # Life -------------------------------------------------------------------------------------------------------------
+
+    def initialise(self, seed=0, dtype=np.float32):
+        """Give every Parameter its first value, in one flat buffer. The same seed gives the same values. Returns self."""
+        parameters = self.parameters()
+        values = [np.asarray(p.init(p.shape, seed, i), dtype).reshape(-1) for i, (_, p) in enumerate(parameters)]
+        self.buffer = ParameterBuffer(parameters, np.concatenate([np.empty(0, dtype), *values]))
+        return self
+
+    def replica(self, dtype=None):
+        """A twin of an initialised module that shares its values and owns its gradients and caches.
+
+        With a dtype, the twin owns a copy of the values in that dtype instead.
+        """
+        if self.buffer is None:
+            raise ShapeError(f"{type(self).__name__} is not initialised: call initialise(seed) first")
+        twin = copy.deepcopy(self, {id(self.buffer): None})
+        for _, module in twin.modules():
+            module.__dict__.pop("_scratch", None)
+        twin.buffer = ParameterBuffer(twin.parameters(), self.buffer.values if dtype is None else self.buffer.values.astype(dtype))
+        return twin
+
+    def scratch(self, name, rows, columns, dtype):
+        """An uninitialised (rows, columns) array, or (rows,) if columns is None, that is kept and given out again.
+
+        Memory is taken when a larger batch is first seen, so the hot loop allocates nothing.
+        """
+        kept = self.__dict__.setdefault("_scratch", {})
+        array = kept.get((name, columns, dtype))
+        if array is None or len(array) < rows:
+            shape = (rows,) if columns is None else (rows, columns)
+            array = kept[name, columns, dtype] = self.backend.xp.empty(shape, dtype)
+        return array[:rows]
+
+    def summary(self, columns=None, rows=128):
+        """A table of the layers: output shape, parameters and operations of one step (see `nn.summary`)."""
+        from .summary import summary
+
+        return summary(self, columns, rows)

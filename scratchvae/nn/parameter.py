@@ -1,0 +1,43 @@
+"""Parameters, and the one flat buffer they live in."""
+
+import numpy as np
+
+from ..errors import ShapeError
+
+
+class Parameter:
+    """A named array that training changes, and its gradient: both views of the model's flat buffers once bound."""
+
+    def __init__(self, shape, init):
+        """shape: tuple of integers · init(shape, seed, index) → array (see `nn.init`)"""
+        self.shape, self.init = tuple(shape), init
+        self.value = self.grad = None
+
+    def __deepcopy__(self, memo):
+        return Parameter(self.shape, self.init)  # a copy is bound to buffers of its own
+
+
+class ParameterBuffer:
+    """All values in one array and all gradients in another (N,), laid out parameter by parameter in the order of `names`.
+
+    The optimiser, the checkpoint and an all-reduce each touch one array, not a tree.
+    """
+
+    def __init__(self, parameters, values):
+        """parameters: list of (name, Parameter), which are bound to views · values (N,): kept, not copied"""
+        self.names = [name for name, _ in parameters]
+        self.shapes = {name: p.shape for name, p in parameters}
+        self.values, self.grads = values, np.zeros_like(values)
+        offset = 0
+        self.slices = {}
+        for name, p in parameters:
+            part = slice(offset, offset + int(np.prod(p.shape)))
+            self.slices[name] = part
+            p.value, p.grad = values[part].reshape(p.shape), self.grads[part].reshape(p.shape)
+            offset = part.stop
+        if offset != values.size:
+            raise ShapeError(f"{offset:,} parameters do not fill a buffer of {values.size:,}")
+
+    def view(self, name, flat=None):
+        """The parameter's part of a flat array (default: the values), in its own shape."""
+        return (self.values if flat is None else flat)[self.slices[name]].reshape(self.shapes[name])

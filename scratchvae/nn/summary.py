@@ -1,0 +1,44 @@
+"""The table that `model.summary()` returns."""
+
+import numpy as np
+
+
+def summary(module, columns, rows):
+    """Layers, output shapes, parameters and operations per training step, as text.
+
+    columns: width of the input (models know their own) · rows: the batch size the operations are counted for. Shapes are
+    read off one forward of a replica, so a module of your own appears without doing anything for it.
+    """
+    twin = module.replica()
+    leaves = [(path, m) for path, m in twin.modules() if not list(m.children())]
+    shapes = {}
+    for path, leaf in leaves:
+        leaf.forward = _recording(leaf.forward, shapes, path)  # an instance attribute, on the replica alone
+    twin.forward(np.zeros((1, columns), twin.buffer.values.dtype))
+
+    table = [("layer", "kind", "output", "parameters", "operations")]
+    total = 0
+    for path, leaf in leaves:
+        count = sum(p.value.size for _, p in leaf.parameters())
+        operations = leaf.operations(rows)
+        total += operations or 0
+        shape = "(B, " + ", ".join(map(str, shapes[path][1:])) + ")" if shapes.get(path, ())[1:] else "(B,)"
+        shape = shape if path in shapes else ""
+        table.append((path or "·", type(leaf).__name__, shape, f"{count:,}" if count else "", f"{operations:,}" if operations else ""))
+    table.append(("total", "", "", f"{twin.buffer.values.size:,}", f"{total:,}"))
+
+    widths = [max(len(row[i]) for row in table) for i in range(5)]
+    lines = ["  ".join(c.ljust(w) if i < 3 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))) for row in table]
+    lines.insert(1, "─" * len(lines[0]))
+    lines.insert(-1, "─" * len(lines[0]))
+    note = f"operations: floating-point, one forward and backward of the matrix products at batch size B = {rows}"
+    return "\n".join(line.rstrip() for line in [*lines, note])
+
+
+def _recording(forward, shapes, path):
+    def recorded(*arguments):
+        y = forward(*arguments)
+        shapes[path] = np.shape(y)
+        return y
+
+    return recorded

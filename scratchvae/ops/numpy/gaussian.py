@@ -1,0 +1,47 @@
+"""The diagonal Gaussian posterior: sampling through it, and its divergence from N(0, I) (Kingma & Welling, 2014).
+
+logvar is log σ², everywhere. L is the latent size.
+"""
+
+import numpy as np
+
+
+def reparameterise(mu, logvar, eps, z, std):
+    """z = μ + σ ε,  σ = exp(logvar / 2) (E13).   mu, logvar, eps (B, L) → writes std and z (B, L)"""
+    np.multiply(logvar, 0.5, out=std)
+    np.exp(std, out=std)
+    np.multiply(std, eps, out=z)
+    z += mu
+    return z
+
+
+def reparameterise_backward(dz, eps, std, dmu, dlogvar):
+    """dμ = dz,  dlogvar = dz ε σ / 2 (E14).   dz, eps, std (B, L) → writes dmu, dlogvar (B, L)"""
+    np.copyto(dmu, dz)
+    np.multiply(dz, eps, out=dlogvar)
+    dlogvar *= std
+    dlogvar *= 0.5
+
+
+def gaussian_kl(mu, logvar, out, work):
+    """KL(N(μ, σ²) ‖ N(0, I)) = ½ Σ_latents (μ² + σ² − 1 − logvar) (E15).   (B, L) → out (B,), nats per image
+
+    work is two (B, L) scratch arrays.
+    """
+    total, term = work
+    np.exp(logvar, out=total)
+    total -= logvar
+    total -= 1
+    np.multiply(mu, mu, out=term)
+    total += term
+    np.sum(total, axis=1, out=out)
+    out *= 0.5
+    return out
+
+
+def gaussian_kl_backward(scale, mu, logvar, dmu, dlogvar):
+    """dμ = scale · μ,  dlogvar = scale · ½ (σ² − 1) (E16).   scale is a number → writes dmu, dlogvar (B, L)"""
+    np.multiply(mu, scale, out=dmu)
+    np.exp(logvar, out=dlogvar)
+    dlogvar -= 1
+    dlogvar *= 0.5 * scale

@@ -1,0 +1,76 @@
+"""What a decoder's output says about an image: negative log-likelihoods in nats, summed over the pixels of each image."""
+
+import numpy as np
+
+from .activations import sigmoid
+from .real_part import magnitude, positive_part
+
+LOG_2PI = float(np.log(2 * np.pi))
+
+
+def bernoulli_nll(logits, x, out, work):
+    """−log p(x) = Σ_pixels softplus(a) − x a (E17).   logits a, x (B, D) → out (B,), nats per image
+
+    softplus(a) = max(a, 0) + log(1 + e^−|a|) never leaves the finite numbers, where log(sigmoid(a)) would. With grayscale x
+    in [0, 1] this is the cross-entropy −x log p − (1 − x) log(1 − p), not a density of x. work is two (B, D) scratch arrays.
+    """
+    total, term = work
+    magnitude(logits, total)
+    np.negative(total, out=total)
+    np.exp(total, out=total)
+    total += 1  # log(1 + t) is within one rounding of a sum of this size, and twice as fast as log1p
+    np.log(total, out=total)
+    positive_part(logits, term)
+    total += term
+    np.multiply(x, logits, out=term)
+    total -= term
+    return np.sum(total, axis=1, out=out)
+
+
+def bernoulli_nll_backward(scale, logits, x, out):
+    """da = scale · (sigmoid(a) − x) (E18).   logits a, x (B, D) → out (B, D)"""
+    sigmoid(logits, out)
+    out -= x
+    out *= scale
+    return out
+
+
+def gaussian_nll(mean, logvar, x, out, work):
+    """−log p(x) = ½ Σ_pixels (x − m)² / σ² + logvar + log 2π (E19).   mean m, x (B, D) · logvar broadcasts to it → out (B,)"""
+    np.subtract(x, mean, out=work)
+    work *= work
+    work *= np.exp(-logvar)
+    work += logvar
+    work += LOG_2PI
+    np.sum(work, axis=1, out=out)
+    out *= 0.5
+    return out
+
+
+def gaussian_nll_backward(scale, mean, logvar, x, dmean, dlogvar):
+    """dm = scale · (m − x) / σ²,  dlogvar = scale · ½ (1 − (x − m)² / σ²) (E20).   → writes dmean, dlogvar (B, D)
+
+    A logvar shared by several pixels gets the sum of dlogvar over them.
+    """
+    precision = np.exp(-logvar)
+    np.subtract(mean, x, out=dmean)
+    np.multiply(dmean, dmean, out=dlogvar)
+    dlogvar *= precision
+    np.subtract(1, dlogvar, out=dlogvar)
+    dlogvar *= 0.5 * scale
+    dmean *= precision
+    dmean *= scale
+
+
+def squared_error(y, x, out, work):
+    """Σ_pixels (y − x)² (E21).   y, x (B, D) → out (B,)"""
+    np.subtract(y, x, out=work)
+    work *= work
+    return np.sum(work, axis=1, out=out)
+
+
+def squared_error_backward(scale, y, x, out):
+    """dy = scale · 2 (y − x) (E22).   y, x (B, D) → out (B, D)"""
+    np.subtract(y, x, out=out)
+    out *= 2 * scale
+    return out

@@ -13,6 +13,7 @@ from benchmarks import peers
 from benchmarks.contestant import Contestant, PeerFailed
 from benchmarks.images import images
 from scratchvae import timing
+from scratchvae.workers import usable_cores
 
 LATENT = 20
 EVALUATION_BATCHES = (128, 512, 1000)
@@ -39,7 +40,7 @@ def peer_names(text):
 
 
 def parse(argv=None):
-    cores = timing.usable_cores()
+    cores = usable_cores()
     parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
     add = parser.add_argument
     add("--what", choices=["step", "epoch", "evaluate", "sample", "all"], default="step")
@@ -63,7 +64,7 @@ def cells(args):
     The base takes 128, 400 and every core where the lists have them, and else the first of a list.
     """
     lists = [args.batch_sizes, args.widths, args.threads]
-    defaults = [128, 400, timing.usable_cores()]
+    defaults = [128, 400, usable_cores()]
     base = [wish if wish in values else values[0] for values, wish in zip(lists, defaults, strict=True)]
     found = [tuple(base)]
     for axis, values in enumerate(lists):

@@ -45,7 +45,7 @@ def words(seed, stream, step, rows, columns):
     groups = np.arange((columns + 3) // 4, dtype=np.uint64)
     counter = (groups, rows.astype(np.uint64)[:, None], step.astype(np.uint64)[..., None, None], stream)
     out = np.stack(philox(counter, (seed, seed >> 32)), axis=-1)  # (..., R, groups, 4)
-    return out.reshape(*out.shape[:-2], -1)[..., :columns]
+    return out.reshape(*out.shape[:-2], 4 * len(groups))[..., :columns]
 
 
 def uniform(seed, stream, step, rows, columns, dtype=np.float32):

@@ -9,7 +9,6 @@ import datetime
 import json
 import os
 import platform
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,6 +16,8 @@ import numpy as np
 import threadpoolctl
 
 from .errors import DataError
+from .files import write_text
+from .workers import usable_cores
 
 FORMAT, VERSION = "scratchvae-benchmark", 1
 
@@ -91,11 +92,6 @@ def machine():
     }
 
 
-def usable_cores():
-    """The number of cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-
-
 def blas():
     """The loaded linear-algebra and thread libraries: name, version, kernel choice, threads (no paths)."""
     keys = ("user_api", "internal_api", "version", "architecture", "threading_layer", "num_threads")
@@ -103,19 +99,9 @@ def blas():
 
 
 def write_result(path, result):
-    """Write a result as JSON, under a temporary name first and then renamed. Adds format and version."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"format": FORMAT, "version": VERSION, **result}, indent=1, allow_nan=False)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text + "\n")
-        os.chmod(temporary, 0o644)  # mkstemp makes it private
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    """Write a result as JSON with format and version, making its folder if need be."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps({"format": FORMAT, "version": VERSION, **result}, indent=1, allow_nan=False) + "\n")
 
 
 def read_result(path):

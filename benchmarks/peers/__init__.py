@@ -19,35 +19,23 @@ PEERS = {
     "ours": ("ours", "Ours", {}, "scratchvae: NumPy, derivatives by hand, sharded over threads"),
     "torch": ("torch_eager", "TorchEager", {}, "PyTorch eager, torch.optim.Adam as it comes (foreach)"),
     "torch-fused": ("torch_eager", "TorchEager", {"fused": True}, "PyTorch eager, Adam(fused=True)"),
-    "torch-compile": ("torch_compiled", "TorchCompiled", {}, "torch.compile of loss and gradient, Adam(fused=True)"),
+    "torch-compile-loss": (
+        "torch_compiled",
+        "TorchCompiled",
+        {"whole_step": False},
+        "torch.compile of loss and gradient, Adam(fused=True)",
+    ),
+    "torch-compile": ("torch_compiled", "TorchCompiled", {}, "torch.compile of the whole step, Adam written out"),
+    "torch-compile-cpp": ("torch_compiled", "TorchCompiled", {"cpp_wrapper": True}, "torch-compile with the C++ wrapper"),
     "torch-compile-max": (
         "torch_compiled",
         "TorchCompiled",
         {"mode": "max-autotune-no-cudagraphs"},
-        "the same with max-autotune",
+        "torch-compile with max-autotune",
     ),
-    "torch-compile-cpp": ("torch_compiled", "TorchCompiled", {"cpp_wrapper": True}, "the same with the C++ wrapper"),
-    "torch-compile-max-cpp": (
-        "torch_compiled",
-        "TorchCompiled",
-        {"mode": "max-autotune-no-cudagraphs", "cpp_wrapper": True},
-        "the same with max-autotune and the C++ wrapper",
-    ),
-    "torch-compile-adam": (
-        "torch_compiled",
-        "TorchCompiled",
-        {"compile_adam": True},
-        "torch.compile of loss and gradient, and of the whole Adam update",
-    ),
-    "torch-compile-adam-cpp": (
-        "torch_compiled",
-        "TorchCompiled",
-        {"compile_adam": True, "cpp_wrapper": True},
-        "the same with the C++ wrapper",
-    ),
-    "jax": ("jax_jit", "Jax", {"chunk": 1}, "JAX, whole step jitted, buffers donated"),
-    "jax-scan": ("jax_jit", "Jax", {"chunk": 10}, "JAX, lax.scan over 10 steps in one call"),
-    "jax-rbg": ("jax_jit", "Jax", {"chunk": 1, "generator": "unsafe_rbg"}, "jax with the cheapest generator"),
+    "jax": ("jax_jit", "Jax", {}, "JAX, whole step jitted, buffers donated"),
+    "jax-scan": ("jax_jit", "Jax", {"chunk": 50}, "jax with lax.scan over 50 steps in one call"),
+    "jax-rbg": ("jax_jit", "Jax", {"generator": "unsafe_rbg"}, "jax with its cheapest generator"),
     "matmul": ("matmul_only", "MatmulOnly", {}, "only the eleven matrix products, multi-threaded BLAS"),
     "matmul-shards": (
         "matmul_only",
@@ -56,7 +44,7 @@ PEERS = {
         "only the eleven matrix products, one single-threaded BLAS per thread",
     ),
 }
-DEFAULT = ["ours", "torch", "torch-fused", "torch-compile", "jax", "matmul", "matmul-shards"]
+DEFAULT = ["ours", "torch", "torch-fused", "torch-compile-loss", "torch-compile", "jax", "matmul", "matmul-shards"]
 
 
 def load(name):

@@ -7,6 +7,7 @@ import numpy as np
 PIXELS = 784
 EVALUATED = 10_000  # images in one evaluation
 LEARNING_RATE, BETA1, BETA2, ADAM_EPSILON = 1e-3, 0.9, 0.999, 1e-8
+BATCHES = 200  # index arrays drawn beforehand and used in turn
 READ_EVERY = 50  # steps between two readings of the loss
 
 
@@ -26,7 +27,7 @@ def initial_weights(hidden, latent, seed=0):
     return weights
 
 
-def batches(n_images, batch_size, seed=1, count=200):
+def batches(n_images, batch_size, seed=1, count=BATCHES):
     """An endless supply of index arrays (batch_size,), drawn beforehand: consecutive pieces of repeated shuffles."""
     rng = np.random.default_rng(seed)
     shuffles = -(-count * batch_size // n_images)

@@ -1,6 +1,7 @@
 """JAX: the whole step, gather to Adam, as one XLA program with donated buffers."""
 
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -70,8 +71,9 @@ class Jax:
         # The thread count was fixed by the environment before the import.
         self.images, self.batch_size, self.latent = jax.device_put(images), batch_size, latent
         order = common.batches(len(images), batch_size)
-        self.pool = [jax.device_put(np.int32(next(order))) for _ in range(200)]
-        self.chunks = [jnp.stack(self.pool[i : i + self.chunk]) for i in range(0, 200, self.chunk)]
+        pool = [jax.device_put(np.int32(next(order))) for _ in range(common.BATCHES)]
+        self.rows = itertools.cycle(pool)
+        self.chunks = itertools.cycle([jnp.stack(pool[i : i + self.chunk]) for i in range(0, len(pool), self.chunk)])
         layers = jax.tree.map(jnp.asarray, common.initial_weights(hidden, latent))
         zeros = functools.partial(jax.tree.map, jnp.zeros_like)
         self.state = (layers, zeros(layers), zeros(layers), jnp.float32(0), jax.random.key(0, impl=self.generator))
@@ -79,21 +81,20 @@ class Jax:
         self.steps = jax.jit(steps, donate_argnums=0)
         self.loss = jax.jit(loss)
         self.means = jax.jit(means, static_argnums=(2, 3))
-        self.at = 0
 
     def run_steps(self, n):
+        """Chunks first, the rest in single steps; the loss is read after each READ_EVERY steps and at the end."""
         done = 0
         while done < n:
-            if self.chunk > 1 and n - done >= self.chunk:
-                self.state, values = self.steps(self.state, self.images, self.chunks[self.at % len(self.chunks)])
+            if 1 < self.chunk <= n - done:
+                self.state, values = self.steps(self.state, self.images, next(self.chunks))
                 value, now = values[-1], self.chunk
             else:
-                self.state, value = self.step(self.state, self.images, self.pool[self.at % len(self.pool)])
+                self.state, value = self.step(self.state, self.images, next(self.rows))
                 now = 1
-            self.at += 1
-            if (done + now) // common.READ_EVERY > done // common.READ_EVERY:
-                float(value)
             done += now
+            if done % common.READ_EVERY == 0:
+                float(value)
         return float(value)
 
     def epoch(self):

@@ -35,6 +35,8 @@ class VAE(nn.Module):
         kl = -0.5 * (1 + logvar - mu * mu - logvar.exp()).sum()
         return (nll + kl) / len(rows)
 
+    forward = loss  # what torch.func.functional_call runs
+
     def means(self, n):
         """n prior samples → sigmoid means (n, 784)"""
         return torch.sigmoid(self.decode(torch.randn(n, self.decoder.in_features)))
@@ -52,9 +54,8 @@ class TorchEager:
         torch.set_flush_denormal(True)  # before the worker threads exist: they inherit it
         torch.set_num_threads(threads)
         self.images, self.batch_size = torch.from_numpy(images), batch_size
-        self.rows = itertools.cycle(
-            [torch.from_numpy(rows) for rows in itertools.islice(common.batches(len(images), batch_size), 200)]
-        )
+        order = common.batches(len(images), batch_size)
+        self.rows = itertools.cycle([torch.from_numpy(next(order)) for _ in range(common.BATCHES)])
         self.model = VAE(hidden, latent)
         betas = (common.BETA1, common.BETA2)
         self.adam = torch.optim.Adam(

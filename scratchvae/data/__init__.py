@@ -1,0 +1,12 @@
+"""Images to learn from: a bundled set, the full MNIST and Fashion-MNIST, or your own.
+
+    from scratchvae.data import load, gather
+    digits = load("mnist-small")           # or "mnist", "fashion-mnist", or a path
+    batch = np.empty((128, 784), np.float32)
+    gather(digits.train.images, rows, batch)
+"""
+
+from scratchvae.data.dataset import Dataset, Split, gather
+from scratchvae.data.loading import NAMES, load
+
+__all__ = ["NAMES", "Dataset", "Split", "gather", "load"]

@@ -1,12 +1,15 @@
 """The module system: a module is a class with `forward` and `backward` that may hold Parameters and other modules."""
 
 import copy
+import itertools
 
 import numpy as np
 
 from .. import backend as backends
 from ..errors import ShapeError
 from .parameter import Parameter, ParameterBuffer
+
+_serial = itertools.count()  # tells which scratch array was made first
 
 
 class Module:
@@ -84,9 +87,8 @@ class Module:
         """
         if self.buffer is None:
             raise ShapeError(f"{type(self).__name__} is not initialised: call initialise(seed) first")
-        twin = copy.deepcopy(self, {id(self.buffer): None})
-        for _, module in twin.modules():
-            module.__dict__.pop("_scratch", None)
+        memo = {id(m._scratch): {} for _, m in self.modules() if "_scratch" in vars(m)}  # scratch is not copied
+        twin = copy.deepcopy(self, {**memo, id(self.buffer): None})
         twin.buffer = ParameterBuffer(twin.parameters(), self.buffer.values if dtype is None else self.buffer.values.astype(dtype))
         return twin
 
@@ -96,11 +98,21 @@ class Module:
         Memory is taken when a larger batch is first seen, so the hot loop allocates nothing.
         """
         kept = self.__dict__.setdefault("_scratch", {})
-        array = kept.get((name, columns, dtype))
+        array, _ = kept.get((name, columns, dtype), (None, 0))
         if array is None or len(array) < rows:
             shape = (rows,) if columns is None else (rows, columns)
-            array = kept[name, columns, dtype] = self.backend.xp.empty(shape, dtype)
+            array = self.backend.xp.empty(shape, dtype)
+            kept[name, columns, dtype] = array, next(_serial)
         return array[:rows]
+
+    def scratch_arrays(self):
+        """[(name, path, array)] of all scratch in the tree, in the order in which a first step needed it."""
+        held = [
+            (serial, name, path, array)
+            for path, module in self.modules()
+            for (name, *_), (array, serial) in module.__dict__.get("_scratch", {}).items()
+        ]
+        return [entry[1:] for entry in sorted(held, key=lambda entry: entry[0])]
 
     def summary(self, columns=None, rows=128):
         """A table of the layers: output shape, parameters and operations of one step (see `nn.summary`)."""

@@ -27,5 +27,3 @@ from .likelihoods import (
     squared_error_backward,
 )
 from .optimisers import adagrad, adam, adamw, momentum, nesterov, rmsprop, sgd, weight_decay
-
-__all__ = [name for name in dir() if not name.startswith("_")]

@@ -1,0 +1,94 @@
+"""One tensor's gradient, as backward wrote it and as forward says it should be; and the verdict."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import rng
+from .complex_step import complex_step, complex_step_along
+from .finite_difference import central_difference_along, central_differences
+from .objective import CHOICE, DIRECTION
+from .report import FAIL, Entry
+
+# A sum of a few hundred products rounds at about 1e-14 of its tensor's largest gradient; 1e-12 leaves room for a hundred
+# times that and is far below any mistake in a formula. Differences are good to about 1e-9 of it.
+TOLERANCES = {"complex": 1e-12, "difference": 1e-6}
+KINK = 1e-4  # one-sided slopes that differ by more than this, relatively, differ by a kink and not by curvature
+
+
+@dataclass
+class Measurement:
+    """The chosen entries of one tensor, (K,) each; `along` is one random direction through all of its entries."""
+
+    entry: Entry
+    indices: np.ndarray
+    analytic: np.ndarray
+    numeric: np.ndarray
+    sides: tuple = None  # (left, right): the one-sided slopes, for differences
+    along: tuple = None  # (analytic, numeric, scale)
+
+
+def measure(method, objective, name, gradient, sample, number):
+    """Measure the tensor `name`, the `number`-th of its module, at no more than `sample` entries → Measurement"""
+    theta, flat = objective.tensors[name], gradient.reshape(-1)
+    indices, along, sides = np.arange(flat.size), None, None
+    if flat.size > sample:
+        order = rng.words(objective.seed, rng.CHECK, CHOICE, number, flat.size)[0]
+        indices = np.sort(np.argsort(order, kind="stable")[:sample])
+        v = rng.normal(objective.seed, rng.CHECK, DIRECTION, number, flat.size, np.float64)[0]
+        slope = complex_step_along if method == "complex" else central_difference_along
+        along = float(v @ flat), slope(objective.terms, theta, v), float(np.linalg.norm(flat))
+    if method == "complex":
+        numeric = complex_step(objective.terms, theta, indices)
+    else:
+        numeric, *sides = central_differences(objective.terms, theta, indices)
+    entry = Entry(name, gradient.shape, method, len(indices), flat.size)
+    return Measurement(entry, indices, flat[indices], numeric, sides, along)
+
+
+def relative_error(analytic, numeric, scale):
+    """|a − n| / max(|a|, |n|, scale), 0 where a = n, infinity where either is not finite.
+
+    A gradient is a sum over rows and pixels, and its rounding error is that of its largest terms. Where terms cancel, an
+    entry can be far smaller than they are, and no method could agree on its digits: so errors are measured against the
+    largest gradient in the same tensor, `scale`, of which 1e-12 is still demanded.
+    """
+    good = np.isfinite(analytic) & np.isfinite(numeric)
+    a, n = np.where(good, analytic, 0), np.where(good, numeric, 0)
+    size = np.maximum(np.maximum(np.abs(a), np.abs(n)), scale)
+    return np.where(good, np.abs(a - n) / np.where(size > 0, size, 1), np.inf)
+
+
+def judge(measurements, tolerance):
+    """Fill in each Entry.
+
+    The scale of a tensor is its largest measured gradient, or a thousandth of the largest in the whole module: a bias that
+    a later layer cancels has a gradient made of rounding errors alone, and no scale of its own.
+    """
+    largest = [np.abs(m.numeric).max() for m in measurements]
+    for m, own in zip(measurements, largest, strict=True):
+        scale = max(own, 1e-3 * max(largest))
+        errors = relative_error(m.analytic, m.numeric, scale)
+        if m.sides:
+            kinked = (errors > tolerance) & explained_by_a_kink(m.analytic, *m.sides, scale)
+            m.entry.kinks = int(kinked.sum())
+            errors = np.where(kinked, 0, errors)
+        worst = int(np.argmax(errors))
+        m.entry.index = tuple(int(i) for i in np.unravel_index(m.indices[worst], m.entry.shape))
+        m.entry.error, m.entry.analytic, m.entry.numeric = (float(a[worst]) for a in (errors, m.analytic, m.numeric))
+        failed = not m.entry.error <= tolerance
+        if m.along:
+            error = float(relative_error(*m.along))
+            m.entry.note = f"drew {m.entry.checked:,} entries of {m.entry.size:,}; a random direction over all of them: {error:.1e}"
+            # A direction moves every entry, so with differences it may cross kinks that no single entry crosses.
+            failed |= not error <= (tolerance if not m.sides else KINK)
+        if failed:
+            m.entry.verdict = FAIL
+
+
+def explained_by_a_kink(analytic, left, right, scale):
+    """Do the one-sided slopes differ, and is what backward wrote one of them or between them?"""
+    jump = np.abs(right - left)
+    slack = 1e-6 * scale
+    between = (analytic >= np.minimum(left, right) - slack) & (analytic <= np.maximum(left, right) + slack)
+    return (jump > KINK * np.maximum(np.maximum(np.abs(left), np.abs(right)), scale)) & between

@@ -1,0 +1,106 @@
+"""What a data set is, and how a batch is taken from it."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from scratchvae.errors import DataError, ShapeError
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """One part of a data set.
+
+    images  (N, D) uint8, where 255 is white, or float32 in [0, 1]; one image per row
+    labels  (N,) uint8 or int64, or None where there are none; training never sees them
+    """
+
+    images: np.ndarray
+    labels: np.ndarray | None
+
+    def __post_init__(self):
+        images, labels = self.images, self.labels
+        if images.ndim != 2 or images.dtype not in (np.uint8, np.float32):
+            raise DataError(
+                f"a split holds images as (N, D) uint8 or float32, not {images.shape} {images.dtype}: "
+                "reshape each image to one row, and scale it to 0..255 (uint8) or 0..1 (float32)"
+            )
+        if labels is not None and labels.shape != images.shape[:1]:
+            raise DataError(
+                f"{len(images)} images need labels of shape ({len(images)},), not {labels.shape}: "
+                "give one label per image, or None"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Training and test images of one kind.
+
+    name         what `load` was asked for, or the name of the file or folder
+    image_shape  (height, width); D = height · width
+    source       one sentence: where the images come from and how they were split
+    """
+
+    name: str
+    image_shape: tuple[int, int]
+    train: Split
+    test: Split
+    source: str
+
+    def __post_init__(self):
+        height, width = self.image_shape
+        for part, split in (("train", self.train), ("test", self.test)):
+            if split.images.shape[1] != height * width:
+                raise DataError(
+                    f"{self.name}: the {part} images have {split.images.shape[1]} pixels, but {height} x {width} "
+                    f"images have {height * width}: give both splits the same image size"
+                )
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """sha256 (hex) over dtype, shape and pixel bytes of both splits; computed once.
+
+        A run remembers it and refuses to resume on other data. Labels are left out: they change no training step.
+        """
+        digest = hashlib.sha256(repr(tuple(self.image_shape)).encode())
+        for split in (self.train, self.test):
+            images = np.ascontiguousarray(split.images)
+            digest.update(f"{images.dtype.name} {images.shape}".encode())
+            digest.update(images.data)
+        return digest.hexdigest()
+
+
+def gather(images, rows, out):
+    """out[i] = images[rows[i]], as numbers in [0, 1].   images (N, D) · rows (B,) → out (B, D)
+
+    uint8 pixels are divided by 255 (divided, not multiplied by 1/255: so each is the float nearest to k/255, and
+    any backend that divides gets the same bits); float32 pixels are copied. `images` is never converted as a whole:
+    the only temporary is (B, D) uint8, so two threads may gather at once into different `out`.
+
+    rows  integers in [0, N), in any order, repeats allowed
+    out   float32 or float64, overwritten and returned
+
+    Raises ShapeError if `out` does not fit, DataError if a row does not exist.
+    """
+    rows = np.asarray(rows)
+    if out.shape != (rows.size, images.shape[1]) or out.dtype.kind != "f" or rows.ndim != 1:
+        raise ShapeError(
+            f"gathering rows {rows.shape} of images {images.shape} writes floats of shape (rows, pixels), "
+            f"not {out.shape} {out.dtype}: make `out` with np.empty((len(rows), images.shape[1]), np.float32)"
+        )
+    if rows.size == 0:
+        return out
+    if rows.dtype.kind not in "iu" or rows.min() < 0 or rows.max() >= len(images):
+        raise DataError(
+            f"rows must be integers from 0 to {len(images) - 1}, one per image; "
+            f"got {rows.dtype} from {rows.min()} to {rows.max()}"
+        )
+    # The rows are known to exist, so "clip" clips nothing; it spares take() a second buffer.
+    if images.dtype == out.dtype:
+        return np.take(images, rows, axis=0, out=out, mode="clip")
+    np.copyto(out, np.take(images, rows, axis=0, mode="clip"))
+    if images.dtype == np.uint8:
+        np.divide(out, 255, out=out)
+    return out

@@ -1,0 +1,47 @@
+"""A folder of idx files, named as MNIST's are."""
+
+from pathlib import Path
+
+from scratchvae.data.idx import read_idx
+from scratchvae.data.pixels import to_dataset
+from scratchvae.errors import DataError
+
+ENDINGS = ("-{}-ubyte", ".{}-ubyte", "-{}-ubyte.gz", ".{}-ubyte.gz")
+
+
+def has_idx_files(folder):
+    """Whether anything in `folder` is named like an idx file."""
+    return any("-ubyte" in path.name for path in Path(folder).iterdir())
+
+
+def load_idx_folder(folder):
+    """A Dataset from train-images-idx3-ubyte and, where there are any, train-labels-idx1-ubyte,
+    t10k- or test-images-idx3-ubyte and its labels; '.idx3-ubyte' will do, and so will '.gz' on top.
+
+    Without test images the last tenth is held out. Raises DataError, naming the file, for anything amiss.
+    """
+    folder = Path(folder)
+    train = _read_split(folder, ("train",))
+    if train is None:
+        raise DataError(f"{folder}: no train-images-idx3-ubyte (or .gz) there: name the files as MNIST's are named")
+    return to_dataset(folder.resolve().name, train, _read_split(folder, ("t10k", "test")), f"The idx files in {folder}")
+
+
+def _read_split(folder, prefixes):
+    images = _find(folder, [f"{prefix}-images" for prefix in prefixes], "idx3")
+    labels = _find(folder, [f"{prefix}-labels" for prefix in prefixes], "idx1")
+    if images is None:
+        if labels is not None:
+            raise DataError(f"{labels}: labels without images: add {prefixes[0]}-images-idx3-ubyte, or move them away")
+        return None
+    return read_idx(images, 3), None if labels is None else read_idx(labels, 1), images
+
+
+def _find(folder, stems, kind):
+    found = [
+        path for stem in stems for ending in ENDINGS if (path := folder / (stem + ending.format(kind))).exists()
+    ]
+    # A file beside its own .gz is what gunzip -k leaves: the same data. Anything else would be a guess.
+    if len({path.name.removesuffix(".gz") for path in found}) > 1:
+        raise DataError(f"{folder}: both {found[0].name} and {found[1].name} are there: keep one of them")
+    return found[0] if found else None

@@ -1,0 +1,88 @@
+"""One door to every data set."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from scratchvae.data.arrays import load_npy, load_npz, read_npz
+from scratchvae.data.dataset import Dataset, Split
+from scratchvae.data.fetch import fetch
+from scratchvae.data.folders import has_idx_files, load_idx_folder
+from scratchvae.data.idx import read_idx
+from scratchvae.data.known import KNOWN_SETS
+from scratchvae.data.png import load_png_folder
+from scratchvae.errors import DataError
+
+NAMES = ("mnist-small", *KNOWN_SETS)
+
+BUNDLED = Path(__file__).with_name("bundled") / "mnist_small.npz"
+BUNDLED_SHA256 = "4ff31a68777e57cad7e7885458d2d8babde29255d715e8e355f8fb6779038253"
+
+
+def load(name_or_path):
+    """The data set of that name, or at that path.
+
+    "mnist-small"             bundled: the first 5,000 training and 1,000 test images of MNIST; needs no network
+    "mnist", "fashion-mnist"  60,000 and 10,000 images; downloaded on first use, see `scratchvae.data.fetch`
+    a path                    a folder of idx files or of PNGs, a .npz or a .npy; write "./mnist" for a folder
+                              that has the name of a set
+
+    Returns a Dataset. Raises DataError, which says what is wrong, where, and what to do.
+    """
+    if str(name_or_path) == "mnist-small":
+        return load_bundled(BUNDLED)
+    if str(name_or_path) in KNOWN_SETS:
+        return load_known(KNOWN_SETS[str(name_or_path)])
+    try:
+        return _load_path(Path(name_or_path).expanduser())
+    except OSError as error:
+        raise DataError(f"{name_or_path}: cannot be read ({error.strerror or error}): check the path") from error
+
+
+def _load_path(path):
+    if path.is_dir():
+        return load_idx_folder(path) if has_idx_files(path) else load_png_folder(path)
+    if not path.exists():
+        raise DataError(f"{path}: neither a path that exists nor one of {', '.join(NAMES)}: check the spelling")
+    loaders = {".npz": load_npz, ".npy": load_npy}
+    if path.suffix.lower() not in loaders:
+        raise DataError(f"{path}: not a kind of file that is read: give a .npz, a .npy, or a folder of idx files or PNGs")
+    return loaders[path.suffix.lower()](path)
+
+
+def load_known(known):
+    """The Dataset of a KnownSet, its files found or downloaded, and verified."""
+    train_images, train_labels, test_images, test_labels = fetch(known)
+    images = read_idx(train_images, 3)
+    return Dataset(
+        name=known.name,
+        image_shape=images.shape[1:],
+        train=Split(_flat(images), read_idx(train_labels, 1)),
+        test=Split(_flat(read_idx(test_images, 3)), read_idx(test_labels, 1)),
+        source=known.source,
+    )
+
+
+def load_bundled(path):
+    """The Dataset in the .npz that is part of this package (a known sha256: a damaged installation is an error)."""
+    try:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}): install scratchvae again") from error
+    if found != BUNDLED_SHA256:
+        raise DataError(f"{path}: damaged (sha256 {found} where {BUNDLED_SHA256} belongs): install scratchvae again")
+    keys = ("train_images", "train_labels", "test_images", "test_labels")
+    arrays = read_npz(path, keys)
+    return Dataset(
+        name="mnist-small",
+        image_shape=(28, 28),
+        train=Split(_flat(arrays["train_images"]), arrays["train_labels"]),
+        test=Split(_flat(arrays["test_images"]), arrays["test_labels"]),
+        source="MNIST (Yann LeCun, Corinna Cortes): the first 5,000 training and the first 1,000 test images, "
+        "split by its authors; bundled under CC BY-SA 3.0.",
+    )
+
+
+def _flat(images):
+    return np.reshape(images, (len(images), -1))

@@ -1,0 +1,67 @@
+"""The loss on a split, with z sampled: for a VAE its −ELBO (E36)."""
+
+import numpy as np
+
+from .. import rng
+from ..data import gather
+from ..errors import ConfigError
+from ..workers import Workers, usable_cores
+from .measurement import Measurement
+
+BATCH = 500  # images at a time: fixed, so that threads change speed and never bits
+UNIT = "nats per image, summed over pixels, mean over images"
+
+
+def image_terms(model, images, workers, seed=0, samples=1):
+    """The terms of the loss of every image, averaged over draws of z.   images (N, D) → {term: float64 (N,)}, nats
+
+    ε of image i and draw k is normal(seed, EVALUATE, k, i): the same whatever the batches and threads.
+    """
+    if samples < 1:
+        raise ConfigError(f"samples must be at least 1, not {samples}")
+    terms = {term: np.zeros(len(images)) for term in model.terms}
+    replicas = [model.replica() for _ in range(workers.count)]
+    starts = range(0, len(images), BATCH)
+
+    def share(worker):
+        replica = replicas[worker]
+        for start in starts[worker :: workers.count]:
+            rows = np.arange(start, min(start + BATCH, len(images)))
+            x = replica.scratch("batch", len(rows), images.shape[1], model.dtype)
+            gather(images, rows, x)
+            for k in range(samples):
+                eps = None
+                if model.noise_columns:
+                    eps = rng.normal(seed, rng.EVALUATE, k, rows, model.noise_columns, model.dtype.type)
+                for term, values in replica.forward(x, eps).items():
+                    terms[term][rows] += values / samples
+
+    workers.run(share, range(workers.count))
+    return terms
+
+
+def evaluate(model, dataset, split="test", seed=0, samples=1, threads=None):
+    """The objective's parts on a split → {"-ELBO": Measurement, "reconstruction": …, "KL": …} for a VAE.
+
+    An autoencoder has a reconstruction alone: its loss bounds no likelihood. With β ≠ 1 the −ELBO is still
+    reconstruction + KL, which is then not what was trained.
+    """
+    images = getattr(dataset, split).images
+    with Workers(threads or usable_cores()) as workers:
+        terms = image_terms(model, images, workers, seed, samples)
+    sampled = f"z sampled from q(z|x), {samples} sample{'s' if samples > 1 else ''} per image" if model.noise_columns else None
+
+    def measurement(quantity, values, estimator):
+        error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
+        return Measurement(
+            quantity, float(values.mean()), error, UNIT, model.config["likelihood"], "none (grayscale pixels in [0, 1])",
+            estimator, dataset.name, split, len(values), seed if model.noise_columns else None,
+        )
+
+    result = {}
+    if "kl" in terms:
+        result["-ELBO"] = measurement("-ELBO", terms["reconstruction"] + terms["kl"], sampled)
+    result["reconstruction"] = measurement("reconstruction", terms["reconstruction"], sampled or "deterministic code")
+    if "kl" in terms:
+        result["KL"] = measurement("KL", terms["kl"], "closed form")
+    return result

@@ -1,0 +1,45 @@
+"""A number never travels alone: a figure with its unit, how it was estimated, on what, and with which seed."""
+
+from dataclasses import asdict, dataclass
+from math import sqrt
+
+from ..errors import ConfigError
+
+# Two figures may be compared when all of these agree.
+KIND = ("quantity", "unit", "likelihood", "binarisation", "estimator", "data", "split")
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """value ± standard_error of a quantity, and everything one must know to compare it with another."""
+
+    quantity: str  # "-ELBO", "reconstruction", "KL"
+    value: float
+    standard_error: float | None  # over the images of the split
+    unit: str  # "nats per image, summed over pixels, mean over images"
+    likelihood: str
+    binarisation: str
+    estimator: str  # how z was had, and how many samples of it
+    data: str
+    split: str
+    images: int
+    seed: int | None
+
+    def to_dict(self):
+        return asdict(self)
+
+    def __str__(self):
+        error = "" if self.standard_error is None else f" ± {self.standard_error:.2f}"
+        return (
+            f"{self.quantity} {self.value:.2f}{error} {self.unit}; {self.likelihood} likelihood, binarisation: "
+            f"{self.binarisation}; {self.estimator}; {self.data} {self.split} split, {self.images:,} images, seed {self.seed}"
+        )
+
+
+def difference(a, b):
+    """a − b and its standard error, for two Measurements of the same kind. Raises ConfigError naming what differs."""
+    unlike = [name for name in KIND if getattr(a, name) != getattr(b, name)]
+    if unlike:
+        pairs = "; ".join(f"{name}: {getattr(a, name)!r} and {getattr(b, name)!r}" for name in unlike)
+        raise ConfigError(f"these figures are of different kinds and cannot be compared ({pairs})")
+    return a.value - b.value, sqrt((a.standard_error or 0) ** 2 + (b.standard_error or 0) ** 2)

@@ -1,0 +1,55 @@
+"""The figures of a run, as PNG files for a page or a slide. Nothing else imports this package before a figure is wanted.
+
+Every title is a heading and, after a line break, a smaller text: what the figure shows, of which model, in which unit.
+"""
+
+from pathlib import Path
+
+from .images import draw_manifold, draw_reconstructions, draw_samples
+from .latent import draw_latent
+from .loss import draw_loss
+from .traversal import draw_traversal
+
+__all__ = [
+    "draw_all", "draw_latent", "draw_loss", "draw_manifold", "draw_reconstructions", "draw_samples", "draw_traversal",
+]  # fmt: skip
+
+
+def draw_all(model, dataset, records, folder, describe):
+    """Draw every figure that makes sense for this model into `folder`, and return the paths, in order.
+
+    records   the lines of metrics.jsonl, as dicts; no loss is drawn without any
+    describe  what was trained on what: "VAE 784-400-20, MNIST (5,000 images), epoch 10"
+
+    Images come from the test split (from the training split where that is empty); the manifold is drawn for two latents.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    name, split = ("test", dataset.test) if len(dataset.test.images) else ("training", dataset.train)
+    images, labels, shape = split.images, split.labels, dataset.image_shape
+    vae = model.kind == "vae"
+    code = "the posterior mean μ" if vae else "the code z"
+    written = []
+
+    def draw(function, file, *arguments, heading, says):
+        path = folder / file
+        function(*arguments, path, f"{heading}\n{describe}\n{says}")
+        written.append(path)
+
+    if records:
+        draw(draw_loss, "loss.png", records, heading="Loss during training",
+             says="Nats per image: summed over pixels, averaged over images")  # fmt: skip
+    draw(draw_reconstructions, "reconstructions.png", model, images, labels, shape, heading="Reconstructions",
+         says=f"{name.capitalize()} images above the decoder's mean image at {code}")  # fmt: skip
+    draw(draw_samples, "samples.png", model, shape, heading="Samples",
+         says="Mean images of z ~ N(0, I), seed 0" + ("" if vae else "; an autoencoder's codes do not follow N(0, I)"))  # fmt: skip
+    draw(draw_latent, "latent.png", model, images, labels, heading="Latent space",
+         says=f"{code[0].upper()}{code[1:]} of {name} images")  # fmt: skip
+    if model.latent == 2:
+        draw(draw_manifold, "manifold.png", model, shape, heading="Manifold",
+             says="Mean images on a grid with equal probability under N(0, I) in each cell")  # fmt: skip
+    rank = "largest KL first, in nats per image" if vae else "largest standard deviation first"
+    function = lambda path, title: draw_traversal(model, images[0], shape, path, title, images)
+    draw(function, "traversal.png", heading="Latent traversal",
+         says=f"One latent of one {name} image changes per row: {rank}")  # fmt: skip
+    return written

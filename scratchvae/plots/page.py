@@ -1,0 +1,110 @@
+"""The sheet every figure stands on: measured in pixels from its top left corner, in one style, written whole or not at all."""
+
+from contextlib import contextmanager
+
+from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
+
+from ..files import replacing
+
+DPI = 128  # a power of two: pixels / DPI * DPI is exact
+MARGIN = 48
+INK, GREY, RULE = "#1f2933", "#5f6b76", "#d5dadf"
+BLUE, VERMILION = "#0072b2", "#d55e00"  # Okabe & Ito (2008): told apart with any kind of colour vision
+HEADING, BODY, SMALL = 20, 13, 12  # points
+
+_STYLE = {
+    "font.family": "DejaVu Sans", "font.size": BODY, "text.color": INK, "text.usetex": False, "axes.unicode_minus": True,
+    "axes.edgecolor": GREY, "axes.labelcolor": INK, "axes.labelsize": BODY, "axes.labelpad": 6, "axes.linewidth": 0.8,
+    "axes.facecolor": "white", "axes.spines.top": False, "axes.spines.right": False, "axes.grid": False,
+    "axes.axisbelow": True, "axes.xmargin": 0, "grid.color": RULE, "grid.linewidth": 0.7, "grid.linestyle": "-",
+    "xtick.color": GREY, "ytick.color": GREY, "xtick.labelcolor": INK, "ytick.labelcolor": INK,
+    "xtick.labelsize": SMALL, "ytick.labelsize": SMALL, "xtick.direction": "out", "ytick.direction": "out",
+    "figure.facecolor": "white", "figure.autolayout": False, "figure.constrained_layout.use": False,
+}  # fmt: skip
+
+
+class Page:
+    """A white figure of at least `width` x `height` pixels inside its margins and below its title.
+
+    With whole=True, width and height are those of the figure instead. `width` and `height` then hold what is left inside.
+    """
+
+    def __init__(self, title, width, height, whole=False):
+        if whole:
+            width -= 2 * MARGIN
+        self.width = max(width, 760)
+        heading, _, rest = title.partition("\n")
+        lines = [(line, HEADING, "bold", INK) for line in wrap(heading, HEADING, self.width, "bold")]
+        for part in filter(None, rest.split("\n")):
+            lines += [(line, BODY, "normal", GREY) for line in wrap(part, BODY, self.width)]
+        depth = MARGIN - 6  # of the next line's middle, from the top of the page
+        spots = []
+        for line, size, weight, colour in lines:
+            depth += leading(size)
+            spots.append((line, depth - leading(size) / 2, size, weight, colour))
+        self.top = depth + 30
+        self.height = height - self.top - MARGIN if whole else height
+        self.size = round(self.width + 2 * MARGIN), round(self.top + self.height + MARGIN)
+        self.figure = Figure((self.size[0] / DPI, self.size[1] / DPI), dpi=DPI)
+        FigureCanvasAgg(self.figure)
+        for line, y, size, weight, colour in spots:
+            self.text(0, y - self.top, line, size, weight=weight, color=colour, va="center")
+
+    def text(self, x, y, text, size=BODY, **options):
+        """Text at x, y pixels from the top left corner below the title. Taken literally: a $ starts no formula."""
+        width, height = self.size
+        place = (MARGIN + x) / width, 1 - (self.top + y) / height
+        return self.figure.text(*place, text, fontsize=size, parse_math=False, **options)
+
+    def axes(self, x, y, width, height):
+        """Axes on exactly these pixels."""
+        W, H = self.size
+        return self.figure.add_axes([(MARGIN + x) / W, 1 - (self.top + y + height) / H, width / W, height / H])
+
+    def picture(self, x, y, pixels):
+        """Show gray pixels in [0, 1], NaN for the page, one to one.   pixels (h, w) → the axes, without ticks"""
+        ax = self.axes(x, y, pixels.shape[1], pixels.shape[0])
+        ax.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest", aspect="auto", origin="upper")
+        ax.set_axis_off()
+        return ax
+
+
+@contextmanager
+def page(path, title, width, height, whole=False):
+    """A Page to draw on, that becomes the file `path` when the block ends well; otherwise nothing is written."""
+    with rc_context(_STYLE):
+        sheet = Page(title, width, height, whole)
+        yield sheet
+        with replacing(path) as temporary:
+            sheet.figure.canvas.print_png(temporary)
+
+
+def text_width(text, size, weight="normal"):
+    """Width of one line, in pixels."""
+    font = FontProperties("DejaVu Sans", size=size, weight=weight)
+    return text_to_path.get_text_width_height_descent(text, font, ismath=False)[0] * DPI / 72
+
+
+def leading(size):
+    """Distance from line to line, in pixels, for a size in points."""
+    return size * DPI / 72 * 1.4
+
+
+def wrap(text, size, width, weight="normal"):
+    """Break a text into lines no wider than `width` pixels: between words, or inside a word that alone is wider."""
+    lines, line = [], ""
+    for word in text.split():
+        candidate = f"{line} {word}".lstrip()
+        if line and text_width(candidate, size, weight) > width:
+            lines.append(line)
+            candidate = word
+        while text_width(candidate, size, weight) > width:
+            fits = max(n for n in range(1, len(candidate)) if n == 1 or text_width(candidate[:n], size, weight) <= width)
+            lines.append(candidate[:fits])
+            candidate = candidate[fits:]
+        line = candidate
+    return [*lines, line] if line else lines

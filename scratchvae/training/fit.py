@@ -1,0 +1,245 @@
+"""Training from the first step to the last: epochs, log lines, validation, checkpoints, and stopping well."""
+
+import signal
+import threading
+import time
+from contextlib import contextmanager
+from math import isfinite
+
+import numpy as np
+from tqdm import tqdm
+
+from .. import rng
+from ..errors import ConfigError, NonFiniteError, RunFolderError
+from ..evaluate import image_terms
+from ..workers import Workers, usable_cores
+from .checkpoint import load_arrays, read_checkpoint, save_checkpoint
+from .optimisers import Optimiser
+from .run import RunFolder
+from .schedules import Schedule
+from .step import TrainingStep
+
+UNITS = {
+    "loss": "nats per image, summed over pixels, mean over images: the objective, reconstruction + beta * kl",
+    "reconstruction": "nats per image, summed over pixels, mean over images: negative log-likelihood, one sample of z",
+    "kl": "nats per image, closed form, mean over images",
+    "step": "updates done",
+    "epoch": "passes over the training images",
+    "lr": "learning rate of the last update",
+    "images_per_s": "training images per second since the last line",
+    "seconds": "since training began or was resumed",
+}
+
+
+def fit(model, data, *, out=None, progress=True, max_steps=None, threads=None, **options):
+    """Train `model` in place on `data.train`, validating on `data.test` after each epoch. Returns a list of records.
+
+    data: a Dataset (`scratchvae.load_data`) · out: a run folder to make, or None to write nothing · progress: a bar, when
+    the terminal is one · max_steps: stop early, resumable · threads: default, one per core. Options and defaults:
+    epochs=default_epochs(images), batch_size=128, lr=1e-3, schedule="constant" ("step", "cosine") with warmup=0, every=1000, factor=0.1,
+    optimiser="adam" with optimiser_settings={}, weight_decay=0, clip=None, seed=0, shards=2, log_every=50.
+    Each record is a line of metrics.jsonl; UNITS says what its numbers mean.
+
+    Raises ConfigError, RunFolderError, NonFiniteError (a NaN or infinity: epoch, step, tensor, last good checkpoint) and
+    KeyboardInterrupt (after Ctrl-C, with the checkpoint written).
+    """
+    trainer = Trainer(model, data, **options)
+    folder = None
+    if out is not None:
+        folder = RunFolder(out)
+        folder.create(trainer.config)
+        folder.start_metrics(trainer.header)
+        trainer.save(folder.checkpoint_path)
+    return trainer.run(folder, progress, max_steps, threads)
+
+
+def resume(model, data, out, *, progress=True, max_steps=None, threads=None, epochs=None):
+    """Go on with the run in folder `out` as if it had never stopped; `epochs` extends it. Returns the new records."""
+    folder = RunFolder(out)
+    config = folder.config()
+    if epochs is not None:
+        if config["training"]["schedule"] == "cosine":
+            raise ConfigError("a cosine schedule ends with its last epoch: this run cannot be extended")
+        config["training"]["epochs"] = epochs
+    trainer = Trainer(model, data, **config["training"])
+    if trainer.config["data"] != config["data"]:
+        raise RunFolderError(f"{folder.path} was trained on other data: {config['data']} and not {trainer.config['data']}")
+    trainer.restore(folder.checkpoint_path)
+    folder.write_config(config)
+    folder.forget_after(trainer.step)
+    return trainer.run(folder, progress, max_steps, threads)
+
+
+def default_epochs(images):
+    """10 epochs of 60,000 images; of fewer images more, up to 60, so that a small set is seen often enough."""
+    return min(60, max(10, round(600_000 / images)))
+
+
+class Trainer:
+    """What training remembers between steps, all of it in a checkpoint: the step, and the sums of the current log line."""
+
+    def __init__(
+        self, model, data, *, epochs=None, batch_size=128, lr=1e-3, schedule="constant", warmup=0, every=1000, factor=0.1,
+        optimiser="adam", optimiser_settings=None, weight_decay=0.0, clip=None, seed=0, shards=2, log_every=50,
+    ):
+        epochs = default_epochs(len(data.train.images)) if epochs is None else epochs
+        for name, value in (("epochs", epochs), ("batch_size", batch_size), ("shards", shards), ("log_every", log_every)):
+            if not isinstance(value, (int, np.integer)) or value < 1:
+                raise ConfigError(f"{name} must be a whole number of at least 1, not {value!r}")
+        if data.train.images.shape[1] != model.data_size:
+            raise ConfigError(f"the model takes {model.data_size} pixels, and the images have {data.train.images.shape[1]}")
+        self.model, self.data = model, data
+        self.epochs, self.batch_size, self.seed, self.shards, self.clip = epochs, batch_size, seed, shards, clip
+        self.log_every = log_every
+        self.images = data.train.images
+        self.steps_per_epoch = -(-len(self.images) // batch_size)
+        total = epochs * self.steps_per_epoch
+        self.schedule = Schedule(lr, schedule, warmup, every, factor, total if schedule == "cosine" else None)
+        self.optimiser = Optimiser(optimiser, weight_decay, **(optimiser_settings or {}))
+        self.optimiser.start(model.buffer.values)
+        self.step = 0
+        self.window = {"images": 0, **dict.fromkeys(model.terms, 0.0)}
+        self.config = {
+            "data": {"name": data.name, "fingerprint": data.fingerprint, "image_shape": list(data.image_shape)},
+            "model": {"kind": model.kind, "config": model.config},
+            "training": {
+                "epochs": epochs, "batch_size": batch_size, "lr": lr, "schedule": schedule, "warmup": warmup, "every": every,
+                "factor": factor, "optimiser": optimiser, "optimiser_settings": optimiser_settings or {},
+                "weight_decay": weight_decay, "clip": clip, "seed": seed, "shards": shards, "log_every": log_every,
+            },
+        }
+        self.header = {
+            "units": UNITS, "likelihood": model.config["likelihood"], "binarisation": "none (grayscale pixels in [0, 1])",
+            "z": "sampled, one per image" if model.noise_columns else "deterministic", "data": data.name, "seed": seed,
+        }
+
+    @property
+    def epoch(self):
+        """Passes over the training images so far, a fraction within an epoch."""
+        return self.step / self.steps_per_epoch
+
+    def save(self, path):
+        """Write a checkpoint of this moment."""
+        state = {"step": self.step, "window": self.window}
+        save_checkpoint(path, self.model, self.optimiser, state, self.config)
+
+    def restore(self, path):
+        """Go back to the moment of a checkpoint. Raises CheckpointError."""
+        state, _, arrays = read_checkpoint(path)
+        load_arrays(path, arrays, self.model, self.optimiser)
+        self.step, self.window = state["step"], state["window"]
+
+    def run(self, folder=None, progress=True, max_steps=None, threads=None):
+        """Train to the last epoch, or for max_steps more updates. Returns the records written."""
+        records, order, last = [], None, self.epochs * self.steps_per_epoch
+        stop = last if max_steps is None else min(last, self.step + max_steps)
+        self.began = self.line_began = time.perf_counter()
+        threads = threads or usable_cores()
+
+        def log(record):
+            records.append(record)
+            if folder is not None:
+                folder.append(record)
+
+        with Workers(threads) as workers, _interrupts() as interrupted, self._bar(progress) as bar:
+            do = TrainingStep(self.model, self.optimiser, self.images, workers, self.seed, self.shards, self.clip)
+            while self.step < stop and not interrupted:
+                epoch, place = divmod(self.step, self.steps_per_epoch)
+                if place == 0 or order is None:
+                    order = rng.permutation(self.seed, epoch, len(self.images))
+                rows = order[place * self.batch_size : (place + 1) * self.batch_size]
+                lr = self.schedule(self.step)
+                sums = do(rows, self.step, lr)
+                if not all(map(isfinite, sums.values())):
+                    raise self._not_finite(do, folder)
+                self.step += 1
+                self.window["images"] += len(rows)
+                for term, value in sums.items():
+                    self.window[term] += value
+                bar.update(len(rows))
+                epoch_ends = place + 1 == self.steps_per_epoch
+                if self.step % self.log_every == 0 or epoch_ends:
+                    record = self._train_record(lr)
+                    log(record)
+                    bar.set_description(f"epoch {epoch + 1}/{self.epochs}", refresh=False)
+                    bar.set_postfix({name: f"{record[name]:.1f}" for name in ("loss", *self.model.terms)})
+                if epoch_ends:
+                    log(self._test_record(workers))
+                    if folder is not None:
+                        self.save(folder.checkpoint_path)
+            if folder is not None:
+                self.save(folder.checkpoint_path)
+        if interrupted:
+            where = f"; go on with: scratchvae resume {folder.path}" if folder else ""
+            raise KeyboardInterrupt(f"stopped after step {self.step} of {last}{where}")
+        return records
+
+    def _bar(self, progress):
+        disable = None if progress else True  # None: tqdm is quiet when standard error is not a terminal
+        epoch, place = divmod(self.step, self.steps_per_epoch)
+        done = epoch * len(self.images) + place * self.batch_size
+        total = self.epochs * len(self.images)
+        return tqdm(total=total, initial=done, disable=disable, unit="images", unit_scale=True, dynamic_ncols=True)
+
+    def _losses(self, sums, images):
+        means = {term: sums[term] / images for term in self.model.terms}
+        return {"loss": sum(self.model.weights[term] * means[term] for term in means), **means}
+
+    def _train_record(self, lr):
+        now = time.perf_counter()
+        images = self.window["images"]
+        record = {
+            "split": "train", "step": self.step, "epoch": self.epoch, **self._losses(self.window, images), "lr": lr,
+            "images_per_s": images / (now - self.line_began), "seconds": now - self.began,
+        }
+        self.line_began = now
+        self.window = {"images": 0, **dict.fromkeys(self.model.terms, 0.0)}
+        return record
+
+    def _test_record(self, workers):
+        images = self.data.test.images
+        sums = {term: float(v.sum()) for term, v in image_terms(self.model, images, workers, self.seed).items()}
+        self.line_began = time.perf_counter()
+        losses = self._losses(sums, len(images))
+        return {"split": "test", "step": self.step, "epoch": self.epoch, **losses, "seconds": self.line_began - self.began}
+
+    def _not_finite(self, do, folder):
+        tensor = _first_not_finite(do.replicas)
+        kept = f"; the last good checkpoint is {folder.checkpoint_path}" if folder else ""
+        return NonFiniteError(
+            f"{tensor} is not finite at step {self.step + 1} (epoch {int(self.epoch) + 1}){kept}. "
+            "A smaller --lr or a --clip usually helps"
+        )
+
+
+def _first_not_finite(replicas):
+    """The name of the first tensor that holds a NaN or an infinity, in the order of computation: parameters, then outputs."""
+    buffer = replicas[0].buffer
+    for name in buffer.names:
+        if not np.isfinite(buffer.view(name)).all():
+            return f"parameter {name}"
+    for replica in replicas:
+        for name, path, array in replica.scratch_arrays():
+            if not np.isfinite(array).all():
+                return f"{name} of {path or replica.kind}"
+    return "the loss"
+
+
+@contextmanager
+def _interrupts():
+    """Collects Ctrl-C into a list, so that a step is never cut in two; a second Ctrl-C stops at once."""
+    seen = []
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may handle signals
+        yield seen
+        return
+
+    def handle(number, frame):
+        if seen:
+            raise KeyboardInterrupt
+        seen.append(number)
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield seen
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,55 @@
+"""Optimisers: which update is applied, with which settings, and the moments it keeps, each one flat array."""
+
+import numpy as np
+
+from .. import backend as backends
+from ..errors import ConfigError
+
+# name → the moments it keeps and the settings it takes, with their defaults; the update is the operation of that name
+OPTIMISERS = {
+    "sgd": ((), {}),
+    "momentum": (("velocity",), {"mu": 0.9}),
+    "nesterov": (("velocity",), {"mu": 0.9}),
+    "rmsprop": (("square",), {"rho": 0.99, "eps": 1e-8}),
+    "adagrad": (("square",), {"eps": 1e-10}),
+    "adam": (("m", "v"), {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8}),
+    "adamw": (("m", "v"), {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "decay": 0.01}),
+}
+
+
+class Optimiser:
+    """One update of the flat parameters per step (E24 to E30).   moments: {name: (N,)}
+
+    weight_decay λ adds λ p to the gradient of every optimiser but AdamW, whose own `decay` is not part of the gradient.
+    """
+
+    def __init__(self, name="adam", weight_decay=0.0, backend=backends.NUMPY, **settings):
+        """Raises ConfigError for a name or a setting that does not exist, or a negative weight decay."""
+        if name not in OPTIMISERS:
+            raise ConfigError(f"optimiser must be one of {', '.join(OPTIMISERS)}, not {name!r}")
+        self.moment_names, defaults = OPTIMISERS[name]
+        if unknown := set(settings) - set(defaults):
+            raise ConfigError(f"{name} has no setting {', '.join(sorted(unknown))}: it takes {', '.join(defaults) or 'none'}")
+        if weight_decay < 0:
+            raise ConfigError(f"weight_decay must be at least 0, not {weight_decay}")
+        if weight_decay and name == "adamw":
+            raise ConfigError("adamw takes its weight decay as the setting decay=…")
+        self.name, self.weight_decay, self.settings = name, float(weight_decay), {**defaults, **settings}
+        self._update = getattr(backend.ops, name)
+        self._decay = backend.ops.weight_decay
+        self.moments = {}
+
+    @property
+    def config(self):
+        return {"name": self.name, "weight_decay": self.weight_decay, **self.settings}
+
+    def start(self, values):
+        """Make moments of zeros for these flat values (N,)."""
+        self.moments = {name: np.zeros_like(values) for name in self.moment_names}
+
+    def update(self, part, values, grads, work, lr, step):
+        """Update values[part] in place with grads[part].   work: scratch of the part's size · step counts from 1"""
+        p, g = values[part], grads[part]
+        if self.weight_decay:
+            self._decay(p, g, work, self.weight_decay)
+        self._update(p, g, *(m[part] for m in self.moments.values()), work, lr, step, **self.settings)

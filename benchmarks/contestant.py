@@ -1,5 +1,6 @@
 """The harness's side of one worker: start it, ask it, stop it."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -47,10 +48,8 @@ class Contestant:
 
     def ask(self, do, **request):
         """The answer of one command as a dict. Raises PeerFailed when the worker has died."""
-        try:
+        with contextlib.suppress(BrokenPipeError):  # read() says why
             print(json.dumps({"do": do, **request}), file=self.process.stdin, flush=True)
-        except BrokenPipeError:
-            pass  # read() says why
         return self.read()
 
     def read(self):

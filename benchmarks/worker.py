@@ -31,6 +31,14 @@ class Worker:
             self.peer.run_steps(lead_in)
         return timed(self.peer.run_steps, n, count=n)
 
+    def warm_up(self, steps, seconds):
+        """That many untimed steps, or as many as fit into these seconds, but two rounds of them at least."""
+        began, done, part = time.perf_counter(), 0, min(50, steps)
+        while done < min(2 * part, steps) or (done < steps and time.perf_counter() - began < seconds):
+            self.peer.run_steps(part)
+            done += part
+        return {"steps": done}
+
     def epoch(self):
         return timed(self.peer.epoch)
 

@@ -61,10 +61,10 @@ def resume(o):
 
 
 def evaluate(o):
-    from .evaluate import evaluate
+    from .evaluate import measure
     from .training import RunFolder, load_model
 
-    measured = evaluate(load_model(o.run), _data_of(RunFolder(o.run).config()), o.split, o.seed, o.samples, o.threads)
+    measured = measure(load_model(o.run), _data_of(RunFolder(o.run).config()), o.split, o.seed, o.samples, o.threads)
     if o.json:
         print(json.dumps({name: m.to_dict() for name, m in measured.items()}, indent=2))
     else:
@@ -158,9 +158,9 @@ def describe(model):
 
 def _finish(model, data, out, o):
     """After training: what the model is worth, and the figures to open."""
-    from .evaluate import evaluate
+    from .evaluate import measure
 
-    measured = evaluate(model, data, threads=o.threads)
+    measured = measure(model, data, threads=o.threads)
     figures = _draw(model, data, out)
     if o.json:
         print(json.dumps({"run": str(out), "test": {k: m.to_dict() for k, m in measured.items()}, "figures": figures}, indent=2))

@@ -92,8 +92,8 @@ def cases(seed=0):
 
 
 def check_all(seed=0, method="complex"):
-    """gradcheck of every case, in order → [Report]"""
-    return [
-        gradcheck(module, columns=columns, rows=ROWS, seed=seed, method=method, name=name)
+    """gradcheck of every case → {name: Report}, in order"""
+    return {
+        name: gradcheck(module, columns=columns, rows=ROWS, seed=seed, method=method, name=name)
         for name, module, columns in cases(seed)
-    ]
+    }

@@ -88,7 +88,6 @@ def judge(measurements, tolerance):
 
 def explained_by_a_kink(analytic, left, right, scale):
     """Do the one-sided slopes differ, and is what backward wrote one of them or between them?"""
-    jump = np.abs(right - left)
-    slack = 1e-6 * scale
+    slack = KINK * np.maximum(np.maximum(np.abs(left), np.abs(right)), scale)  # one-sided slopes are off by h f″ / 2
     between = (analytic >= np.minimum(left, right) - slack) & (analytic <= np.maximum(left, right) + slack)
-    return (jump > KINK * np.maximum(np.maximum(np.abs(left), np.abs(right)), scale)) & between
+    return (np.abs(right - left) > slack) & between

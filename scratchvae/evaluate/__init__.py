@@ -1,6 +1,6 @@
 """What a trained model is worth, in numbers that say what they are."""
 
-from .elbo import evaluate, image_terms
+from .losses import image_terms, measure
 from .measurement import Measurement, difference
 
-__all__ = ["Measurement", "difference", "evaluate", "image_terms"]
+__all__ = ["Measurement", "difference", "image_terms", "measure"]

@@ -5,7 +5,7 @@ Every title is a heading and, after a line break, a smaller text: what the figur
 
 from pathlib import Path
 
-from .images import draw_manifold, draw_reconstructions, draw_samples
+from .images import chosen, draw_manifold, draw_reconstructions, draw_samples
 from .latent import draw_latent
 from .loss import draw_loss
 from .traversal import draw_traversal
@@ -27,8 +27,12 @@ def draw_all(model, dataset, records, folder, describe):
     folder.mkdir(parents=True, exist_ok=True)
     name, split = ("test", dataset.test) if len(dataset.test.images) else ("training", dataset.train)
     images, labels, shape = split.images, split.labels, dataset.image_shape
+    first = images[chosen(labels)[0] if labels is not None else 0]
     vae = model.kind == "vae"
     code = "the posterior mean μ" if vae else "the code z"
+    rank = "KL, in nats per image" if vae else "standard deviation (sd)"
+    ranked = f"{min(10, model.latent)} of {model.latent} latents, ordered"
+    warning = "" if vae else "; an autoencoder's codes do not follow N(0, I)"
     written = []
 
     def draw(function, file, *arguments, heading, says):
@@ -42,14 +46,13 @@ def draw_all(model, dataset, records, folder, describe):
     draw(draw_reconstructions, "reconstructions.png", model, images, labels, shape, heading="Reconstructions",
          says=f"{name.capitalize()} images above the decoder's mean image at {code}")  # fmt: skip
     draw(draw_samples, "samples.png", model, shape, heading="Samples",
-         says="Mean images of z ~ N(0, I), seed 0" + ("" if vae else "; an autoencoder's codes do not follow N(0, I)"))  # fmt: skip
+         says="Mean images of z ~ N(0, I), seed 0" + warning)  # fmt: skip
     draw(draw_latent, "latent.png", model, images, labels, heading="Latent space",
          says=f"{code[0].upper()}{code[1:]} of {name} images")  # fmt: skip
     if model.latent == 2:
         draw(draw_manifold, "manifold.png", model, shape, heading="Manifold",
              says="Mean images on a grid with equal probability under N(0, I) in each cell")  # fmt: skip
-    rank = "largest KL first, in nats per image" if vae else "largest standard deviation first"
-    function = lambda path, title: draw_traversal(model, images[0], shape, path, title, images)
+    function = lambda path, title: draw_traversal(model, first, shape, path, title, images)
     draw(function, "traversal.png", heading="Latent traversal",
-         says=f"One latent of one {name} image changes per row: {rank}")  # fmt: skip
+         says=f"One {name} image; in each row one latent changes. {ranked} by {rank}")  # fmt: skip
     return written

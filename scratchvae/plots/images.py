@@ -66,7 +66,7 @@ def draw_manifold(model, image_shape, path, title, n=20):
     z = np.array([normal.inv_cdf((i + 0.5) / n) for i in range(n)], model.dtype)
     right, up = np.meshgrid(z, z[::-1])
     images = model.decode(np.stack([right.ravel(), up.ravel()], axis=1))
-    grid = mosaic(tiles(images, image_shape, tile_size(image_shape, 1120 / n)), n, 0)
+    grid = mosaic(tiles(images, image_shape, tile_size(image_shape, 1120 / n, longest=2)), n, 0)
     height, width = grid.shape
     side, below = 90, 84
     with page(path, title, side + width, height + below) as sheet:
@@ -79,5 +79,5 @@ def draw_manifold(model, image_shape, path, title, n=20):
         ax.set_yticks(places, names)
         ax.spines[:].set_visible(False)
         ax.set_xlabel("z₁")
-        ax.set_ylabel("z₂", rotation=0, va="center", labelpad=14)
+        ax.set_ylabel("z₂", rotation=0, va="center", labelpad=6)
         ax.tick_params(labelsize=SMALL)

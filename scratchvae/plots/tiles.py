@@ -6,8 +6,6 @@ import numpy as np
 
 from ..errors import DataError, NonFiniteError, ShapeError
 
-LONGEST = 8  # a tile is at most this many times as wide as it is high, or as high as it is wide
-
 
 def model_input(model, images, limit):
     """At most `limit` images, evenly spread over the set, as the model takes them.   (N, D) → (n, D) in [0, 1], rows (n,)"""
@@ -24,7 +22,7 @@ def model_input(model, images, limit):
 def finite(values, what):
     """The values themselves. Raises NonFiniteError when one is NaN or infinite."""
     if not np.isfinite(values).all():
-        raise NonFiniteError(f"{what} hold NaN or infinity, which cannot be drawn: load a checkpoint from before training failed")
+        raise NonFiniteError(f"{what} hold NaN or infinity and cannot be drawn: take a checkpoint from before training failed")
     return values
 
 
@@ -40,9 +38,12 @@ def tiles(images, image_shape, size):
     return down @ images @ across.T
 
 
-def tile_size(image_shape, side):
-    """Pixels on the page for one image, about side² in all: whole multiples of its own where there is room.   → (h, w)"""
-    ratio = min(max(image_shape[1] / image_shape[0], 1 / LONGEST), LONGEST)
+def tile_size(image_shape, side, longest=8):
+    """Pixels on the page for one image, about side² in all: whole multiples of its own where there is room.   → (h, w)
+
+    A tile is at most `longest` times as wide as it is high, or as high as it is wide: a longer image is stretched.
+    """
+    ratio = min(max(image_shape[1] / image_shape[0], 1 / longest), longest)
     room = side / ratio**0.5, side * ratio**0.5
     return tuple(n * int(m / n + 1e-6) if m >= n else max(1, round(m)) for n, m in zip(image_shape, room, strict=True))
 

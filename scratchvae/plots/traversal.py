@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.patches import Rectangle
 
 from ..ops import numpy as ops
-from .page import BLUE, GREY, SMALL, leading, page
+from .page import BLUE, BODY, GREY, SMALL, leading, page, wrap
 from .tiles import finite, model_input, mosaic, tile_size, tiles
 
 VALUES = np.arange(-6, 7) / 2  # −3, −2.5 … 3
@@ -30,12 +30,14 @@ def draw_traversal(model, image, image_shape, path, title, images=None):
     own = model.codes(x)[0]
     outputs = np.concatenate([model.traverse(x[0], centre[k] + scale[k] * VALUES, [k])[0] for k in shown])
 
-    size = h, w = tile_size(image_shape, 84)
+    size = h, w = tile_size(image_shape, 84, longest=2)
     grid = mosaic(tiles(outputs, image_shape, size), len(VALUES), GAP)
     pair = tiles(np.concatenate([x, model.reconstruct(x)]), image_shape, size)
     names, line = ("input", "output"), leading(SMALL)
-    left, side, top = max(w, 90) + 56, 150, 40
-    height = max(grid.shape[0] + 92, 2 * (h + line) + 16)
+    left, side, top = max(w, 90) + 50, 136, 40
+    what = "value of the latent" if plain else "standard deviations from the latent's mean"
+    note = wrap(f"{what}; other latents as encoded; outlined: nearest to the image's own code", BODY, grid.shape[1])
+    height = max(grid.shape[0] + 24 + len(note) * leading(BODY), 2 * (h + line) + 16)
     with page(path, title, left + side + grid.shape[1], top + height) as sheet:
         for k, name in enumerate(names):
             y = top + k * (h + line + 16)
@@ -54,8 +56,8 @@ def draw_traversal(model, image, image_shape, path, title, images=None):
             c = int(np.abs(centre[k] + scale[k] * VALUES - own[k]).argmin())
             box = [c * (w + GAP) - 1.5, r * (h + GAP) - 1.5, w + 2, h + 2]
             ax.add_patch(Rectangle(box[:2], *box[2:], fill=False, edgecolor=BLUE, linewidth=2.2, clip_on=False))
-        what = "value of the latent" if plain else "value of the latent, in standard deviations from its mean"
-        sheet.text(left + side, top + grid.shape[0] + 34, f"{what}; all others as encoded; outlined: nearest to the image's own")
+        for k, part in enumerate(note):
+            sheet.text(left + side, top + grid.shape[0] + 34 + k * leading(BODY), part, va="center")
 
 
 def latent_kl(model, x):

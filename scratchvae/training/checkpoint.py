@@ -39,7 +39,7 @@ def save_checkpoint(path, model, optimiser, state, config):
 def read_checkpoint(path):
     """→ (state, config, arrays) of a checkpoint. Raises CheckpointError: missing, damaged, foreign, or another version."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         note = json.loads(arrays.pop("note").tobytes())
         checksum = note.pop("checksum")

@@ -40,7 +40,7 @@ def image_terms(model, images, workers, seed=0, samples=1):
     return terms
 
 
-def evaluate(model, dataset, split="test", seed=0, samples=1, threads=None):
+def measure(model, dataset, split="test", seed=0, samples=1, threads=None):
     """The objective's parts on a split → {"-ELBO": Measurement, "reconstruction": …, "KL": …} for a VAE.
 
     An autoencoder has a reconstruction alone: its loss bounds no likelihood. With β ≠ 1 the −ELBO is still

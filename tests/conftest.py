@@ -1,0 +1,28 @@
+"""What several tests share: small data sets and models that train in milliseconds."""
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+from scratchvae.data import Dataset, Split
+from scratchvae.models import VAE
+
+# Examples are the same in every run, so that a failure can be repeated and a pass means the same everywhere.
+settings.register_profile("scratchvae", deadline=None, derandomize=True, max_examples=25)
+settings.load_profile("scratchvae")
+
+
+@pytest.fixture
+def tiny_data():
+    """60 training and 20 test images of 4 x 3 pixels in two kinds: bright on the left, bright on the right."""
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 2, 80).astype(np.uint8)
+    bright = np.where(labels[:, None, None] == 0, [255, 40, 0], [0, 40, 255]) * generator.uniform(0.6, 1, (80, 4, 3))
+    images = bright.astype(np.uint8).reshape(80, 12)
+    return Dataset("tiny", (4, 3), Split(images[:60], labels[:60]), Split(images[60:], labels[60:]), "made by a test")
+
+
+@pytest.fixture
+def tiny_vae():
+    """A function that makes a VAE for `tiny_data`, the same each time."""
+    return lambda **options: VAE(**{"data_size": 12, "hidden": (8,), "latent": 2, "seed": 3, **options})

@@ -17,7 +17,8 @@ from scratchvae.workers import usable_cores
 
 LATENT = 20
 EVALUATION_BATCHES = (128, 512, 1000)
-SETTLE_S = 0.06  # idle OpenBLAS threads spin for about 30 ms before they sleep; the next peer must not feel it
+SETTLE_S = 0.15  # idle OpenBLAS threads spin for up to 100 ms before they sleep; the next peer must not feel it
+RETRIES = 5
 SAMPLE_LIMIT_S = 2.0  # a sample of an expensive cell gets fewer steps, the same number for everybody
 # After some 750 steps Adam's moments of pixels that are rarely on become denormal numbers, which processors compute
 # slowly unless told to flush them: a race that stopped earlier would not show what training costs.
@@ -54,6 +55,7 @@ def parse(argv=None):
     add("--rounds", type=int, default=15)
     add("--steps", type=int, default=50, help="steps in one sample")
     add("--warm-up", type=int, default=1500, help=f"untimed steps before the first round, at most {WARM_UP_LIMIT_S} s")
+    add("--quiet", type=float, default=0.15, help="repeat a sample if others used more than this share of a core")
     add("--data", default="mnist-small", help="mnist-small or mnist")
     add("--out", type=Path, help="write the result to this JSON file")
     add("--json", action="store_true", help="print the result as JSON in place of tables")
@@ -114,20 +116,19 @@ def race(what, running, args, cell, say):
 
     def sampler(name):
         def sample():
-            taken[name].append(running[name].ask(**requests[name]))
+            taken[name].append(quiet_answer(running[name], requests[name], args.quiet))
             return taken[name][-1]["ms"]
 
         return sample
 
-    samples = timing.interleave(
-        {name: sampler(name) for name in running}, args.rounds, lambda: time.sleep(SETTLE_S)
-    )
+    samples = timing.interleave({name: sampler(name) for name in running}, args.rounds, lambda: time.sleep(SETTLE_S))
     result = {
         "what": what,
         "batch_size": cell[0],
         "width": cell[1],
         "threads": cell[2],
         "rounds": args.rounds,
+        "quiet_limit_cores": args.quiet,
         **note,
         "peers": {name: describe(name, samples, taken[name], requests[name]) for name in running},
         "best_peer": None,
@@ -135,8 +136,26 @@ def race(what, running, args, cell, say):
     rivals = [name for name in running if peers.is_rival(name)]
     if rivals:
         result["best_peer"] = min(rivals, key=lambda name: result["peers"][name]["median_ms"])
-    say(table(result))
+    say(table(result, args.quiet))
     return result
+
+
+def quiet_answer(contestant, request, limit):
+    """One answer, asked for again while other programs used more than `limit` of a core meanwhile.
+
+    Whether a sample counts depends on what the others did, never on the sample itself. The last try counts in any case.
+    """
+    for retries in range(RETRIES + 1):
+        busy, began = timing.busy_seconds(), time.perf_counter()
+        answer = contestant.ask(**request)
+        if busy is None:
+            return {**answer, "others": None, "retries": retries}
+        seconds = time.perf_counter() - began
+        others = (timing.busy_seconds() - busy - answer["total_cpu_s"]) / seconds
+        if others <= limit:
+            break
+        time.sleep(SETTLE_S)
+    return {**answer, "others": max(others, 0.0), "retries": retries}
 
 
 def prepare(what, running, args):
@@ -168,6 +187,9 @@ def describe(name, samples, taken, request):
         "cpu_samples_ms": [one["cpu_ms"] for one in taken],
         # What its threads burned while others ran; the first is from before the race.
         "idle_cpu_samples_ms": [one["idle_cpu_ms"] for one in taken[1:]],
+        # Share of one core that other programs used while the sample was taken, and how often it was taken again.
+        "others_cores": [one["others"] for one in taken],
+        "retries": [one["retries"] for one in taken],
         "last_loss_nats": taken[-1]["loss_nats"],  # of the last sample: equal work must reach equal losses
     }
     if "ours" in samples and name != "ours":
@@ -178,7 +200,7 @@ def describe(name, samples, taken, request):
     return share
 
 
-def table(race):
+def table(race, quiet):
     """A race as text."""
     head = f"{race['what']}: batch {race['batch_size']}, width {race['width']}, threads {race['threads']}"
     lines = [head, f"{'':22}{'ms':>10}{'quartiles':>20}{'cpu ms':>10}{'ours/this':>11}{'quartiles':>16}{'nats':>9}"]
@@ -192,6 +214,10 @@ def table(race):
         loss = peer["last_loss_nats"]
         line += f"{loss:9.2f}" if loss is not None else f"{'-':>9}"
         lines.append(line + ("  best peer" if name == race["best_peer"] else ""))
+    disturbed = [share for peer in race["peers"].values() for share in peer["others_cores"] if (share or 0) > quiet]
+    total = race["rounds"] * len(race["peers"])
+    if disturbed:
+        lines.append(f"{len(disturbed)} of {total} samples were disturbed: others used up to {max(disturbed):.2f} cores")
     return "\n".join(lines) + "\n"
 
 

@@ -87,8 +87,10 @@ def main(name):
         idle_cpu_ms = 1e3 * (time.process_time() - idle_from)
         request = json.loads(line)
         command = request.pop("do")
+        began = time.process_time()
         answer = getattr(worker, command)(**request)
-        print(json.dumps({**answer, "idle_cpu_ms": idle_cpu_ms}), file=answers, flush=True)
+        answer |= {"idle_cpu_ms": idle_cpu_ms, "total_cpu_s": time.process_time() - began}
+        print(json.dumps(answer), file=answers, flush=True)
         if command == "finish":
             return
         idle_from = time.process_time()

@@ -52,23 +52,21 @@ def train(o):
 
 
 def resume(o):
-    from .training import RunFolder, load_model, resume
+    from .training import resume
 
-    data = _data_of(RunFolder(o.run).config())
-    model = load_model(o.run)
+    model, data = _open(o.run)
     resume(model, data, o.run, threads=o.threads, epochs=o.epochs)
     return _finish(model, data, o.run, o)
 
 
 def evaluate(o):
-    from .evaluate import measure
-    from .training import RunFolder, load_model
+    from .evaluate import measure, table
 
-    measured = measure(load_model(o.run), _data_of(RunFolder(o.run).config()), o.split, o.seed, o.samples, o.threads)
+    measured = measure(*_open(o.run), o.split, o.seed, o.samples, o.threads)
     if o.json:
         print(json.dumps({name: m.to_dict() for name, m in measured.items()}, indent=2))
     else:
-        print("\n".join(map(str, measured.values())))
+        print(table(measured))
 
 
 def sample(o):
@@ -78,7 +76,7 @@ def sample(o):
     from .files import replacing
     from .training import RunFolder, load_model
 
-    model, shape = load_model(o.run), tuple(RunFolder(o.run).config()["data"]["image_shape"])
+    shape, model = tuple(RunFolder(o.run).config()["data"]["image_shape"]), load_model(o.run)
     out = Path(o.out or Path(o.run) / "samples.png")
     if out.suffix == ".png":
         plots.draw_samples(model, shape, out, f"Samples of {describe(model)}", n=o.n, seed=o.seed)
@@ -91,9 +89,7 @@ def sample(o):
 
 
 def plot(o):
-    from .training import RunFolder, load_model
-
-    figures = _draw(load_model(o.run), _data_of(RunFolder(o.run).config()), o.run)
+    figures = _draw(*_open(o.run), o.run)
     print(json.dumps({"figures": figures}, indent=2) if o.json else "\n".join(figures))
 
 
@@ -158,14 +154,14 @@ def describe(model):
 
 def _finish(model, data, out, o):
     """After training: what the model is worth, and the figures to open."""
-    from .evaluate import measure
+    from .evaluate import measure, table
 
     measured = measure(model, data, threads=o.threads)
     figures = _draw(model, data, out)
     if o.json:
         print(json.dumps({"run": str(out), "test": {k: m.to_dict() for k, m in measured.items()}, "figures": figures}, indent=2))
     else:
-        print("\n".join(["", *map(str, measured.values()), "", "Figures to open:", *(f"  {path}" for path in figures)]))
+        print("\n".join(["", table(measured), "", "Figures to open:", *(f"  {path}" for path in figures)]))
 
 
 def _draw(model, data, out):
@@ -178,15 +174,19 @@ def _draw(model, data, out):
     return [str(path) for path in plots.draw_all(model, data, records, out, title)]
 
 
-def _data_of(config):
-    """The data set of a run. Raises DataError when it has changed since."""
+def _open(run):
+    """The model of a run folder and the data it was trained on. Raises DataError when the data has changed since."""
     from .data import load
     from .errors import DataError
+    from .training import RunFolder, load_model
 
-    dataset = load(config["data"]["location"])
-    if dataset.fingerprint != config["data"]["fingerprint"]:
-        raise DataError(f"{config['data']['location']} has changed since this run was trained on it")
-    return dataset
+    config = RunFolder(run).config()["data"]
+    if not config["location"]:
+        raise DataError(f"{run} was trained on data made in Python ({config['name']}): use it from Python, or train from a file")
+    data = load(config["location"])
+    if data.fingerprint != config["fingerprint"]:
+        raise DataError(f"{config['location']} has changed since this run was trained on it")
+    return load_model(run), data
 
 
 def _describe_split(split):
@@ -298,7 +298,7 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter):
     """Shows a default only where there is one."""
 
     def _get_help_string(self, action):
-        return super()._get_help_string(action) if action.default else action.help
+        return action.help if action.default is None or action.default is False else super()._get_help_string(action)
 
 
 def _at_least_1(text):

@@ -92,6 +92,16 @@ def machine():
     }
 
 
+def busy_seconds():
+    """Processor seconds that all programs of this machine together have used since it started, time stolen by a
+    hypervisor included; None where the system does not tell (other systems than Linux)."""
+    for line in _lines("/proc/stat"):
+        if line.startswith("cpu "):
+            user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, line.split()[1:9])
+            return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+    return None
+
+
 def blas():
     """The loaded linear-algebra and thread libraries: name, version, kernel choice, threads (no paths)."""
     keys = ("user_api", "internal_api", "version", "architecture", "threading_layer", "num_threads")

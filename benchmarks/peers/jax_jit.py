@@ -120,7 +120,6 @@ class Jax:
         keys = jax.random.split(self.state[4], -(-n // batch_size))
         parts = common.pieces(n, batch_size)
         out = [
-            self.means(self.state[0], key, stop - start, self.latent)
-            for key, (start, stop) in zip(keys, parts, strict=True)
+            self.means(self.state[0], key, stop - start, self.latent) for key, (start, stop) in zip(keys, parts, strict=True)
         ]
         return jnp.concatenate(out).block_until_ready()

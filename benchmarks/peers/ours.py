@@ -25,9 +25,7 @@ class Ours:
         flat = [array for layer in common.initial_weights(hidden, latent) for array in layer]  # W, b, W, b, ...
         for name, array in zip(buffer.names, flat, strict=True):
             buffer.view(name)[...] = array
-        self.optimiser = Optimiser(
-            "adam", beta1=common.BETA1, beta2=common.BETA2, eps=common.ADAM_EPSILON
-        )
+        self.optimiser = Optimiser("adam", beta1=common.BETA1, beta2=common.BETA2, eps=common.ADAM_EPSILON)
         self.optimiser.start(buffer.values)
         self.at = 0  # updates done
         self.workers = Workers(threads)

@@ -70,7 +70,7 @@ def run_backward(objective, first, x):
         note = "backward returned None for dX; if nobody needs it, say so: self.input_gradient = False"
         faults.append(_fault("input", note, x.shape))
     elif dX is not None and np.shape(dX) != x.shape:
-        faults.append(_fault("input", f"backward returned a dX of shape {np.shape(dX)} for an input of shape {x.shape}", x.shape))
+        faults.append(_fault("input", f"backward returned a dX of shape {np.shape(dX)} for an x of shape {x.shape}", x.shape))
     elif dX is not None:
         written["input"] = np.array(dX)
     for name, p in twin.parameters():
@@ -78,7 +78,7 @@ def run_backward(objective, first, x):
         if not np.isnan(gradient).all():
             written[name] = gradient.copy()
         elif not np.shares_memory(p.grad, gradient):
-            faults.append(_fault(name, "backward put a new array in the gradient's place: write into it, p.grad[...] = …", p.shape))
+            faults.append(_fault(name, "backward bound .grad to a new array: write into it, p.grad[...] = …", p.shape))
         else:
             faults.append(_fault(name, "backward did not write this gradient, or added to it: p.grad[...] = …", p.shape))
     return written, faults

@@ -80,8 +80,8 @@ def complex_objective(module, x, eps, seed):
 def not_complex(module, reason):
     """The ConfigError that says so and what to do instead."""
     return ConfigError(
-        f"{type(module).__name__} cannot be checked by complex steps ({reason}). Use method=\"difference\", or keep the dtype of the "
-        "input and decide on its real part instead of using abs, maximum, comparisons or float buffers"
+        f"{type(module).__name__} cannot be checked by complex steps ({reason}). Use method=\"difference\", or keep the dtype "
+        "of the input and decide on its real part, instead of using abs, maximum, comparisons or float buffers"
     )
 
 
@@ -122,5 +122,5 @@ def first_forward(module, objective, made_up):
         if not made_up:
             raise
         raise ConfigError(
-            f"{type(module).__name__}.forward failed on a made-up input of shape {objective.x.shape} ({error}): pass x= or columns="
+            f"{type(module).__name__}.forward failed on a made-up input of shape {objective.x.shape}: pass x= or columns= ({error})"
         ) from error

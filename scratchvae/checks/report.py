@@ -19,7 +19,7 @@ class Entry:
     index: tuple = ()  # where the worst entry is
     analytic: float = math.nan  # what backward wrote there
     numeric: float = math.nan  # what the check measured there
-    kinks: int = 0  # entries set aside because a kink lies within the step (differences only)
+    kinks: int = 0  # entries set aside because a kink lies within the step (by differences only)
     verdict: str = OK
     note: str = ""
 
@@ -55,16 +55,18 @@ class Report:
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
         tolerances = ", ".join(f"{method} {value:g}" for method, value in self.tolerances.items())
-        title = f"{self.name}: {'ok' if self.ok else 'FAIL'} (relative error at most {tolerances}; {self.rows} rows, seed {self.seed})"
+        title = f"{self.name}: {'ok' if self.ok else 'FAIL'} (tolerance {tolerances}; {self.rows} rows, seed {self.seed})"
         return "\n".join([title, *lines, *(f"{e.name}: {e.note}" for e in self.entries if e.note)])
 
 
 def _row(e):
     checked = f"{e.checked:,}" if e.checked == e.size else f"{e.checked:,} of {e.size:,}"
     checked += f", {e.kinks} kinks" if e.kinks else ""
-    numbers = ["" if math.isnan(v) else f"{v:{spec}}" for v, spec in ((e.error, ".1e"), (e.analytic, ".6g"), (e.numeric, ".6g"))]
+    error, analytic, numeric = (
+        "" if math.isnan(v) else f"{v:{spec}}" for v, spec in ((e.error, ".1e"), (e.analytic, ".6g"), (e.numeric, ".6g"))
+    )
     at = ", ".join(map(str, e.index))
-    return e.name, "×".join(map(str, e.shape)), e.method, checked, numbers[0], at, numbers[1], numbers[2], e.verdict
+    return e.name, "×".join(map(str, e.shape)), e.method, checked, error, at, analytic, numeric, e.verdict
 
 
 def _plain(value):

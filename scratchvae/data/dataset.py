@@ -41,6 +41,7 @@ class Dataset:
     name         what `load` was asked for, or the name of the file or folder
     image_shape  (height, width); D = height · width
     source       one sentence: where the images come from and how they were split
+    location     what `load` takes to find it again from anywhere: a name, or an absolute path; "" for data made in Python
     """
 
     name: str
@@ -48,6 +49,7 @@ class Dataset:
     train: Split
     test: Split
     source: str
+    location: str = ""
 
     def __post_init__(self):
         height, width = self.image_shape

@@ -1,6 +1,7 @@
 """One door to every data set."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,8 @@ def load(name_or_path):
     if str(name_or_path) in KNOWN_SETS:
         return load_known(KNOWN_SETS[str(name_or_path)])
     try:
-        return _load_path(Path(name_or_path).expanduser())
+        path = Path(name_or_path).expanduser()
+        return replace(_load_path(path), location=str(path.resolve()))
     except OSError as error:
         raise DataError(f"{name_or_path}: cannot be read ({error.strerror or error}): check the path") from error
 
@@ -61,6 +63,7 @@ def load_known(known):
         train=Split(_flat(images), read_idx(train_labels, 1)),
         test=Split(_flat(read_idx(test_images, 3)), read_idx(test_labels, 1)),
         source=known.source,
+        location=known.name,
     )
 
 
@@ -81,6 +84,7 @@ def load_bundled(path):
         test=Split(_flat(arrays["test_images"]), arrays["test_labels"]),
         source="MNIST (Yann LeCun, Corinna Cortes): the first 5,000 training and the first 1,000 test images, "
         "split by its authors; bundled under CC BY-SA 3.0.",
+        location="mnist-small",
     )
 
 

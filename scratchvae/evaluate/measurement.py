@@ -36,6 +36,20 @@ class Measurement:
         )
 
 
+def table(measured):
+    """{name: Measurement} of one evaluation as text: the figures, then once what they are."""
+    lines = []
+    for m in measured.values():
+        error = "" if m.standard_error is None else f" ± {m.standard_error:.2f}"
+        lines.append(f"{m.quantity.replace('-', '−'):15}{m.value:8.2f}{error:8}  {m.estimator}")
+    first = next(iter(measured.values()))
+    seed = "" if first.seed is None else f", seed {first.seed}"
+    lines.append(f"{first.unit}; ± is the standard error over the images")
+    lines.append(f"{first.data}, {first.split} split, {first.images:,} images{seed}; {first.likelihood} likelihood, binarisation: "
+                 f"{first.binarisation}")
+    return "\n".join(lines)
+
+
 def difference(a, b):
     """a − b and its standard error, for two Measurements of the same kind. Raises ConfigError naming what differs."""
     unlike = [name for name in KIND if getattr(a, name) != getattr(b, name)]

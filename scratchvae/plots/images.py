@@ -19,7 +19,7 @@ def draw_reconstructions(model, images, labels, image_shape, path, title):
     images = np.atleast_2d(images)
     rows = chosen(labels if labels is not None else np.zeros(len(images), int))
     x, _ = model_input(model, images[rows], len(rows))
-    size = h, w = tile_size(image_shape, 140)
+    size = h, w = tile_size(image_shape, 140, longest=4)
     columns = columns_for(len(rows), (2 * h, w), ratio=5)
     names, side, line = ("input", "output"), 96, 38
     block = line + 2 * h + GAP + 24  # a line of labels, the two tiles, and the space below

@@ -11,7 +11,7 @@ POINTS, PER_COLUMN = 2000, 25  # images; classes in one column of the legend
 COLOURS = ["#cc6677", "#332288", "#ddaa33", "#117733", "#88ccee", "#882255", "#44aa99", "#999933", "#aa4499", "#222222"]
 MARKERS = "o^sDv"
 MOST = len(COLOURS) * len(MARKERS)  # classes that can be told apart
-PRIOR_95 = 2.4477  # 95 % of N(0, I) in two dimensions lies within √(−2 ln 0.05)
+PRIOR_95 = 2.447747  # 95 % of N(0, I) in two dimensions lies within √(−2 ln 0.05)
 
 
 def draw_latent(model, images, labels, path, title):

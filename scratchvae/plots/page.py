@@ -46,7 +46,7 @@ class Page:
         for line, size, weight, colour in lines:
             depth += leading(size)
             spots.append((line, depth - leading(size) / 2, size, weight, colour))
-        self.top = depth + 30
+        self.top = round(depth + 30)
         self.height = height - self.top - MARGIN if whole else height
         self.size = round(self.width + 2 * MARGIN), round(self.top + self.height + MARGIN)
         self.figure = Figure((self.size[0] / DPI, self.size[1] / DPI), dpi=DPI)
@@ -61,8 +61,9 @@ class Page:
         return self.figure.text(*place, text, fontsize=size, parse_math=False, **options)
 
     def axes(self, x, y, width, height):
-        """Axes on exactly these pixels."""
+        """Axes on exactly these pixels, rounded to whole ones."""
         W, H = self.size
+        x, y, width, height = (round(value) for value in (x, y, width, height))
         return self.figure.add_axes([(MARGIN + x) / W, 1 - (self.top + y + height) / H, width / W, height / H])
 
     def picture(self, x, y, pixels):
@@ -85,7 +86,7 @@ def page(path, title, width, height, whole=False):
 
 def text_width(text, size, weight="normal"):
     """Width of one line, in pixels."""
-    font = FontProperties("DejaVu Sans", size=size, weight=weight)
+    font = FontProperties(family="DejaVu Sans", size=size, weight=weight)
     return text_to_path.get_text_width_height_descent(text, font, ismath=False)[0] * DPI / 72
 
 

@@ -62,8 +62,8 @@ def resume(model, data, out, *, progress=True, max_steps=None, threads=None, epo
             raise ConfigError("a cosine schedule ends with its last epoch: this run cannot be extended")
         config["training"]["epochs"] = epochs
     trainer = Trainer(model, data, **config["training"])
-    if trainer.config["data"] != config["data"]:
-        raise RunFolderError(f"{folder.path} was trained on other data: {config['data']} and not {trainer.config['data']}")
+    if data.fingerprint != config["data"]["fingerprint"]:
+        raise RunFolderError(f"{folder.path} was trained on other data: on {config['data']['name']}, as it was then")
     trainer.restore(folder.checkpoint_path)
     folder.write_config(config)
     folder.forget_after(trainer.step)
@@ -100,7 +100,9 @@ class Trainer:
         self.step = 0
         self.window = {"images": 0, **dict.fromkeys(model.terms, 0.0)}
         self.config = {
-            "data": {"name": data.name, "fingerprint": data.fingerprint, "image_shape": list(data.image_shape)},
+            "data": {
+                "name": data.name, "location": data.location, "fingerprint": data.fingerprint, "image_shape": list(data.image_shape),
+            },
             "model": {"kind": model.kind, "config": model.config},
             "training": {
                 "epochs": epochs, "batch_size": batch_size, "lr": lr, "schedule": schedule, "warmup": warmup, "every": every,

@@ -1,0 +1,3 @@
+// <cuda_runtime.h> on the CPU.
+#pragma once
+#include "../cuda_on_cpu.hpp"

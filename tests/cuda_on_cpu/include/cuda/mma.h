@@ -1,0 +1,3 @@
+// <mma.h> on the CPU.
+#pragma once
+#include "../cuda_on_cpu.hpp"

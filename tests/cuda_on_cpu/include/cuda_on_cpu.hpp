@@ -1,0 +1,16 @@
+// Everything a kernel needs to run on the CPU. Read in this order:
+#pragma once
+#include "language.hpp"      // __global__, __shared__, float4 …
+#include "sanitizers.hpp"    // what the sanitizers are told
+#include "fibers.hpp"        // a thread is a fiber
+#include "shared_memory.hpp" // which starts as NaN
+#include "scheduler.hpp"     // blocks, barriers, schedules, reports
+#include "reports.hpp"       // misaligned and out-of-range accesses
+#include "warp.hpp"          // shuffles, ballots
+#include "atomics.hpp"       // and fences
+#include "intrinsics.hpp"    // arithmetic
+#include "half.hpp"          // 16-bit floats
+#include "wmma.hpp"          // tensor cores
+#include "async_copy.hpp"    // global to shared memory without registers
+#include "ptx.hpp"           // twins of inline PTX
+#include "launch.hpp"        // what Python calls

@@ -1,5 +1,7 @@
 """What several tests share: small data sets and models that train in milliseconds."""
 
+import os
+
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -26,3 +28,15 @@ def tiny_data():
 def tiny_vae():
     """A function that makes a VAE for `tiny_data`, the same each time."""
     return lambda **options: VAE(**{"data_size": 12, "hidden": (8,), "latent": 2, "seed": 3, **options})
+
+
+def pytest_terminal_summary(terminalreporter, exitstatus, config):
+    """In CI a skipped test is a failure, unless it needs a GPU."""
+    if os.environ.get("CI") != "true":
+        return
+    reasons = [str(report.longrepr[-1]) for report in terminalreporter.stats.get("skipped", [])]
+    wrong = [reason for reason in reasons if "needs a GPU" not in reason]
+    for reason in wrong:
+        terminalreporter.write_line(f"skipped in CI: {reason}", red=True)
+    if wrong:
+        terminalreporter._session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -287,6 +287,7 @@ def test_progress_is_shown_on_a_terminal(server, folder):
     termios.tcsetwinsize(theirs, (24, 100))  # rows, columns: a new terminal has none
     try:
         subprocess.run([sys.executable, "-c", _script(server)], cwd=Path(__file__).parents[1], stderr=theirs, check=True)
+        os.set_blocking(ours, False)  # nothing shown is a failure, not a wait
         shown = os.read(ours, 100_000).decode()
     finally:
         os.close(ours)

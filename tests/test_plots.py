@@ -92,8 +92,7 @@ def size(path):
 # All figures ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [VAE, Autoencoder])
-@pytest.mark.parametrize("shape", [(6, 5), (1, 30), (30, 1)])
+@pytest.mark.parametrize(("kind", "shape"), [(VAE, (6, 5)), (Autoencoder, (1, 30)), (VAE, (30, 1))])
 def test_draw_all_writes_every_figure_as_a_whole_png_of_the_stated_size(tmp_path, drawn, kind, shape):
     data = Dataset("noise", shape, Split(noise(shape=shape), digits()), Split(noise(20, shape), digits(20)), "made up")
     paths = plots.draw_all(make(kind, shape, 2), data, history(kl=kind is VAE), tmp_path / "figures", DESCRIBE)

@@ -122,5 +122,5 @@ def first_forward(module, objective, made_up):
         if not made_up:
             raise
         raise ConfigError(
-            f"{type(module).__name__}.forward failed on a made-up input of shape {objective.x.shape}: pass x= or columns= ({error})"
+            f"{type(module).__name__}.forward failed on a made-up x of shape {objective.x.shape}: pass x= or columns= ({error})"
         ) from error

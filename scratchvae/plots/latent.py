@@ -70,7 +70,8 @@ def _scatter(points, names, classes, groups, path, title, prior):
                   handlelength=1, handletextpad=0.5, borderpad=0, columnspacing=1)  # fmt: skip
         if columns > 1:
             return
-        places = apart(np.array([np.median(points[group], axis=0) for group in groups]), 42 * 2 * reach / side)
+        badge_width = 30 + max(text_width(str(c), BODY, "bold") for c in classes)
+        places = apart(np.array([np.median(points[group], axis=0) for group in groups]), badge_width * 2 * reach / side)
         for k, place in enumerate(places):
             badge = {"boxstyle": "circle,pad=0.28", "facecolor": "white", "edgecolor": _colour(classes, k), "linewidth": 2.4}
             ax.text(*place, str(classes[k]), fontsize=BODY, weight="bold", ha="center", va="center", bbox=badge)

@@ -1,5 +1,6 @@
 """The sheet every figure stands on: measured in pixels from its top left corner, in one style, written whole or not at all."""
 
+from bisect import bisect
 from contextlib import contextmanager
 
 from matplotlib import rc_context
@@ -104,8 +105,13 @@ def wrap(text, size, width, weight="normal"):
             lines.append(line)
             candidate = word
         while text_width(candidate, size, weight) > width:
-            fits = max(n for n in range(1, len(candidate)) if n == 1 or text_width(candidate[:n], size, weight) <= width)
+            fits = _letters(candidate, size, width, weight)
             lines.append(candidate[:fits])
             candidate = candidate[fits:]
         line = candidate
     return [*lines, line] if line else lines
+
+
+def _letters(word, size, width, weight):
+    """How many letters of a word that is too wide fit in `width` pixels: at least one."""
+    return max(1, bisect(range(1, len(word)), width, key=lambda n: text_width(word[:n], size, weight)))

@@ -3,24 +3,9 @@
 // A copy is only noted down when it is asked for; the bytes move when the thread waits for its group. Whoever reads
 // shared memory before that sees the poison, as on a GPU he may see anything.
 #pragma once
-#include <cstring>
-#include <deque>
-#include <vector>
-
 #include "warp.hpp"
 
 namespace cuda_on_cpu {
-
-struct AsyncCopy {
-  char* to;
-  const char* from;
-  size_t bytes, zero_bytes; // the last zero_bytes of the destination become zero instead
-};
-struct AsyncCopies { // of one thread
-  std::vector<AsyncCopy> open;
-  std::deque<std::vector<AsyncCopy>> committed;
-};
-inline AsyncCopies async_copies[max_threads];
 
 template <size_t bytes> inline void async_copy(void* to, const void* from, size_t zero_bytes = 0, Site at = Site::here()) {
   static_assert(bytes == 4 || bytes == 8 || bytes == 16, "cp.async copies 4, 8 or 16 bytes");
@@ -28,17 +13,17 @@ template <size_t bytes> inline void async_copy(void* to, const void* from, size_
     fail("%s:%d: an asynchronous copy of %zu bytes needs addresses that %zu divides", base_name(at.file), at.line, bytes, bytes);
     switch_to_scheduler();
   }
-  async_copies[current->number].open.push_back({static_cast<char*>(to), static_cast<const char*>(from), bytes, zero_bytes});
+  current->async_copies.open.push_back({static_cast<char*>(to), static_cast<const char*>(from), bytes, zero_bytes});
 }
 
 inline void async_commit() {
-  AsyncCopies& mine = async_copies[current->number];
+  AsyncCopies& mine = current->async_copies;
   mine.committed.push_back(std::move(mine.open));
   mine.open.clear();
 }
 
 inline void async_wait(size_t groups_left_open) { // waits until at most so many of the latest groups are under way
-  AsyncCopies& mine = async_copies[current->number];
+  AsyncCopies& mine = current->async_copies;
   while (mine.committed.size() > groups_left_open) {
     for (const AsyncCopy& copy : mine.committed.front())
       for (size_t i = 0; i < copy.bytes; ++i) copy.to[i] = i < copy.bytes - copy.zero_bytes ? copy.from[i] : 0;

@@ -6,6 +6,9 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <deque>
+#include <vector>
+
 #include <sys/mman.h>
 
 #include "language.hpp"
@@ -23,6 +26,16 @@ enum class State : uint8_t { ready, at_barrier, at_warp_op, finished };
 enum class WarpOp : uint8_t { none, sync, meet, shuffle, ballot, together };
 using Together = void (*)(void** argument_of_lane); // run once, by the last lane to arrive
 
+struct AsyncCopy {
+  char* to;
+  const char* from;
+  size_t bytes, zero_bytes; // the last zero_bytes of the destination become zero instead
+};
+struct AsyncCopies { // of one thread
+  std::vector<AsyncCopy> open;
+  std::deque<std::vector<AsyncCopy>> committed;
+};
+
 struct Fiber {
   void* stack_pointer = nullptr; // where it stopped
   char* stack = nullptr;         // lowest address
@@ -36,6 +49,7 @@ struct Fiber {
   int source_lane = 0;
   uint64_t value = 0, result = 0;
   void* argument = nullptr;
+  AsyncCopies async_copies; // async_copy.hpp
 #if defined(__SANITIZE_ADDRESS__)
   void* asan_stack = nullptr;
 #endif

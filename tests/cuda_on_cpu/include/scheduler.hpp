@@ -123,6 +123,7 @@ CUDA_ON_CPU_HARNESS inline void run_block() {
     fiber.number = i;
     fiber.thread_index = {i % block_size.x, i / block_size.x % block_size.y, i / (block_size.x * block_size.y)};
     fiber.state = State::ready;
+    fiber.async_copies = {};
   }
   draw_order(order, threads);
   waiting = barrier_parity = 0;

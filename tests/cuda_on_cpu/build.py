@@ -1,0 +1,86 @@
+"""g++ turns kernels into a library; libraries are kept by the hash of all that went into them."""
+
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+INCLUDE = Path(__file__).parent / "include"
+
+FLAGS = (
+    *("-std=c++20", "-O2", "-g1", "-march=native", "-fPIC", "-fvisibility=hidden", "-fno-strict-aliasing"),
+    *("-Wno-unknown-pragmas", "-Wno-attributes"),
+    "-ftrivial-auto-var-init=pattern",  # a register that is read before it is written holds −1.7e38, not a lucky 0
+)
+SANITIZERS = {
+    # include/reports.hpp answers these checks itself
+    None: tuple('-fsanitize=alignment,null'.split()),
+    "asan": ("-fsanitize=address,undefined", "-fno-sanitize=vptr", "-fno-sanitize-recover=undefined", "-fsanitize-sections=cuda_shared"),
+    "tsan": ("-fsanitize=thread",),
+}
+
+
+class BuildError(RuntimeError):
+    """g++ refused the kernels."""
+
+
+def build(text, sanitizer, options=()):
+    """The path of a shared library made from `text`, from the cache if it is there."""
+    command = [compiler(), *FLAGS, *SANITIZERS[sanitizer], *options, f"-I{INCLUDE}", f"-I{INCLUDE / 'cuda'}"]
+    key = hashlib.sha256("\0".join([text, *map(str, command), _fingerprint()]).encode()).hexdigest()[:20]
+    folder = cache_folder()
+    library = folder / f"{key}.so"
+    if library.exists():
+        return library
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with tempfile.TemporaryDirectory(dir=folder) as work:
+        source, objects, made = (Path(work) / name for name in ("kernels.cpp", "kernels.o", "kernels.so"))
+        source.write_text(text, encoding="utf-8")
+        _run([*command, "-c", source, "-o", objects])
+        # Linked without -fsanitize in the plain build: reports.hpp stands in for the sanitizer's library.
+        _run([compiler(), "-shared", *(SANITIZERS[sanitizer] if sanitizer else ()), objects, "-o", made])
+        os.replace(made, library)
+    return library
+
+
+def cache_folder():
+    """Outside the repository: $SCRATCHVAE_CUDA_ON_CPU_CACHE, else the user's cache folder. It may be deleted at any time."""
+    given = os.environ.get("SCRATCHVAE_CUDA_ON_CPU_CACHE")
+    if given:
+        return Path(given)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scratchvae" / "cuda_on_cpu"
+
+
+@functools.cache
+def compiler():
+    if platform.system() != "Linux" or platform.machine() != "x86_64":
+        raise RuntimeError(f"cuda_on_cpu needs Linux on x86-64, not {platform.system()} on {platform.machine()}")
+    path = shutil.which("g++")
+    if path is None:
+        raise RuntimeError("cuda_on_cpu needs g++ 12 or later: none is on PATH")
+    version = subprocess.run([path, "-dumpversion"], capture_output=True, text=True, check=True).stdout.strip()
+    if int(version.split(".")[0]) < 12:
+        raise RuntimeError(f"cuda_on_cpu needs g++ 12 or later: {path} is {version}")
+    return path
+
+
+@functools.cache
+def _fingerprint():
+    """What the command line does not say: the harness's own headers, the compiler's version and this CPU (-march=native)."""
+    digest = hashlib.sha256()
+    for header in sorted(INCLUDE.rglob("*.h*")):
+        digest.update(header.read_bytes())
+    target = subprocess.run([compiler(), "-march=native", "-Q", "--help=target", "-v"], capture_output=True, check=True)
+    digest.update(target.stdout)
+    digest.update(subprocess.run([compiler(), "--version"], capture_output=True, check=True).stdout)
+    return digest.hexdigest()
+
+
+def _run(command):
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    if done.returncode:
+        raise BuildError(f"{' '.join(map(str, command))}\n{done.stderr}")

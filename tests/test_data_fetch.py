@@ -4,10 +4,13 @@ import gzip
 import hashlib
 import http.server
 import os
+import shutil
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -246,19 +249,38 @@ def test_a_file_that_cannot_be_put_in_place_is_named_and_nothing_is_left(server,
     assert [path.name for path in ours.iterdir()] == [FILE_NAMES[0]]
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the administrator may write anywhere")
-def test_a_read_only_folder_serves_what_it_has_and_says_what_it_cannot_take(server, folder):
-    _fill(folder)
-    folder.chmod(0o500)
+@contextmanager
+def _not_the_administrator(folder):
+    """Run the block as a user whom permissions bind: the administrator may write anywhere, so it becomes `nobody`."""
+    if os.geteuid() != 0:
+        yield
+        return
+    nobody = 65534
+    for path in (folder, *folder.iterdir()):
+        os.chown(path, nobody, -1)
+    os.seteuid(nobody)
     try:
-        assert len(fetch(_known(server, "good"))) == 4
-        folder.chmod(0o700)
-        (folder / FILE_NAMES[0]).unlink()
-        folder.chmod(0o500)
-        with pytest.raises(DataError, match="cannot be made"):
-            fetch(_known(server, "good"))
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_a_read_only_folder_serves_what_it_has_and_says_what_it_cannot_take(server, monkeypatch):
+    folder = Path(tempfile.mkdtemp())  # not tmp_path, whose parents only their owner may enter
+    monkeypatch.setenv("SCRATCHVAE_DATA", str(folder))
+    try:
+        _fill(folder)
+        with _not_the_administrator(folder):
+            folder.chmod(0o500)
+            assert len(fetch(_known(server, "good"))) == 4
+            folder.chmod(0o700)
+            (folder / FILE_NAMES[0]).unlink()
+            folder.chmod(0o500)
+            with pytest.raises(DataError, match="cannot be made"):
+                fetch(_known(server, "good"))
     finally:
         folder.chmod(0o700)
+        shutil.rmtree(folder)
 
 
 def _script(server):

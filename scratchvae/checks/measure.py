@@ -49,20 +49,23 @@ def measure(method, objective, name, gradient, sample, number):
 def differences_and_kinks(f, theta, indices, analytic):
     """Central differences, and where a kink spoils them.   theta (N,) · indices, analytic (K,) → (K,), (K,) bool
 
-    Where backward disagrees and the one-sided slopes differ by enough to explain it, the entry is measured again with a
-    tenth of the step. If they then differ ten times less, that was curvature, and the first value stays. If they agree, a
-    kink lay within the first step alone, and the closer value counts. If they still differ, the kink is too close: there
-    is no derivative to compare with.
+    Where backward disagrees and the slopes to the left and right differ by enough to explain it, the entry is measured
+    again with a tenth and a hundredth of the step, which brings out of reach a kink that lies beside the point, and the value
+    nearest to backward's counts (a wrong backward is near none). Slopes that differ still, where curvature would have made
+    them differ ten times less with each step, have a kink between them: there is no derivative to compare with.
     """
     numeric, left, right = central_differences(f, theta, indices)
     kinked = np.zeros(len(indices), bool)
     jump, off = np.abs(right - left), np.abs(analytic - numeric)
-    suspects = np.flatnonzero((off > TOLERANCES["difference"] * np.abs(numeric).max()) & (jump > 0.1 * off))
-    if len(suspects):
-        closer, left, right = central_differences(f, theta, indices[suspects], STEP / 10)
-        ratio = np.abs(right - left) / jump[suspects]
-        numeric[suspects] = np.where(ratio < 0.05, closer, numeric[suspects])
-        kinked[suspects] = ratio > 0.15
+    suspects = np.flatnonzero((off > TOLERANCES["difference"] * np.abs(numeric).max()) & (jump > 0.01 * off))
+    before = jump[suspects]
+    for step in (STEP / 10, STEP / 100):
+        closer, left, right = central_differences(f, theta, indices[suspects], step)
+        nearer = np.abs(closer - analytic[suspects]) < np.abs(numeric[suspects] - analytic[suspects])
+        numeric[suspects] = np.where(nearer, closer, numeric[suspects])
+        now = np.abs(right - left)
+        kinked[suspects] = now > 0.5 * before
+        before = now
     return numeric, kinked
 
 

@@ -35,6 +35,8 @@ def tiles(images, image_shape, size):
         raise ShapeError(f"images of {images.shape[-1]:,} pixels do not have the shape {tuple(image_shape)}")
     images = finite(images, "the images").reshape(*images.shape[:-1], *image_shape)
     down, across = (_overlap(n, m) for n, m in zip(image_shape, size, strict=True))
+    if image_shape[1] >= image_shape[0]:  # the longer side first: it shrinks more
+        return down @ (images @ across.T)
     return down @ images @ across.T
 
 

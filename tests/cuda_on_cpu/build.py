@@ -18,7 +18,7 @@ FLAGS = (
 )
 SANITIZERS = {
     # include/reports.hpp answers these checks itself
-    None: tuple('-fsanitize=alignment,null'.split()),
+    None: ("-fsanitize=alignment,null,bounds",),
     "asan": ("-fsanitize=address,undefined", "-fno-sanitize=vptr", "-fno-sanitize-recover=undefined", "-fsanitize-sections=cuda_shared"),
     "tsan": ("-fsanitize=thread",),
 }

@@ -13,17 +13,17 @@ template <size_t bytes> inline void async_copy(void* to, const void* from, size_
     fail("%s:%d: an asynchronous copy of %zu bytes needs addresses that %zu divides", base_name(at.file), at.line, bytes, bytes);
     switch_to_scheduler();
   }
-  current->async_copies.open.push_back({static_cast<char*>(to), static_cast<const char*>(from), bytes, zero_bytes});
+  async_copies[current->number].open.push_back({static_cast<char*>(to), static_cast<const char*>(from), bytes, zero_bytes});
 }
 
 inline void async_commit() {
-  AsyncCopies& mine = current->async_copies;
+  AsyncCopies& mine = async_copies[current->number];
   mine.committed.push_back(std::move(mine.open));
   mine.open.clear();
 }
 
 inline void async_wait(size_t groups_left_open) { // waits until at most so many of the latest groups are under way
-  AsyncCopies& mine = current->async_copies;
+  AsyncCopies& mine = async_copies[current->number];
   while (mine.committed.size() > groups_left_open) {
     for (const AsyncCopy& copy : mine.committed.front())
       for (size_t i = 0; i < copy.bytes; ++i) copy.to[i] = i < copy.bytes - copy.zero_bytes ? copy.from[i] : 0;

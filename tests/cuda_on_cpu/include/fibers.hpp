@@ -49,7 +49,6 @@ struct Fiber {
   int source_lane = 0;
   uint64_t value = 0, result = 0;
   void* argument = nullptr;
-  AsyncCopies async_copies; // async_copy.hpp
 #if defined(__SANITIZE_ADDRESS__)
   void* asan_stack = nullptr;
 #endif
@@ -61,6 +60,7 @@ struct Fiber {
 constexpr unsigned max_threads = 1024;        // per block, as on every GPU
 constexpr size_t stack_bytes = 256 * 1024;    // per fiber; pages never touched cost nothing
 inline Fiber fibers[max_threads];             // of the running block
+inline AsyncCopies async_copies[max_threads]; // theirs, apart: barriers walk through the fibers
 inline Fiber* current = nullptr;              // the running fiber
 inline void* scheduler_stack_pointer = nullptr;
 #if defined(__SANITIZE_ADDRESS__)
@@ -97,7 +97,8 @@ cuda_on_cpu_switch:
   popq %r12
   popq %rbx
   popq %rbp
-  ret
+  popq %rcx
+  jmpq *%rcx
 .size cuda_on_cpu_switch, .-cuda_on_cpu_switch
 )");
 

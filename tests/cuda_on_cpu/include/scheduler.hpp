@@ -45,7 +45,9 @@ CUDA_ON_CPU_HARNESS inline const char* base_name(const char* path) {
   return slash ? slash + 1 : path;
 }
 
-CUDA_ON_CPU_HARNESS inline bool same_site(Site a, Site b) { return a.line == b.line && !strcmp(a.file, b.file); }
+CUDA_ON_CPU_HARNESS inline bool same_site(Site a, Site b) {
+  return a.line == b.line && (a.file == b.file || !strcmp(a.file, b.file));
+}
 
 CUDA_ON_CPU_HARNESS inline unsigned random_below(unsigned n) {
   random_state = random_state * 6364136223846793005ull + 1442695040888963407ull;
@@ -104,7 +106,7 @@ CUDA_ON_CPU_HARNESS inline void release_barrier(unsigned finished) {
          block_index.y, block_index.z, finished, threads, base_name(first->waits_at.file), first->waits_at.line);
   waiting = 0;
   barrier_parity ^= 1;
-  draw_order(order, threads);
+  if (schedule == Schedule::random) draw_order(order, threads);
 }
 
 CUDA_ON_CPU_HARNESS inline void report_deadlock(unsigned finished) {
@@ -123,7 +125,7 @@ CUDA_ON_CPU_HARNESS inline void run_block() {
     fiber.number = i;
     fiber.thread_index = {i % block_size.x, i / block_size.x % block_size.y, i / (block_size.x * block_size.y)};
     fiber.state = State::ready;
-    fiber.async_copies = {};
+    async_copies[i] = {};
   }
   draw_order(order, threads);
   waiting = barrier_parity = 0;

@@ -266,7 +266,9 @@ def _not_the_administrator(folder):
 
 
 def test_a_read_only_folder_serves_what_it_has_and_says_what_it_cannot_take(server, monkeypatch):
-    folder = Path(tempfile.mkdtemp())  # not tmp_path, whose parents only their owner may enter
+    above = Path(tempfile.mkdtemp())  # not tmp_path, whose parents only their owner may enter
+    above.chmod(0o755)
+    folder = above / "set"
     monkeypatch.setenv("SCRATCHVAE_DATA", str(folder))
     try:
         _fill(folder)
@@ -280,7 +282,7 @@ def test_a_read_only_folder_serves_what_it_has_and_says_what_it_cannot_take(serv
                 fetch(_known(server, "good"))
     finally:
         folder.chmod(0o700)
-        shutil.rmtree(folder)
+        shutil.rmtree(above)
 
 
 def _script(server):

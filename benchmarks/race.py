@@ -23,7 +23,9 @@ SAMPLE_LIMIT_S = 2.0  # a sample of an expensive cell gets fewer steps, the same
 # After some 750 steps Adam's moments of pixels that are rarely on become denormal numbers, which processors compute
 # slowly unless told to flush them: a race that stopped earlier would not show what training costs.
 WARM_UP_LIMIT_S = 15
-LEAD_IN_S = 0.2  # untimed steps before each sample: caches refill, and the system spreads woken threads over cores
+# Untimed steps before each sample. Caches refill; and for some 100 ms after a pause the system may keep both threads of
+# a peer on one core, which a training run of minutes never notices.
+LEAD_IN_S = 0.4
 
 
 def integers(text):
@@ -161,9 +163,9 @@ def quiet_answer(contestant, request, limit):
 def prepare(what, running, args):
     """The request that makes one sample, per peer, after the warm-up that this kind of work needs → requests, note"""
     if what == "step":
-        slowest = max(one.ask("step", n=min(5, args.steps))["ms"] for one in running.values())
+        slowest = max(one.ask("step", n=min(5, args.steps), lead_in_s=0.05)["ms"] for one in running.values())
         steps = max(1, min(args.steps, int(1e3 * SAMPLE_LIMIT_S / slowest)))
-        request = {"do": "step", "n": steps, "lead_in": max(1, min(steps, int(1e3 * LEAD_IN_S / slowest)))}
+        request = {"do": "step", "n": steps, "lead_in_s": LEAD_IN_S}
         return dict.fromkeys(running, request), {"steps_per_sample": steps}
     if what == "epoch":
         for one in running.values():

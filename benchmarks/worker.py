@@ -25,10 +25,11 @@ class Worker:
         self.peer.setup(images(data), batch_size, hidden, latent, threads)
         return {"versions": self.peer.versions, "setup_ms": 1e3 * (time.perf_counter() - began)}
 
-    def step(self, n, lead_in=0):
-        """n steps timed, after lead_in untimed ones that refill the caches the other peers have used."""
-        if lead_in:
-            self.peer.run_steps(lead_in)
+    def step(self, n, lead_in_s=0.0):
+        """n steps timed, after lead_in_s seconds of untimed ones."""
+        began = time.perf_counter()
+        while time.perf_counter() - began < lead_in_s:
+            self.peer.run_steps(n)
         return timed(self.peer.run_steps, n, count=n)
 
     def warm_up(self, steps, seconds):

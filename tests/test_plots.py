@@ -257,7 +257,7 @@ def test_reconstructions_show_inputs_over_outputs(tmp_path, drawn):
     model, x, y = make(), noise(), digits()
     plots.draw_reconstructions(model, x, y, SHAPE, tmp_path / "r.png", "Reconstructions")
     assert [t for t in words(drawn[0]) if t.isdigit()] == list("7201345689")
-    shown = [ax.images[0].get_array() for ax in drawn[0].figure.axes]
+    shown = [image.get_array() for image in drawn[0].figure.images]
     h, w = shown[0].shape
     assert (h % 6, w % 5, h // 6 == w // 5) == (0, 0, True)  # whole multiples: no pixel is blurred
     scaled = x[7:8] / np.float32(255)
@@ -275,14 +275,14 @@ def test_images_may_be_floats_and_the_model_of_another_dtype(tmp_path, drawn):
     model = make(dtype=np.float64)
     plots.draw_reconstructions(model, noise() / np.float32(255), None, SHAPE, tmp_path / "a.png", "Reconstructions")
     plots.draw_reconstructions(model, noise(), None, SHAPE, tmp_path / "b.png", "Reconstructions")
-    a, b = ([ax.images[0].get_array() for ax in sheet.figure.axes] for sheet in drawn)
+    a, b = ([image.get_array() for image in sheet.figure.images] for sheet in drawn)
     np.testing.assert_allclose(a, b, atol=1e-6)
 
 
 def test_samples_stand_ten_by_ten_and_are_those_of_the_seed(tmp_path, drawn):
     model = make(shape=(28, 28))
     plots.draw_samples(model, (28, 28), tmp_path / "s.png", "Samples", seed=3)
-    grid = drawn[0].figure.axes[0].images[0].get_array()
+    grid = drawn[0].figure.images[0].get_array()
     assert grid.shape == (10 * 118 - 6, 10 * 118 - 6)  # 4 x 28 pixels and a gap of 6
     sample = model.sample(100, seed=3).reshape(100, 28, 28)
     np.testing.assert_allclose(grid[2 * 118 : 2 * 118 + 112 : 4, 3 * 118 : 3 * 118 + 112 : 4], sample[23], atol=1e-6)
@@ -301,7 +301,7 @@ def test_the_manifold_is_decoded_at_the_quantiles_of_the_prior(tmp_path, drawn):
     ax = drawn[0].figure.axes[0]
     z = NormalDist().inv_cdf(0.125)
     corner = model.decode(np.array([[z, z]], np.float32)).reshape(SHAPE)  # smallest z₁ and z₂: bottom left
-    grid = ax.images[0].get_array()
+    grid = drawn[0].figure.images[0].get_array()
     h, w = grid.shape[0] // 4, grid.shape[1] // 4
     np.testing.assert_allclose(grid[3 * h + h // 12 :: h // 6, w // 10 : w : w // 5], corner, atol=1e-6)
     ticks = dict(zip(ax.get_xticks(), [label.get_text() for label in ax.get_xticklabels()], strict=True))
@@ -437,7 +437,7 @@ def test_a_traversal_shows_the_ten_latents_with_the_largest_kl(tmp_path, drawn):
     order = np.argsort(-kl)[:10]
     assert [t for t in words(drawn[0]) if t.startswith("z")] == [f"z{traversal.subscript(k + 1)}" for k in order]
     assert f"KL {kl.max():.2f}" in words(drawn[0])
-    grid = drawn[0].figure.axes[-1].images[0].get_array()
+    grid = drawn[0].figure.images[-1].get_array()
     h, w = tiles.tile_size(SHAPE, 84, longest=2)
     expected = model.traverse(x[0], [-3, 3], [order[0]])[0].reshape(2, *SHAPE)
     for image, left in zip(expected, (0, 12 * (w + traversal.GAP)), strict=True):
@@ -450,7 +450,8 @@ def test_the_outlined_tile_is_nearest_to_the_own_code(tmp_path, drawn):
     plots.draw_traversal(model, x[0], SHAPE, tmp_path / "t.png", "Traversal")
     own = np.sort(model.codes(x / np.float32(255))[0])
     _, w = tiles.tile_size(SHAPE, 84, longest=2)
-    columns = [round(p.get_x() / (w + traversal.GAP)) for p in drawn[0].figure.axes[-1].patches]
+    left = drawn[0].figure.images[-1].ox
+    columns = [round((frame.get_x() - left) / (w + traversal.GAP)) for frame in drawn[0].figure.artists]
     assert sorted(columns) == [np.abs(traversal.VALUES - z).argmin() for z in own]
 
 
@@ -463,7 +464,7 @@ def test_an_autoencoder_is_traversed_in_standard_deviations_of_its_codes(tmp_pat
     codes = model.codes(x)
     k = codes.std(axis=0).argmax()
     end = model.traverse(x[0], [codes[:, k].mean() + 3 * codes[:, k].std()], [k])[0, 0].reshape(SHAPE)
-    grid = drawn[0].figure.axes[-1].images[0].get_array()
+    grid = drawn[0].figure.images[-1].get_array()
     h, w = tiles.tile_size(SHAPE, 84, longest=2)
     np.testing.assert_allclose(grid[h // 12 : h : h // 6, -w:][:, w // 10 :: w // 5], end, atol=1e-5)
 

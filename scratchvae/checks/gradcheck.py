@@ -27,6 +27,8 @@ def gradcheck(module, x=None, eps=None, columns=None, rows=3, seed=0, method="co
         raise ConfigError(f"sample and rows must be at least 1, not {sample} and {rows}")
     made_up = x is None
     x = make_input(module, columns, rows, seed) if made_up else np.atleast_2d(np.asarray(x, np.float64))
+    if x.size == 0:
+        raise ConfigError(f"x is empty, {x.shape}: there is nothing to check")
     eps = make_noise(module, len(x), seed) if eps is None else eps
     methods = ("complex", "difference") if method == "both" else (method,)
     report = Report(name or type(module).__name__, method, {m: TOLERANCES[m] for m in methods}, int(seed), len(x))

@@ -29,7 +29,8 @@ class Autoencoder(nn.Module):
 
         Raises ConfigError for sizes below 1 and names that do not exist.
         """
-        hidden = tuple(hidden)
+        if not isinstance(hidden, (tuple, list)):
+            raise ConfigError(f"hidden must be a list of sizes, such as [400], not {hidden!r}")
         _check_sizes(data_size=data_size, latent=latent, **{f"hidden[{i}]": n for i, n in enumerate(hidden)})
         act = _choose("activation", activation, nn.ACTIVATIONS)
         start = _choose("init_W", init_W, init.INITS)

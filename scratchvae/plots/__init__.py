@@ -42,7 +42,7 @@ def draw_all(model, dataset, records, folder, describe):
 
     if records:
         draw(draw_loss, "loss.png", records, heading="Loss during training",
-             says="Nats per image: summed over pixels, averaged over images")  # fmt: skip
+             says="Nats per image: summed over pixels, averaged over images" + ("; one sample of z per image" if vae else ""))  # fmt: skip
     draw(draw_reconstructions, "reconstructions.png", model, images, labels, shape, heading="Reconstructions",
          says=f"{name.capitalize()} images above the decoder's mean image at {code}")  # fmt: skip
     draw(draw_samples, "samples.png", model, shape, heading="Samples",

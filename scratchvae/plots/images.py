@@ -70,8 +70,9 @@ def draw_manifold(model, image_shape, path, title, n=20):
     height, width = grid.shape
     side, below = 90, 84
     with page(path, title, side + width, height + below) as sheet:
-        ax = sheet.axes(side, 0, width, height)
-        ax.imshow(grid, cmap="gray", vmin=0, vmax=1, interpolation="nearest", aspect="auto", extent=(0, 1, 0, 1))
+        sheet.picture(side, 0, grid)
+        ax = sheet.axes(side, 0, width, height)  # from 0 to 1: Φ(z)
+        ax.patch.set_visible(False)
         ticks = [-1.5, -1, -0.5, 0, 0.5, 1, 1.5]
         places = [normal.cdf(tick) for tick in ticks]
         names = [f"{tick:g}".replace("-", "−") for tick in ticks]

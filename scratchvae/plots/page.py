@@ -7,7 +7,9 @@ from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.patches import Rectangle
 from matplotlib.textpath import text_to_path
+from matplotlib.transforms import IdentityTransform
 
 from ..files import replacing
 
@@ -68,11 +70,15 @@ class Page:
         return self.figure.add_axes([(MARGIN + x) / W, 1 - (self.top + y + height) / H, width / W, height / H])
 
     def picture(self, x, y, pixels):
-        """Show gray pixels in [0, 1], NaN for the page, one to one.   pixels (h, w) → the axes, without ticks"""
-        ax = self.axes(x, y, pixels.shape[1], pixels.shape[0])
-        ax.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest", aspect="auto", origin="upper")
-        ax.set_axis_off()
-        return ax
+        """Show gray pixels in [0, 1], NaN for the page, one to one.   pixels (h, w)"""
+        below = self.size[1] - self.top - round(y) - len(pixels)
+        self.figure.figimage(pixels, MARGIN + round(x), below, cmap="gray", vmin=0, vmax=1, origin="upper")
+
+    def outline(self, x, y, width, height):
+        """A blue frame around these pixels."""
+        corner = MARGIN + round(x), self.size[1] - self.top - round(y) - height
+        frame = {"fill": False, "edgecolor": BLUE, "linewidth": 2.2, "transform": IdentityTransform()}
+        self.figure.add_artist(Rectangle(corner, width, height, **frame))
 
 
 @contextmanager

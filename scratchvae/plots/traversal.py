@@ -1,10 +1,9 @@
 """What each latent does: one image, decoded again and again while one latent changes."""
 
 import numpy as np
-from matplotlib.patches import Rectangle
 
 from ..ops import numpy as ops
-from .page import BLUE, BODY, GREY, SMALL, leading, page, wrap
+from .page import BODY, GREY, SMALL, leading, page, wrap
 from .tiles import finite, model_input, mosaic, tile_size, tiles
 
 VALUES = np.arange(-6, 7) / 2  # −3, −2.5 … 3
@@ -48,14 +47,13 @@ def draw_traversal(model, image, image_shape, path, title, images=None):
             unit = f"KL {score[k]:.2f}" if vae else f"sd {score[k]:.2f}"
             sheet.text(left, y - 1, f"z{subscript(k + 1)}", weight="bold", va="bottom")
             sheet.text(left, y + 1, unit, SMALL, color=GREY, va="top")
-        ax = sheet.picture(left + side, top, grid)
+        sheet.picture(left + side, top, grid)
         for c in range(0, len(VALUES), 2):
             x_middle = left + side + c * (w + GAP) + w / 2
             sheet.text(x_middle, top - 12, f"{VALUES[c]:.0f}".replace("-", "−"), ha="center", va="baseline")
         for r, k in enumerate(shown):
             c = int(np.abs(centre[k] + scale[k] * VALUES - own[k]).argmin())
-            box = [c * (w + GAP) - 1.5, r * (h + GAP) - 1.5, w + 2, h + 2]
-            ax.add_patch(Rectangle(box[:2], *box[2:], fill=False, edgecolor=BLUE, linewidth=2.2, clip_on=False))
+            sheet.outline(left + side + c * (w + GAP) - 1, top + r * (h + GAP) - 1, w + 2, h + 2)
         for k, part in enumerate(note):
             sheet.text(left + side, top + grid.shape[0] + 34 + k * leading(BODY), part, va="center")
 

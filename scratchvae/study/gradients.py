@@ -4,6 +4,8 @@ import numpy as np
 
 from ..checks import complex_step
 
+EPSILON = float(np.finfo(np.float64).eps)
+
 
 def score_gradient(f, mu, sigma, eps):
     """Terms f(z) (z − μ) / σ², z = μ + σ ε, whose mean is d/dμ E[f(z)] (E50; Williams, 1992).   eps (K,) → (K,)"""
@@ -33,11 +35,11 @@ def vector_jacobian(f, x, dy):
     return dy @ jacobian(f, x)
 
 
-def difference_error(h, f, third, eps=np.finfo(float).eps):
+def difference_error(h, f, third, eps=EPSILON):
     """About how wrong a central difference of step h is: ε |f| / h + h² |f‴| / 6 (E58), f and f‴ at the point."""
     return eps * abs(f) / h + h**2 * abs(third) / 6
 
 
-def best_step(f, third, eps=np.finfo(float).eps):
+def best_step(f, third, eps=EPSILON):
     """The step with the smallest such error: (3 ε |f| / |f‴|)^⅓ (E58)"""
     return (3 * eps * abs(f) / abs(third)) ** (1 / 3)

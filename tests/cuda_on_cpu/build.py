@@ -19,7 +19,7 @@ FLAGS = (
 SANITIZERS = {
     # include/reports.hpp answers these checks itself
     None: ("-fsanitize=alignment,null,bounds",),
-    "asan": ("-fsanitize=address,undefined", "-fno-sanitize=vptr", "-fno-sanitize-recover=undefined", "-fsanitize-sections=cuda_shared"),
+    "asan": ("-fsanitize=address,undefined", "-fno-sanitize=vptr", "-fsanitize-recover=address,undefined", "-fsanitize-sections=cuda_shared"),
     "tsan": ("-fsanitize=thread",),
 }
 
@@ -62,7 +62,7 @@ def compiler():
     path = shutil.which("g++")
     if path is None:
         raise RuntimeError("cuda_on_cpu needs g++ 12 or later: none is on PATH")
-    version = subprocess.run([path, "-dumpversion"], capture_output=True, text=True, check=True).stdout.strip()
+    version = _run([path, "-dumpversion"]).strip()
     if int(version.split(".")[0]) < 12:
         raise RuntimeError(f"cuda_on_cpu needs g++ 12 or later: {path} is {version}")
     return path
@@ -74,13 +74,15 @@ def _fingerprint():
     digest = hashlib.sha256()
     for header in sorted(INCLUDE.rglob("*.h*")):
         digest.update(header.read_bytes())
-    target = subprocess.run([compiler(), "-march=native", "-Q", "--help=target", "-v"], capture_output=True, check=True)
-    digest.update(target.stdout)
-    digest.update(subprocess.run([compiler(), "--version"], capture_output=True, check=True).stdout)
+    digest.update(_run([compiler(), "-march=native", "-Q", "--help=target"]).encode())
+    digest.update(_run([compiler(), "--version"]).encode())
     return digest.hexdigest()
 
 
 def _run(command):
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    # In a sanitised process g++ itself must start without the sanitizer's library.
+    environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, env=environment)
     if done.returncode:
         raise BuildError(f"{' '.join(map(str, command))}\n{done.stderr}")
+    return done.stdout

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from .build import build
-from .memory import on_device, poison
+from .memory import ALIGNMENT, on_device, poison
 from .sources import flatten, plain_kernels
 
 __all__ = ["SCHEDULES", "CpuModule", "KernelFault", "poison"]
@@ -154,15 +154,17 @@ def _c_value(argument, address):
 def _address_sanitizer_allocator(library):
     """Allocates with red zones directly before and after the bytes asked for."""
     process = ctypes.CDLL(None)
-    process.aligned_alloc.restype = ctypes.c_void_p
-    process.aligned_alloc.argtypes = [ctypes.c_size_t, ctypes.c_size_t]
+    process.posix_memalign.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t]
     process.free.argtypes = [ctypes.c_void_p]
     poison_region = process.__asan_poison_memory_region
     poison_region.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 
     class Allocation:
         def __init__(self, nbytes, offset):
-            self.address = process.aligned_alloc(512, nbytes + offset)
+            pointer = ctypes.c_void_p()
+            if process.posix_memalign(ctypes.byref(pointer), ALIGNMENT, nbytes + offset):
+                raise MemoryError(f"{nbytes} bytes")
+            self.address = pointer.value
             if offset:
                 poison_region(self.address, offset)
 

@@ -107,12 +107,12 @@ def _check_guards(region, buffer, named_arrays):
     before, after = changed[:start], changed[start + region.nbytes :]
     if not before.any() and not after.any():
         return
-    names = " and ".join(
-        f"{name} {array.dtype}{list(array.shape)}" for name, array in named_arrays if region.begin <= array.ctypes.data < region.end
-    )
+    here = [(name, array) for name, array in named_arrays if region.begin <= array.ctypes.data < region.end]
+    names = " and ".join(f"{name} {array.dtype}{list(array.shape)}" for name, array in here)
+    item = here[0][1].itemsize
     where = []
-    if touched := np.flatnonzero(before).tolist():
-        where.append(f"{start - touched[-1]} bytes before its start")
-    if touched := np.flatnonzero(after).tolist():
-        where.append(f"{touched[0]} bytes past its end")
+    if before.any():
+        where.append(f"{-(-(start - np.flatnonzero(before)[-1]) // item) * item} bytes before its start")
+    if after.any():
+        where.append(f"{np.flatnonzero(after)[0] // item * item} bytes past its end")
     raise MemoryFault(f"the kernel wrote outside {names}: " + " and ".join(where))

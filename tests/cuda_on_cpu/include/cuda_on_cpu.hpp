@@ -14,3 +14,6 @@
 #include "async_copy.hpp"    // global to shared memory without registers
 #include "ptx.hpp"           // twins of inline PTX
 #include "launch.hpp"        // what Python calls
+
+// nvcc takes `__shared__ alignas(16) float tile[64];`, g++ wants the standard's word first and its own anywhere.
+#define alignas(n) __attribute__((aligned(n)))

@@ -71,6 +71,7 @@ inline void* scheduler_asan_stack = nullptr;
 #if defined(__SANITIZE_THREAD__)
 inline void* scheduler_tsan_fiber = nullptr;
 #endif
+inline char launch_begins, launch_ends; // points of ThreadSanitizer's order
 
 // Saves the registers a call must preserve on this stack, notes the stack pointer in *save, and continues on `to`.
 // It leaves with a jump, not a return: the CPU predicts returns to the caller, and each wrong guess costs 20 ns.
@@ -109,6 +110,7 @@ CUDA_ON_CPU_HARNESS inline void switch_to_scheduler() {
                                  scheduler_stack_bytes);
 #endif
 #if defined(__SANITIZE_THREAD__)
+  happens_before(&launch_ends); // the launch may end here, if some fiber fails
   __tsan_switch_to_fiber(scheduler_tsan_fiber, __tsan_switch_to_fiber_no_sync);
 #endif
   cuda_on_cpu_switch(&current->stack_pointer, scheduler_stack_pointer);

@@ -19,7 +19,7 @@
 #define __shared__ static __attribute__((section("cuda_shared")))
 #define __forceinline__
 #define __launch_bounds__(...)
-#define __align__(n) alignas(n)
+#define __align__(n) __attribute__((aligned(n)))
 #define __grid_constant__
 
 struct dim3 {

@@ -28,8 +28,8 @@ inline unsigned order[max_threads];
 inline bool failed = false;
 inline char report[1024];
 
-// Points of ThreadSanitizer's order: the start and end of a launch, a block's barrier (alternating), a warp's, and fences.
-inline char launch_begins, launch_ends, barrier_passed[2], warp_synced[32], fenced;
+// More points of ThreadSanitizer's order: a block's barrier (alternating), a warp's, and fences.
+inline char barrier_passed[2], warp_synced[max_threads / 32], fenced;
 
 [[gnu::format(printf, 1, 2)]] CUDA_ON_CPU_HARNESS inline void fail(const char* format, ...) {
   if (failed) return; // the first report is the one that counts
@@ -71,7 +71,6 @@ CUDA_ON_CPU_HARNESS inline void fiber_main() {
 #endif
   happens_after(&launch_begins);
   kernel_body(kernel_arguments);
-  happens_before(&launch_ends);
   current->state = State::finished;
   switch_to_scheduler();
   __builtin_trap(); // a finished fiber is never resumed

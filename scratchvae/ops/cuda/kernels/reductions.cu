@@ -1,0 +1,42 @@
+// Sums in a fixed order, without atomics: the same numbers give the same bits.
+#include "common.cuh"
+
+constexpr int THREADS = 256;
+
+// out = Σ x, added up in float64 (a metric must not depend on the batch's size).   x (n,) → out (1,).   NumPy twin: x.sum()
+// Plan: one block; thread t takes elements t, t + 256, …; then a fixed tree. Reads n numbers. For n up to some ten thousands.
+template <class T> __global__ void __launch_bounds__(THREADS) total(const T* x, long long n, double* out) {
+  double sum = 0;
+  for (long long i = threadIdx.x; i < n; i += THREADS) sum += double(x[i]);
+  sum = block_sum<THREADS>(sum);
+  if (threadIdx.x == 0) *out = sum;
+}
+
+// parts[b] = Σ g² over every gridDim.x-th stretch of 256, in float64.   g (n,) → parts (gridDim.x,)
+// Plan: the grid is a constant, not a function of the device, so the order of the sum is the same everywhere. Reads n numbers.
+template <class T> __global__ void __launch_bounds__(THREADS) squares(const T* g, long long n, double* parts) {
+  double sum = 0;
+  for (long long i = blockIdx.x * (long long)THREADS + threadIdx.x; i < n; i += (long long)gridDim.x * THREADS) sum += double(g[i]) * double(g[i]);
+  sum = block_sum<THREADS>(sum);
+  if (threadIdx.x == 0) parts[blockIdx.x] = sum;
+}
+
+// factor = min(1, clip / ‖g‖) (E38).   parts (count,) → factor (1,).   NumPy twin: the clip in training/step.py
+// Plan: one block. The update multiplies by it on load, so clipping costs no pass over g of its own.
+template <class T> __global__ void __launch_bounds__(THREADS) clip_factor(const double* parts, int count, double clip, T* factor) {
+  double sum = 0;
+  for (int i = threadIdx.x; i < count; i += THREADS) sum += parts[i];
+  sum = block_sum<THREADS>(sum);
+  if (threadIdx.x == 0) *factor = sum > clip * clip ? T(clip / sqrt(sum)) : T(1);
+}
+
+// a ← a + b: one joint of the tree over shards.   a, b (n,)
+// Plan: one thread per V neighbours. Moves 3 n numbers; one operation each.
+template <class T, int V> __global__ void add(T* a, const T* b, long long n) {
+  const long long i = (blockIdx.x * (long long)blockDim.x + threadIdx.x) * V;
+  if (i >= n) return;
+  Pack<T, V> sum = load<V>(a + i);
+  const Pack<T, V> more = load<V>(b + i);
+  for (int j = 0; j < V; ++j) sum.v[j] += more.v[j];
+  store(a + i, sum);
+}

@@ -1,0 +1,12 @@
+"""The microscope: one training step, told step by step, as one HTML page that needs no network.
+
+    from scratchvae.study.trace import make_trace, write_html
+    write_html(make_trace("tiny"), "trace.html")
+"""
+
+from .make import make_trace
+from .page import write_html
+from .parts import Split, Step, Trace, Value
+from .steps import trace
+
+__all__ = ["Split", "Step", "Trace", "Value", "make_trace", "trace", "write_html"]

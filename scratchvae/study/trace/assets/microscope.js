@@ -1,0 +1,403 @@
+"use strict";
+// One training step, shown moment by moment. The data stand in #data; arrays are base64 of little-endian float64.
+
+const data = JSON.parse(document.getElementById("data").textContent);
+const steps = data.steps;
+const byId = (id) => document.getElementById(id);
+const arrays = new Map();
+let current = -1;
+
+function array(number) {
+  if (!arrays.has(number)) {
+    const bytes = Uint8Array.from(atob(data.arrays[number]), (c) => c.charCodeAt(0));
+    arrays.set(number, new Float64Array(bytes.buffer));
+  }
+  return arrays.get(number);
+}
+
+function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value !== null && value !== undefined) element.setAttribute(name, value);
+  }
+  element.append(...children);
+  return element;
+}
+
+function short(v) {
+  if (Number.isNaN(v)) return "–";
+  const size = Math.abs(v);
+  const text = size !== 0 && (size < 1e-3 || size >= 1e5) ? v.toExponential(2) : String(Number(v.toPrecision(4)));
+  return text.replace(/^-/, "−").replace("e-", "e−").replace("e+", "e");
+}
+
+// Colours -------------------------------------------------------------------------------------------------------------
+
+const systemDark = matchMedia("(prefers-color-scheme: dark)");
+const isDark = () => {
+  const theme = document.documentElement.dataset.theme;
+  return theme ? theme === "dark" : systemDark.matches;
+};
+const SIGNED = { // negative, zero, positive: blue and orange differ for every kind of colour vision
+  light: [[8, 75, 148], [128, 178, 222], [247, 246, 243], [240, 165, 95], [163, 67, 0]],
+  dark: [[128, 196, 255], [38, 106, 173], [29, 32, 38], [176, 84, 16], [255, 178, 102]],
+};
+
+function colour(v, limit, kind) {
+  if (kind === "image") {
+    const gray = Math.round(255 * Math.min(1, Math.max(0, v)));
+    return [gray, gray, gray];
+  }
+  const ramp = SIGNED[isDark() ? "dark" : "light"];
+  const place = limit > 0 ? 2 + 2 * Math.max(-1, Math.min(1, v / limit)) : 2;
+  const low = Math.min(3, Math.floor(place));
+  return ramp[low].map((c, i) => Math.round(c + (place - low) * (ramp[low + 1][i] - c)));
+}
+
+const css = (rgb) => `rgb(${rgb.join(" ")})`;
+const inkOn = ([r, g, b]) => (0.299 * r + 0.587 * g + 0.114 * b > 140 ? "#111318" : "#ffffff");
+const largest = (numbers) => numbers.reduce((m, v) => (Number.isNaN(v) ? m : Math.max(m, Math.abs(v))), 0);
+
+function legend(limit, kind) {
+  const [from, to] = kind === "image" ? [0, 1] : [-limit, limit];
+  const stops = Array.from({ length: 9 }, (_, i) => css(colour(from + (i / 8) * (to - from), limit, kind)));
+  const bar = make("i", { style: `background: linear-gradient(to right, ${stops.join(",")})` });
+  if (kind !== "image") bar.className = "zero";
+  const words = kind === "image" ? "black 0 to white 1" : `from ${short(-limit)} through 0, the mark, to ${short(limit)}`;
+  return make("div", { class: "legend", role: "img", "aria-label": `Colours: ${words}` }, short(from), bar, short(to));
+}
+
+// Arrays ----------------------------------------------------------------------------------------------------------------
+
+const idOf = (value, axis, i) => (value.ids[axis] ? value.ids[axis][i] : i);
+
+function whereOf(value, row, column) {
+  const parts = [];
+  if (value.rows > 1 || value.view === "tiles") parts.push(`${value.names[0] || "row"} ${idOf(value, 0, row)}`);
+  if (value.view === "tiles") parts.push(`pixel ${column} (row ${Math.floor(column / value.tile[1])}, column ${column % value.tile[1]})`);
+  else if (value.columns > 1) parts.push(`${value.names[1]} ${idOf(value, 1, column)}`);
+  return parts.join(", ");
+}
+
+const spoken = (value, k, numbers) => {
+  const where = whereOf(value, Math.floor(k / value.columns), k % value.columns);
+  return where ? `${where}: ${numbers[k]}` : String(numbers[k]);
+};
+
+function table(value, numbers, limit) {
+  const wrap = value.rows === 1 && value.columns > 12 ? 10 : value.columns;
+  const body = make("table", { class: "numbers" });
+  if (value.columns > 1) {
+    const heads = Array.from({ length: wrap }, (_, c) => make("th", { scope: "col" }, String(wrap < value.columns ? c : idOf(value, 1, c))));
+    body.append(make("tr", {}, make("th", {}, value.names[1] || ""), ...heads));
+  }
+  for (let start = 0; start < numbers.length; start += wrap) {
+    const name = wrap < value.columns ? `${start} +` : value.rows > 1 ? `${value.names[0]} ${idOf(value, 0, start / wrap)}` : "";
+    const row = make("tr", {}, make("th", { scope: "row" }, name));
+    for (let k = start; k < Math.min(start + wrap, numbers.length); k++) {
+      const rgb = colour(numbers[k], limit, value.kind);
+      const cell = make("td", { "data-value": String(numbers[k]), "data-index": k }, short(numbers[k]));
+      cell.style.background = css(rgb);
+      cell.style.color = inkOn(rgb);
+      row.append(cell);
+    }
+    body.append(row);
+  }
+  return make("div", { class: "scroll" }, body);
+}
+
+// Where each number of a heat map stands: tiles side by side with a gap, a long row broken into lines.
+function layout(value) {
+  const count = value.rows * value.columns;
+  if (value.view !== "tiles") {
+    const width = value.rows === 1 ? Math.ceil(Math.sqrt(value.columns)) : value.columns;
+    return { width, height: Math.ceil(count / width), at: (k) => [k % width, Math.floor(k / width)] };
+  }
+  const [high, wide] = value.tile;
+  const across = Math.ceil(Math.sqrt(value.rows));
+  return {
+    width: across * (wide + 1) - 1,
+    height: Math.ceil(value.rows / across) * (high + 1) - 1,
+    at: (k) => {
+      const tile = Math.floor(k / value.columns), pixel = k % value.columns;
+      return [(tile % across) * (wide + 1) + (pixel % wide), Math.floor(tile / across) * (high + 1) + Math.floor(pixel / wide)];
+    },
+  };
+}
+
+function heatMap(value, numbers, limit, readout) {
+  const plan = layout(value);
+  const target = value.role === "in" ? 190 : value.rows > 1 ? 430 : 250;
+  const zoom = Math.max(1, Math.min(14, Math.floor(target / plan.width)));
+  const canvas = make("canvas", { width: plan.width, height: plan.height, tabindex: 0, role: "img", "data-array": value.name });
+  canvas.style.width = `${plan.width * zoom}px`;
+  const range = `${short(Math.min(...numbers))} to ${short(Math.max(...numbers))}`;
+  canvas.setAttribute("aria-label", `Heat map of ${value.name}, ${value.counts}, ${range}. Arrow keys read its numbers.`);
+  const context = canvas.getContext("2d");
+  const pixels = context.createImageData(plan.width, plan.height);
+  const cells = new Map();
+  numbers.forEach((v, k) => {
+    const [x, y] = plan.at(k);
+    cells.set(y * plan.width + x, k);
+    pixels.data.set([...colour(v, limit, value.kind), 255], 4 * (y * plan.width + x));
+  });
+  context.putImageData(pixels, 0, 0);
+
+  let cursor = null;
+  const tell = (x, y) => {
+    const k = cells.get(y * plan.width + x);
+    if (k === undefined) return;
+    readout.textContent = spoken(value, k, numbers);
+    readout.dataset.index = k;
+    context.putImageData(pixels, 0, 0);
+    context.fillStyle = isDark() ? "#ffe14d" : "#d0006f";
+    context.fillRect(x, y, 1, 1);
+    cursor = [x, y];
+  };
+  const point = (event) => {
+    const box = canvas.getBoundingClientRect();
+    const cell = (at, from, size, cells) => Math.floor(((at - from - 1) / (size - 2)) * cells); // 1 px of border on each side
+    tell(cell(event.clientX, box.left, box.width, plan.width), cell(event.clientY, box.top, box.height, plan.height));
+  };
+  canvas.addEventListener("pointermove", point);
+  canvas.addEventListener("pointerdown", (event) => { event.preventDefault(); point(event); });
+  canvas.addEventListener("pointerleave", () => context.putImageData(pixels, 0, 0));
+  canvas.addEventListener("blur", () => context.putImageData(pixels, 0, 0));
+  canvas.addEventListener("focus", () => tell(...(cursor || [0, 0])));
+  canvas.addEventListener("keydown", (event) => {
+    const move = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+    if (!move || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    event.stopPropagation();
+    let [x, y] = cursor || [0, 0];
+    do { x += move[0]; y += move[1]; } while (x >= 0 && y >= 0 && x < plan.width && y < plan.height && !cells.has(y * plan.width + x));
+    if (cells.has(y * plan.width + x)) tell(x, y);
+  });
+  return canvas;
+}
+
+function figure(value) {
+  const numbers = array(value.array);
+  const limit = largest(numbers);
+  const shape = value.shape.length ? `(${value.shape.join(", ")}${value.shape.length === 1 ? "," : ""})` : "a number";
+  const caption = make("figcaption", {}, make("b", {}, value.name), ` ${shape}`);
+  const fine = [value.counts, value.note].filter(Boolean).join(" · ");
+  if (fine) caption.append(make("small", {}, fine));
+  if (value.chosen) caption.append(make("small", {}, value.chosen));
+  const from = steps.findIndex((s) => s.key === value.source);
+  if (from >= 0) caption.append(make("small", {}, "from ", make("a", { href: `#${steps[from].key}` }, `step ${from + 1}`)));
+  const box = make("figure", { "data-name": value.name, "data-role": value.role }, caption);
+  const readout = make("output", { class: "readout" });
+
+  if (value.shape.length === 0) {
+    box.append(make("div", { class: "big", "data-value": String(numbers[0]), "data-index": 0 }, short(numbers[0])));
+  } else if (value.view === "numbers") {
+    const measured = value.check && value.check.numeric !== null ? array(value.check.numeric) : null;
+    const tables = make("div", { class: "pair" }, make("div", {}, table(value, numbers, limit)));
+    if (measured) {
+      tables.firstChild.prepend(make("div", { class: "head" }, "backward wrote"));
+      const second = make("div", { class: "measured" }, make("div", { class: "head" }, "complex step measured"), table(value, measured, limit));
+      tables.append(second);
+    }
+    box.append(tables, value.role === "out" ? legend(limit, value.kind) : "");
+  } else {
+    box.append(make("div", { class: "scroll" }, heatMap(value, numbers, limit, readout)), legend(limit, value.kind));
+  }
+  box.append(readout);
+  box.addEventListener("pointerover", (event) => {
+    const cell = event.target.closest("td[data-index]");
+    if (cell) readout.textContent = `${whereOf(value, Math.floor(cell.dataset.index / value.columns), cell.dataset.index % value.columns)}: ${cell.dataset.value}`.replace(/^: /, "");
+  });
+  if (value.check) box.append(...verdict(value.check));
+  return box;
+}
+
+function verdict(check) {
+  const parts = [];
+  if (check.rows) {
+    const rows = check.rows.map(([where, analytic, numeric]) => make("tr", {}, make("th", { scope: "row" }, where), number(analytic), number(numeric)));
+    if (check.along) {
+      rows.push(make("tr", {}, make("th", { scope: "row" }, "slope along a random direction"), number(check.along[0]), number(check.along[1])));
+    }
+    const head = make("tr", {}, make("th", {}, "gradient at"), make("th", { scope: "col" }, "backward wrote"), make("th", { scope: "col" }, "complex step"));
+    parts.push(make("div", { class: "scroll" }, make("table", { class: "checked" }, head, ...rows)));
+  }
+  const error = Math.max(check.error, check.along ? check.along[2] : 0);
+  const good = error <= data.agrees;
+  const how = check.checked === check.size ? `all ${check.size} entries` : `${check.checked} of ${check.size.toLocaleString("en")} entries, and one direction through all`;
+  const words = `${good ? "✓ agrees" : "✗ differs"}: ${how}; largest difference ${short(error)} of the largest gradient. Measured on: ${check.of}.`;
+  parts.push(make("p", { class: good ? "verdict" : "verdict off" }, words));
+  return parts;
+}
+
+const number = (v) => make("td", { "data-value": String(v) }, short(v));
+
+// The split at μ and log σ² ----------------------------------------------------------------------------------------------
+
+function splitTables(split) {
+  const parts = ["through_z", "from_kl", "total", "numeric"].map((name) => array(split[name]));
+  const box = make("div", { class: "splits" });
+  const key = make("div", { class: "key" },
+    make("span", { class: "reconstruction" }, "reconstruction, through z"), make("span", { class: "kl" }, "KL"), make("span", { class: "sum" }, "their sum"));
+  box.append(key);
+  const tables = make("div", { class: "group" });
+  ["μ", "log σ²"].forEach((name, half) => {
+    const rows = [];
+    const places = [];
+    for (let b = 0; b < split.images; b++) {
+      for (let l = 0; l < split.latents; l++) places.push([b, l, b * 2 * split.latents + half * split.latents + l]);
+    }
+    const limit = Math.max(...parts.slice(0, 3).map((p) => largest(places.map(([, , k]) => p[k]))));
+    const bar = (v, kind) => {
+      const size = limit > 0 ? (Math.abs(v) / limit) * 48 : 0;
+      return make("i", { class: kind, style: `left: ${v < 0 ? 50 - size : 50}%; width: ${size}%` });
+    };
+    for (const [b, l, k] of places) {
+      const [z, kl, total, numeric] = parts.map((p) => p[k]);
+      const bars = make("td", { class: "bars", "aria-hidden": "true" }, bar(z, "reconstruction"), bar(kl, "kl"),
+        make("b", { style: `left: ${50 + (limit > 0 ? (48 * total) / limit : 0)}%` }));
+      const label = split.images > 1 ? `image ${b}, latent ${l}` : `latent ${l}`;
+      rows.push(make("tr", {}, make("th", { scope: "row" }, label), bars, number(z), number(kl), number(total), number(numeric)));
+    }
+    const heads = ["", "", "through z", "from KL", "sum", "complex step"].map((h) => make("th", { scope: "col" }, h));
+    const caption = make("figcaption", {}, make("b", {}, `gradient at ${name}`));
+    tables.append(make("figure", { "data-name": `split ${name}` }, caption,
+      make("div", { class: "scroll" }, make("table", { class: "split" }, make("tr", {}, ...heads), ...rows))));
+  });
+  box.append(tables);
+  const good = split.error <= data.agrees;
+  box.append(make("p", { class: good ? "verdict" : "verdict off" }, `${good ? "✓ agrees" : "✗ differs"}: largest difference ${short(split.error)} of the largest gradient.`));
+  return box;
+}
+
+// The page -----------------------------------------------------------------------------------------------------------------
+
+function code(text) {
+  const pre = make("pre", { tabindex: 0 });
+  const pattern = /("""[\s\S]*?""")|(#[^\n]*)|("[^"\n]*")|\b(def|return|if|else|elif|for|in|is|not|and|or|None|lambda|with|as|self)\b/g;
+  let end = 0;
+  for (const match of text.matchAll(pattern)) {
+    pre.append(text.slice(end, match.index));
+    pre.append(make("span", { class: match[1] || match[3] ? "doc" : match[2] ? "note" : "word" }, match[0]));
+    end = match.index + match[0].length;
+  }
+  pre.append(text.slice(end));
+  return pre;
+}
+
+const PHASES = { forward: "Forward", backward: "Backward", update: "Update" };
+
+function lightGraph(step) {
+  const seen = new Set(steps.slice(0, current + 1).flatMap((s) => s.places));
+  const here = new Set(step.places);
+  for (const node of document.querySelectorAll("#graph g")) {
+    const id = node.dataset.node;
+    node.classList.toggle("here", here.has(id));
+    node.classList.toggle("done", seen.has(id));
+    if (here.has(id)) node.setAttribute("aria-current", "step");
+    else node.removeAttribute("aria-current");
+  }
+  const back = step.phase === "backward";
+  for (const edge of document.querySelectorAll("#graph .edge")) {
+    const { from, to } = edge.dataset;
+    const meeting = Boolean(step.split) && here.has(from);
+    const lit = meeting || (!step.split && step.phase !== "update" && here.has(to) && !(back && (from === "x" || from === "eps")));
+    edge.classList.toggle("lit", lit);
+    edge.classList.toggle("done", seen.has(from) && seen.has(to));
+    edge.classList.toggle("against", lit && back);
+    edge.classList.toggle("reconstruction", meeting && to === "z");
+    edge.classList.toggle("kl", meeting && to === "kl");
+  }
+}
+
+function show(index) {
+  current = Math.max(0, Math.min(steps.length - 1, index));
+  const step = steps[current];
+  document.documentElement.dataset.phase = step.phase;
+  document.documentElement.dataset.step = step.key;
+  byId("place").textContent = `${current + 1} / ${steps.length}`;
+  byId("first").disabled = byId("back").disabled = current === 0;
+  byId("last").disabled = byId("next").disabled = current === steps.length - 1;
+  for (const link of byId("strip").children) {
+    if (link.hash === `#${step.key}`) link.setAttribute("aria-current", "step");
+    else link.removeAttribute("aria-current");
+  }
+  lightGraph(step);
+  byId("lesson").replaceChildren(make("div", { class: "phase" }, PHASES[step.phase]), make("h2", {}, step.title), make("p", {}, step.text));
+  const lines = make("div", { class: "lines" });
+  lines.innerHTML = step.formulas.join("");
+  byId("formula").hidden = !step.formulas.length && !step.equations.length;
+  byId("formula").replaceChildren(lines, make("div", { class: "number" }, step.equations.length ? `(${step.equations.join(", ")})` : ""));
+  byId("code").replaceChildren(make("h3", {}, "The code that ran"), ...step.sources.flatMap(([where, text]) => [make("div", { class: "where" }, where), code(text)]));
+  const groups = [];
+  if (step.split) groups.push(make("div", {}, splitTables(step.split)));
+  for (const [role, name] of [["in", "What goes in"], ["out", "What comes out"]]) {
+    const chosen = step.values.filter((v) => v.role === role);
+    if (chosen.length && !(step.split && role === "out")) groups.push(make("div", {}, make("h3", {}, name), make("div", { class: "group" }, ...chosen.map(figure))));
+  }
+  byId("values").replaceChildren(...groups);
+}
+
+function go(index, replace = false) {
+  const target = Math.max(0, Math.min(steps.length - 1, index));
+  if (target === current) return;
+  const address = `#${steps[target].key}`;
+  if (replace) history.replaceState(null, "", address);
+  else history.pushState(null, "", address);
+  show(target);
+  byId("announce").textContent = `Step ${target + 1} of ${steps.length}: ${steps[target].title}`;
+}
+
+function fromAddress() {
+  const name = decodeURIComponent(location.hash.slice(1));
+  const found = steps.findIndex((s) => s.key === name);
+  return found >= 0 ? found : /^\d+$/.test(name) ? Number(name) - 1 : 0;
+}
+
+function toPlace(id) { // the next step at this node, going round
+  const order = [...steps.keys()].map((i) => (current + 1 + i) % steps.length);
+  const found = order.find((i) => steps[i].places.includes(id));
+  if (found !== undefined) go(found);
+}
+
+for (const [i, step] of steps.entries()) {
+  const link = make("a", { href: `#${step.key}`, "data-phase": step.phase, title: step.title, "aria-label": `Step ${i + 1}: ${step.title}` }, String(i + 1));
+  byId("strip").append(link);
+}
+for (const node of document.querySelectorAll("#graph g")) {
+  node.addEventListener("click", () => toPlace(node.dataset.node));
+  node.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" || event.key === " ") {
+      event.preventDefault();
+      toPlace(node.dataset.node);
+    }
+  });
+}
+byId("first").addEventListener("click", () => go(0));
+byId("back").addEventListener("click", () => go(current - 1));
+byId("next").addEventListener("click", () => go(current + 1));
+byId("last").addEventListener("click", () => go(steps.length - 1));
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const inCode = event.target.tagName === "PRE" && event.key.startsWith("Arrow"); // there, arrows scroll
+  const to = { ArrowRight: current + 1, j: current + 1, ArrowLeft: current - 1, k: current - 1, Home: 0, End: steps.length - 1 }[event.key];
+  if (to === undefined || inCode) return;
+  event.preventDefault();
+  go(to);
+});
+addEventListener("hashchange", () => { if (fromAddress() !== current) show(fromAddress()); });
+addEventListener("popstate", () => { if (fromAddress() !== current) show(fromAddress()); });
+
+const THEMES = ["auto", "light", "dark"];
+function setTheme(theme) {
+  if (theme === "auto") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = theme;
+  byId("theme").lastElementChild.textContent = theme;
+  byId("theme").setAttribute("aria-label", `Colours: ${theme}. Press to change.`);
+  if (current >= 0) show(current);
+}
+byId("theme").addEventListener("click", () => setTheme(THEMES[(THEMES.indexOf(document.documentElement.dataset.theme || "auto") + 1) % 3]));
+systemDark.addEventListener("change", () => show(current));
+setTheme("auto");
+show(fromAddress());

@@ -1,0 +1,56 @@
+"""make_trace: a model and an image for the microscope, from a few words."""
+
+import numpy as np
+
+from ... import rng
+from ...data import gather, load
+from ...errors import ConfigError, DataError
+from ...models import VAE
+from ...training import fit
+from .steps import trace
+
+EPOCHS = 10  # of the bundled set: a few seconds, and a 7 comes out as a 7
+TINY = {"data_size": 4, "hidden": (3,), "latent": 2}
+
+
+def make_trace(model=None, data=None, *, digit=7, index=0, seed=0, epochs=EPOCHS, progress=True):
+    """One training step of a model on one image → Trace
+
+    model: None trains a VAE 784-400-20 on `data` for a few epochs · "tiny" takes a 4-3-2 network with the weights it starts with,
+    and two made-up images · or a trained model · data: a Dataset, default the bundled digits · digit, index: the image is
+    test image number `index` of those with this label; without labels, number `index` of all · seed: of weights and ε.
+
+    Raises ConfigError or DataError when there is no such image.
+    """
+    if model == "tiny":
+        return _tiny(seed)
+    data = load("mnist-small") if data is None else data
+    row, what = _choose(data, digit, index)
+    notes = []
+    if model is None:
+        model = VAE(data.train.images.shape[1], seed=seed)
+        fit(model, data, epochs=epochs, seed=seed, progress=progress)
+        notes.append(f"The model was trained for {epochs} epochs on the {len(data.train.images):,} training images of {data.name} before this step.")
+    notes.append(f"The image is {what} of {data.name}. No training has seen it.")
+    x = gather(data.test.images, [row], np.empty((1, data.test.images.shape[1])))
+    return trace(model, x, seed=seed, image_shape=tuple(data.image_shape), notes=notes)
+
+
+def _tiny(seed):
+    """A 4-3-2 VAE whose every number fits on the screen. Two images, so that the sums over images are seen."""
+    x = np.round(rng.uniform(seed, rng.CHECK, 0, np.arange(2), 4, np.float64), 2)
+    notes = ["This network was not trained: it has the weights it starts with, and its two images of 4 pixels are made up, so that every number "
+             "fits on the page and can be followed by hand."]  # fmt: skip
+    return trace(VAE(**TINY, seed=seed, dtype=np.float64), x, seed=seed, notes=notes, lr=0.1)
+
+
+def _choose(data, digit, index):
+    """The row of the wanted test image, and what to call it."""
+    labels = data.test.labels
+    rows = np.arange(len(data.test.images)) if labels is None else np.flatnonzero(labels == digit)
+    kind = "" if labels is None else f" with label {digit}"
+    if not len(rows):
+        raise DataError(f"{data.name} has no test image{kind}: choose another digit")
+    if not 0 <= index < len(rows):
+        raise ConfigError(f"index must be between 0 and {len(rows) - 1} for the test images{kind} of {data.name}, not {index}")
+    return int(rows[index]), f"test image {int(rows[index])}{kind}"

@@ -1,0 +1,144 @@
+"""write_html: a trace as one HTML file, with its data, style and script inside."""
+
+import base64
+import json
+from html import escape
+from pathlib import Path
+
+import numpy as np
+
+from ...files import write_text
+from .lessons import LESSONS
+from .mathml import mathml
+
+ASSETS = Path(__file__).with_name("assets")
+NUMBERS = 64  # an array of up to this many entries is shown as a table of numbers, a larger one as a heat map
+FULL = 4096  # an array of up to this many entries is embedded whole; of a larger one, some units are chosen
+CHOSEN = 36  # so many
+AGREES = 1e-9  # relative: what the page marks as agreement of a gradient and its numeric check
+COUNTS = {"image": "image", "pixel": "pixel", "latent": "latent", "code": "column of μ | log σ²"}
+
+
+def write_html(trace, path):
+    """Write the page of a trace to `path`, whole or not at all."""
+    write_text(path, html(trace))
+
+
+def html(trace):
+    """The page as text. It names no address: nothing is loaded."""
+    paper = _Paper(trace)
+    data = {"agrees": AGREES, "steps": [paper.step(step) for step in trace.steps], "arrays": paper.arrays}
+    page = (ASSETS / "microscope.html").read_text(encoding="utf-8")
+    note = f"Loss {trace.loss:.4f} nats before the update, {trace.loss_after:.4f} after. " + " ".join(trace.notes)
+    for name, text in {
+        "title": escape(trace.title), "notes": escape(note), "graph": trace.graph.svg(),
+        "worst": f"{trace.worst:.1e}", "css": (ASSETS / "microscope.css").read_text(encoding="utf-8"),
+        "js": (ASSETS / "microscope.js").read_text(encoding="utf-8"),
+        "data": json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
+    }.items():  # fmt: skip
+        page = page.replace("{{" + name + "}}", text)
+    return page
+
+
+class _Paper:
+    """Turns steps into what the script reads, and keeps each array once."""
+
+    def __init__(self, trace):
+        self.trace, self.arrays, self.places = trace, [], {}
+        self.chosen = {}
+
+    def step(self, step):
+        entry = {
+            "key": step.key, "phase": step.phase, "title": step.title, "places": step.places, "text": step.text,
+            "equations": [f"E{n}" for n in step.equations], "formulas": [mathml(f) for f in step.formulas],
+            "sources": step.sources, "values": [self.value(v) for v in step.values],
+        }  # fmt: skip
+        if step.split:
+            L = step.split.total.shape[1] // 2
+            numeric = np.full(step.split.total.size, np.nan)
+            numeric[step.split.check.indices] = step.split.check.numeric
+            parts = {"through_z": step.split.through_z, "from_kl": step.split.from_kl, "total": step.split.total}
+            parts["numeric"] = numeric.reshape(step.split.total.shape)
+            entry["split"] = {"images": len(step.split.total), "latents": L, **{k: self.keep(a) for k, a in parts.items()}}
+            entry["split"]["error"] = step.split.check.error
+        return entry
+
+    def value(self, value):
+        """One array: how it is shown, and, for a gradient, what was measured."""
+        shape = tuple(int(n) for n in value.data.shape)
+        entry = {
+            "name": value.name, "role": value.role, "kind": value.kind, "note": value.note, "source": value.source,
+            "shape": list(shape), "counts": " × ".join(f"{n:,} {self.counts(a, n)}" for n, a in zip(shape, value.axes, strict=True)),
+            **self.shown(value),
+        }  # fmt: skip
+        check = value.check
+        if check and entry["view"] == "numbers" and len(check.indices) == value.data.size:
+            entry["check"] = {"numeric": self.keep(check.numeric.reshape(shape)), "rows": None}
+        elif check:
+            flat = value.data.reshape(-1)
+            rows = [[self.where(value, int(i)), float(flat[i]), float(n)] for i, n in zip(check.indices, check.numeric, strict=True)]
+            entry["check"] = {"numeric": None, "rows": rows}
+        if check:
+            entry["check"] |= {"error": check.error, "along": check.along, "size": check.size, "of": check.of, "checked": len(check.indices)}
+        return entry
+
+    def shown(self, value):
+        """What the script needs in order to draw an array: rows and columns, the names of both, and the numbers."""
+        data, axes = np.atleast_1d(value.data), value.axes or ("",)
+        ids = [np.arange(n) for n in data.shape]
+        note = ""
+        if data.size > FULL:
+            for i, axis in enumerate(axes):
+                if axis not in COUNTS and data.shape[i] > CHOSEN:
+                    ids[i] = self.most_active(axis, data.shape[i])
+                    data = data.take(ids[i], axis=i)
+                    note = f"{CHOSEN} of {value.data.shape[i]:,} units are shown: those most active for this image."
+        pictures = self.trace.image_shape is not None and "pixel" in axes
+        if data.size <= NUMBERS:
+            view = "numbers"
+        elif pictures:
+            view = "tiles"
+        else:
+            view = "grid"
+        if view == "tiles" and data.ndim == 2 and axes[0] == "pixel":
+            data, axes, ids = data.T, axes[::-1], ids[::-1]
+        if data.ndim == 1:
+            data, axes, ids = data[None], ("", *axes), [np.arange(1), *ids]
+        names = [self.counts(a, 1) if a else "" for a in axes]
+        return {
+            "view": view, "rows": data.shape[0], "columns": data.shape[1], "names": names, "chosen": note,
+            "ids": [i.tolist() if len(i) and i[-1] != len(i) - 1 else None for i in ids],
+            "tile": list(self.trace.image_shape) if view == "tiles" else None, "array": self.keep(data),
+        }  # fmt: skip
+
+    def most_active(self, axis, size):
+        """Which units of a layer to show, in order of place: those with the largest outputs."""
+        if axis not in self.chosen:
+            made = [v for s in self.trace.steps if s.phase == "forward" for v in s.values if v.role == "out" and v.axes[-1:] == (axis,)]
+            order = np.argsort(-np.abs(made[-1].data).sum(axis=0), kind="stable")
+            self.chosen[axis] = np.sort(order[:CHOSEN])
+        return self.chosen[axis]
+
+    def keep(self, array):
+        """The number of an array in the page's store, where equal arrays stand once."""
+        raw = np.ascontiguousarray(array, "<f8").tobytes()
+        if raw not in self.places:
+            self.places[raw] = len(self.arrays)
+            self.arrays.append(base64.b64encode(raw).decode())
+        return self.places[raw]
+
+    def where(self, value, flat):
+        """ "pixel 210, unit 17" """
+        at = np.unravel_index(flat, value.data.shape)
+        parts = [f"{self.counts(a, 1)} {i}" for a, i, n in zip(value.axes, at, value.data.shape, strict=True) if n > 1]
+        return ", ".join(parts) or "the number"
+
+    def counts(self, axis, n):
+        """What an axis counts, in the singular or plural."""
+        word = COUNTS.get(axis, "unit")
+        return word if n == 1 else word.replace("column", "columns") if axis == "code" else word + "s"
+
+
+def formulas():
+    """Every formula that a page may show, as LaTeX: for tests."""
+    return [formula for lesson in LESSONS.values() for formula in lesson.formulas]

@@ -1,0 +1,116 @@
+"""What a trace is made of."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .numeric import Check
+
+
+@dataclass
+class Value:
+    """One array of a step, float64.
+
+    name: as on the page · role: "in" or "out" · axes: what each axis counts ("image", "pixel", "latent", "code", or the path of
+    the layer whose units it counts) · kind: "signed", or "image" for pixels in [0, 1] · check: for a gradient, its measured twin ·
+    note: one line under it · source: key of the step that made it, when a later step is given it.
+    """
+
+    name: str
+    role: str
+    axes: tuple
+    data: np.ndarray
+    kind: str = "signed"
+    check: Check | None = None
+    note: str = ""
+    source: str | None = None
+
+
+@dataclass
+class Split:
+    """The gradient at μ and log σ² of each image and latent, in its two parts.   all (B, 2L): L columns of μ, then L of log σ²"""
+
+    through_z: np.ndarray
+    from_kl: np.ndarray
+    total: np.ndarray
+    check: Check
+
+
+@dataclass
+class Step:
+    """One moment of the training step.
+
+    key: its address, such as "backward-encoder.0" · phase: "forward", "backward" or "update" · places: ids of the nodes of the
+    graph · formulas: LaTeX · sources: [(where, code)] of the functions that ran.
+    """
+
+    key: str
+    phase: str
+    title: str
+    places: tuple
+    text: str
+    equations: tuple = ()
+    formulas: tuple = ()
+    sources: list = field(default_factory=list)
+    values: list = field(default_factory=list)
+    split: Split | None = None
+
+    def value(self, name):
+        """The Value of that name. Raises KeyError."""
+        for value in self.values:
+            if value.name == name:
+                return value
+        raise KeyError(f"{self.key} has no {name!r}: it has {', '.join(v.name for v in self.values)}")
+
+    @property
+    def checks(self):
+        """Every Check of this step."""
+        return [v.check for v in self.values if v.check] + ([self.split.check] if self.split else [])
+
+
+@dataclass
+class Trace:
+    """One training step, moment by moment.
+
+    loss, loss_after: the objective in nats per image before and after the update, same images and same ε · worst: the largest
+    relative error of all numeric checks · notes: what a reader must know about these numbers.
+    """
+
+    title: str
+    steps: list
+    graph: object
+    image_shape: tuple | None
+    loss: float
+    loss_after: float
+    notes: list
+
+    def step(self, key):
+        """The Step with that key. Raises KeyError."""
+        for step in self.steps:
+            if step.key == key:
+                return step
+        raise KeyError(f"no step {key!r} among {', '.join(s.key for s in self.steps)}")
+
+    @property
+    def worst(self):
+        return max(error for s in self.steps for c in s.checks for error in (c.error, c.along[2] if c.along else 0.0))
+
+    def to_dict(self):
+        """Its outline as plain values: steps, equations, shapes, checks; of the arrays, those of up to 64 numbers."""
+        return {
+            "title": self.title, "loss": self.loss, "loss_after": self.loss_after, "worst_relative_error": self.worst,
+            "notes": list(self.notes), "steps": [_outline(step) for step in self.steps],
+        }  # fmt: skip
+
+
+def _outline(step):
+    values = [
+        {
+            "name": v.name, "role": v.role, "shape": list(v.data.shape),
+            **({"data": v.data.tolist()} if v.data.size <= 64 else {}),
+            **({"relative_error": v.check.error, "checked": len(v.check.indices)} if v.check else {}),
+        }
+        for v in step.values
+    ]  # fmt: skip
+    keys = ("key", "phase", "title")
+    return {**{k: getattr(step, k) for k in keys}, "equations": [f"E{n}" for n in step.equations], "values": values}

@@ -1,0 +1,73 @@
+"""Writing down what really runs: each operation that a module calls, with what it was given and what it wrote."""
+
+import inspect
+from dataclasses import dataclass
+from types import FunctionType
+
+import numpy as np
+
+
+@dataclass
+class Call:
+    """One call of an operation. Every array is a copy, so nothing that runs later changes it.
+
+    path: of the module that called, such as "encoder.0" · before, after: {argument: array} around the call; a tuple of arrays
+    appears as "work.0", "work.1".
+    """
+
+    path: str
+    name: str
+    function: FunctionType
+    before: dict
+    after: dict
+
+
+class RecordingOps:
+    """The operations of one module: each runs as it is, and its call is added to a list."""
+
+    def __init__(self, ops, path, calls):
+        self._ops, self._path, self._calls = ops, path, calls
+
+    def __getattr__(self, name):
+        function = getattr(self._ops, name)
+
+        def recorded(*positional, **named):
+            arguments = inspect.signature(function).bind(*positional, **named).arguments
+            before = _copies(arguments)
+            result = function(*positional, **named)
+            self._calls.append(Call(self._path, name, function, before, _copies(arguments)))
+            return result
+
+        return recorded
+
+
+def listen(module):
+    """Make every module of this tree write its calls into one list, which is returned. For a replica: it stays that way."""
+    calls = []
+    for path, part in module.modules():
+        part.backend = part.backend._replace(ops=RecordingOps(part.backend.ops, path, calls))  # on the instance alone
+    return calls
+
+
+def _copies(arguments):
+    flat = {}
+    for name, value in arguments.items():
+        parts = {f"{name}.{i}": part for i, part in enumerate(value)} if isinstance(value, tuple) else {name: value}
+        flat.update((key, np.array(part)) for key, part in parts.items() if part is not None)
+    return flat
+
+
+def source_of(function):
+    """[(where, code)] of a function and of our functions that it calls, as they stand in their files."""
+    functions, helpers = [inspect.unwrap(function)], []
+    for name in functions[0].__code__.co_names:
+        helper = functions[0].__globals__.get(name)
+        if isinstance(helper, FunctionType) and helper.__module__.startswith("scratchvae.ops"):
+            helpers.append(helper)
+    return [(_where(f), inspect.getsource(f)) for f in functions + helpers]
+
+
+def _where(function):
+    """ "scratchvae/ops/numpy/affine.py, line 6" """
+    file = function.__module__.replace(".", "/") + ".py"
+    return f"{file}, line {inspect.getsourcelines(function)[1]}"

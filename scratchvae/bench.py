@@ -12,7 +12,7 @@ from .models import VAE
 from .nn import Dense
 from .training import Optimiser, TrainingStep
 from .training.step import shard_bounds
-from .workers import Workers, usable_cores
+from .workers import Threads, usable_cores
 
 IMAGES = 1000  # per sample of evaluation and of sampling
 
@@ -26,12 +26,12 @@ class Products:
 
     def step(self, workers):
         """All products of all shards."""
-        workers.run(self._shard, range(len(self.shards)))
+        workers.run(lambda worker: [self._shard(shard) for shard in self.shards[worker :: workers.count]])
 
-    def _shard(self, i):
-        for product in self.shards[i]:
+    def _shard(self, products):
+        for product in products:
             product.forward()
-        for product in reversed(self.shards[i]):
+        for product in reversed(products):
             product.backward()
 
 
@@ -68,9 +68,9 @@ def measure(batch_size=128, threads=None, rounds=10, steps=20):
     optimiser.start(model.buffer.values)
     order, done = rng.permutation(0, 0, len(images)), 0
 
-    with Workers(threads) as workers:
-        do = TrainingStep(model, optimiser, images, workers, shards=max(2, threads))
-        products = Products(model, batch_size, max(2, threads))
+    shards = max(2, threads)
+    with TrainingStep(model, optimiser, images, batch_size, threads=threads, shards=shards) as do, Threads(threads) as workers:
+        products = Products(model, batch_size, shards)
 
         def train():
             nonlocal done

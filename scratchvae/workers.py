@@ -1,12 +1,28 @@
-"""Threads that change speed and never bits: they share out pieces of work whose results do not depend on who does them."""
+"""Workers that change speed and never bits: they share out pieces of work whose results do not depend on who does them.
 
+Two kinds with one interface. `Threads` work anywhere. `Processes` are forked from the caller and share memory with it: a
+training step makes some hundred short NumPy calls per shard, and threads that want the interpreter's lock after each
+of them wait for one another longer than they compute; each process has a lock of its own.
+"""
+
+import contextlib
+import mmap
+import multiprocessing
 import os
+import signal
+import sys
+import time
+import warnings
 from queue import SimpleQueue
 from threading import Thread
 
+import numpy as np
 from threadpoolctl import threadpool_limits
 
-from .errors import ConfigError
+from .errors import ConfigError, ScratchVAEError
+
+SPIN_SECONDS = 0.001  # a sleeping process takes longer to wake than most waits last, so waits begin by looking again and again
+LOOK_SECONDS = 1.0  # how often a sleeping process makes sure that the other one still lives
 
 
 def usable_cores():
@@ -14,10 +30,15 @@ def usable_cores():
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class Workers:
+def processes_are_safe():
+    """Whether `Processes` may be used: forking is sound on Linux, not with macOS's BLAS, and does not exist on Windows."""
+    return sys.platform == "linux"
+
+
+class Threads:
     """`count` threads, the caller among them, with BLAS held to one thread each. A context manager.
 
-    One thread per shard with single-threaded BLAS beats multi-threaded BLAS with single-threaded elementwise work, and
+    One thread per piece with single-threaded BLAS beats multi-threaded BLAS with single-threaded elementwise work, and
     makes a product's bits independent of the number of threads.
     """
 
@@ -30,8 +51,8 @@ class Workers:
         self._blas = threadpool_limits(1, user_api="blas")
         self._tasks = [SimpleQueue() for _ in range(self.count - 1)]
         self._done = SimpleQueue()
-        for tasks in self._tasks:
-            Thread(target=self._serve, args=(tasks,), daemon=True).start()
+        for worker, tasks in enumerate(self._tasks, 1):
+            Thread(target=self._serve, args=(worker, tasks), daemon=True).start()
         return self
 
     def __exit__(self, *exception):
@@ -39,28 +60,121 @@ class Workers:
             tasks.put(None)
         self._blas.restore_original_limits()
 
-    def run(self, function, pieces):
-        """function(piece) for every piece of a list, shared out in turn; returns when all are done. The first error is raised."""
-        shares = [pieces[i :: self.count] for i in range(self.count)]
-        busy = [tasks for tasks, share in zip(self._tasks, shares[1:], strict=True) if share]
-        for tasks, share in zip(busy, shares[1:], strict=False):
-            tasks.put((function, share))
-        error = _attempt(function, shares[0])
-        for _ in busy:
+    def share(self, array):
+        """The array itself: threads see all memory."""
+        return array
+
+    def run(self, function):
+        """function(worker) on every worker 0 … count − 1; returns when all are done. The first error is raised."""
+        for tasks in self._tasks:
+            tasks.put(function)
+        error = _attempt(function, 0)
+        for _ in self._tasks:
             error = self._done.get() or error
         if error is not None:
             raise error
 
-    def _serve(self, tasks):
-        while (task := tasks.get()) is not None:
-            self._done.put(_attempt(*task))
+    def _serve(self, worker, tasks):
+        while (function := tasks.get()) is not None:
+            self._done.put(_attempt(function, worker))
 
 
-def _attempt(function, pieces):
-    """Run the pieces; hand an error over to the caller's thread instead of losing it."""
+class Processes:
+    """`count` processes, the caller among them, with BLAS held to one thread each. A context manager.
+
+    Name the functions before entering: the other processes are copies of this one as it is then, and see later changes
+    only in arrays that came from `share`.
+    """
+
+    def __init__(self, count, functions=()):
+        if count < 1:
+            raise ConfigError(f"threads must be at least 1, not {count}")
+        self.count, self.functions = count, list(functions)
+        self._spin = SPIN_SECONDS if count <= usable_cores() else 0.0
+
+    def share(self, array):
+        """A copy of the array in memory that all processes share."""
+        if self.count == 1:
+            return array
+        copy = np.frombuffer(mmap.mmap(-1, max(array.nbytes, 1)), array.dtype, array.size).reshape(array.shape)
+        copy[...] = array
+        return copy
+
+    def __enter__(self):
+        self._blas = threadpool_limits(1, user_api="blas")
+        fork = multiprocessing.get_context("fork")
+        others = range(1, self.count)
+        self._go, self._done = [fork.Semaphore(0) for _ in others], [fork.Semaphore(0) for _ in others]
+        self._which = self.share(np.zeros(1, np.int64))
+        self._errors = [fork.Pipe(duplex=False) for _ in others]
+        self._failed = self.share(np.zeros(self.count, np.int64))
+        self._parent = os.getpid()
+        self._children = [fork.Process(target=self._serve, args=(worker,), daemon=True) for worker in others]
+        with warnings.catch_warnings():
+            # Python warns of forking beside threads, which BLAS keeps: the copies never use them, they hold BLAS to one thread.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            for child in self._children:
+                child.start()
+        return self
+
+    def __exit__(self, *exception):
+        for child in self._children:
+            child.terminate()
+        for child in self._children:
+            child.join()
+            child.close()
+        for ends in self._errors:
+            for end in ends:
+                end.close()
+        self._blas.restore_original_limits()
+
+    def run(self, function):
+        """function(worker) on every worker 0 … count − 1; returns when all are done. The first error is raised."""
+        if self._children:
+            self._which[0] = self.functions.index(function)
+        for go in self._go:
+            go.release()
+        error = _attempt(function, 0)
+        for worker, child in enumerate(self._children, 1):
+            self._wait(self._done[worker - 1], lambda child=child: child.is_alive())
+            if self._failed[worker]:
+                self._failed[worker] = 0
+                error = error or self._errors[worker - 1][0].recv()
+        if error is not None:
+            raise error
+
+    def _serve(self, worker):
+        """The life of another process: wait for a turn, do the share, say so. Ctrl-C is the first process's business."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        with threadpool_limits(1, user_api="blas"), contextlib.suppress(_Gone):
+            while True:
+                self._wait(self._go[worker - 1], lambda: os.getppid() == self._parent)
+                error = _attempt(self.functions[self._which[0]], worker)
+                if error is not None:
+                    self._errors[worker - 1][1].send(ScratchVAEError(f"in worker {worker}: {type(error).__name__}: {error}"))
+                    self._failed[worker] = 1
+                self._done[worker - 1].release()
+
+    def _wait(self, semaphore, other_lives):
+        """Take the semaphore: look for a while, then sleep. Raises _Gone when the process that should release it has died."""
+        until = time.perf_counter() + self._spin
+        while time.perf_counter() < until:
+            if semaphore.acquire(block=False):
+                return
+        while not semaphore.acquire(timeout=LOOK_SECONDS):
+            if not other_lives():
+                raise _Gone("a worker process died (out of memory?): resume the run, or use --threads 1")
+
+
+class _Gone(ScratchVAEError, RuntimeError):
+    """The other process is no more."""
+
+
+def _attempt(function, worker):
+    """Run a share; hand an error over to the caller instead of losing it."""
     try:
-        for piece in pieces:
-            function(piece)
-    except BaseException as error:  # a KeyboardInterrupt too: Workers.run raises it again
+        function(worker)
+    except BaseException as error:  # a KeyboardInterrupt too: run raises it again
         return error
     return None

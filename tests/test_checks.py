@@ -191,6 +191,21 @@ def test_a_kl_gradient_of_the_wrong_sign_is_caught(monkeypatch):
     assert not gradcheck(VAE(6, (5,), 2)).ok
 
 
+def test_a_model_that_forgets_the_scale_or_a_weight_is_caught():
+    class NoScale(VAE):
+        def backward(self, scale):
+            super().backward(1.0)
+
+    class NoBeta(VAE):
+        def backward(self, scale):
+            beta, self.beta = self.beta, 1.0
+            super().backward(scale)
+            self.beta = beta
+
+    assert not gradcheck(NoScale(6, (5,), 2)).ok
+    assert not gradcheck(NoBeta(6, (5,), 2, beta=4)).ok
+
+
 def test_a_logvar_clamped_in_forward_and_not_in_backward_is_caught():
     """Trap 7: sampling sees the clamped value and the gradient does not."""
 
@@ -463,10 +478,10 @@ def test_a_module_that_cannot_take_complex_numbers_is_named_with_the_way_out(for
     assert gradcheck(own(), method="difference").ok
 
 
-def test_the_inner_module_that_cannot_is_the_one_that_is_named():
-    inner = scaled(lambda x: np.hypot(x, 0))()
+@pytest.mark.parametrize("forward", [lambda x: np.hypot(x, 0), into_float_buffer], ids=["TypeError", "float buffer"])
+def test_the_inner_module_that_cannot_is_the_one_that_is_named(forward):
     with pytest.raises(ConfigError, match="^Own cannot"):
-        gradcheck(nn.Sequential(nn.Dense(4, 3), inner))
+        gradcheck(nn.Sequential(nn.Dense(4, 3), scaled(forward)(), nn.Dense(3, 2)))
 
 
 def test_a_wrong_backward_beside_a_lost_imaginary_part_is_still_a_failure():

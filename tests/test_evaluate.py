@@ -11,7 +11,7 @@ from scratchvae.evaluate import difference, image_terms, measure
 from scratchvae.evaluate import losses as losses_module
 from scratchvae.models import Autoencoder
 from scratchvae.training import fit
-from scratchvae.workers import Workers
+from scratchvae.workers import Threads
 
 
 def test_the_elbo_is_the_one_written_out_by_hand(tiny_data, tiny_vae):
@@ -92,5 +92,5 @@ def test_a_single_image_has_no_standard_error(tiny_data, tiny_vae):
 
 
 def test_no_samples_are_refused(tiny_data, tiny_vae):
-    with Workers(1) as workers, pytest.raises(ConfigError, match="samples"):
+    with Threads(1) as workers, pytest.raises(ConfigError, match="samples"):
         image_terms(tiny_vae(), tiny_data.test.images, workers, samples=0)

@@ -43,6 +43,14 @@ def test_words_are_philox_at_the_documented_counter():
     assert np.array_equal(got, by_hand)
 
 
+def test_normal_is_box_muller_of_the_uniform():
+    u = rng.uniform(1, rng.LATENT, 0, np.arange(50), 6, np.float64)
+    radius, angle = np.sqrt(-2 * np.log(1 - u[:, 0::2])), 2 * np.pi * u[:, 1::2]
+    got = rng.normal(1, rng.LATENT, 0, np.arange(50), 6, np.float64)
+    np.testing.assert_allclose(got[:, 0::2], radius * np.cos(angle), rtol=1e-12)
+    np.testing.assert_allclose(got[:, 1::2], radius * np.sin(angle), rtol=1e-12)
+
+
 def test_normal_has_the_moments_of_a_standard_normal(eps):
     """Standard errors of the first four moments of n normals: 1, √2, √6, √24 over √n."""
     limit = 4.5 / math.sqrt(eps.size)

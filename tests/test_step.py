@@ -10,15 +10,13 @@ from scratchvae.models import Autoencoder
 from scratchvae.training import Optimiser, TrainingStep, fit
 from scratchvae.training import step as step_module
 from scratchvae.training.step import shard_bounds
-from scratchvae.workers import Workers
 
 
 def train(model, images, rows, *, threads=1, steps=1, lr=1e-2, optimiser="adam", **options):
     """`steps` updates on the same rows → the TrainingStep and the last sums."""
     opt = Optimiser(optimiser)
     opt.start(model.buffer.values)
-    with Workers(threads) as workers:
-        do = TrainingStep(model, opt, images, workers, **options)
+    with TrainingStep(model, opt, images, len(rows), threads=threads, **options) as do:
         for i in range(steps):
             sums = do(np.asarray(rows), i, lr)
     return do, sums
@@ -67,7 +65,7 @@ def test_the_sum_over_shards_is_the_gradient_of_the_batch(tiny_data, tiny_vae, s
     images, rows = tiny_data.train.images, np.arange(11)
     model = tiny_vae(dtype=np.float64)
     do, _ = train(model, images, rows, shards=shards, lr=0.0)
-    eps = do._noise[0, :11]
+    eps = np.concatenate([do.noise(i, 0, *bounds) for i, bounds in enumerate(shard_bounds(11, shards))])
     expected = batch_gradient(tiny_vae(dtype=np.float64), images, rows, eps)
     # The same sum in another order: rounding of 11 terms of size ~1 in float64.
     np.testing.assert_allclose(do.grads[0], expected, rtol=1e-12, atol=1e-13)
@@ -79,7 +77,7 @@ def test_a_short_batch_is_averaged_over_the_images_it_has(tiny_data, tiny_vae):
     once, sums = train(model, images, [4, 9, 2], lr=0.0)
     mean_of_three = once.grads[0].copy()
     assert sums["reconstruction"] > 0
-    eps = once._noise[0, :3]
+    eps = np.concatenate([once.noise(i, 0, *bounds) for i, bounds in enumerate(shard_bounds(3, 2))])
     singles = [batch_gradient(tiny_vae(dtype=np.float64), images, [r], eps[i : i + 1]) for i, r in enumerate((4, 9, 2))]
     np.testing.assert_allclose(mean_of_three, sum(singles) / 3, rtol=1e-12, atol=1e-13)
 
@@ -89,9 +87,8 @@ def test_the_tree_adds_neighbours_first():
     model = Autoencoder(2, (), 1)
     opt = Optimiser("sgd")
     opt.start(model.buffer.values)
-    with Workers(1) as workers:
-        do = TrainingStep(model, opt, np.zeros((4, 2), np.uint8), workers, shards=4)
-        do.shards = [None] * 4
+    with TrainingStep(model, opt, np.zeros((4, 2), np.uint8), 4, shards=4) as do:
+        do._now["rows"] = 4
         for g, value in zip(do.grads, (1e8, -1e8, 1.0, 0.0), strict=True):
             g[...] = value
         do._sum_shards(slice(0, 3))
@@ -138,18 +135,7 @@ def test_a_batch_that_is_not_finite_updates_nothing(tiny_vae):
     assert np.array_equal(model.buffer.values, before)
 
 
-def test_an_error_in_a_worker_reaches_the_caller():
-    def fail(piece):
-        if piece == 3:
-            raise KeyError("piece 3")
-
-    with Workers(2) as workers, pytest.raises(KeyError, match="piece 3"):
-        workers.run(fail, range(6))
-
-
 def test_options_that_cannot_work_are_refused(tiny_data, tiny_vae):
     for options, words in (({"shards": 0}, "shards"), ({"clip": 0.0}, "clip"), ({"clip": -1.0}, "clip")):
         with pytest.raises(ConfigError, match=words):
             train(tiny_vae(), tiny_data.train.images, [0], **options)
-    with pytest.raises(ConfigError, match="threads"):
-        Workers(0)

@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 
 TOLERANCE = 1e-9  # of the largest entry: far above rounding, far below any mistake in a formula
-_NEARLY = 1e-3  # within this the formula is right, and digits are what is lost
+_NEARLY = 1e-3  # within this it is digits that are missing, not a factor or a term
 _FACTORS = {
     2.0: "is twice too large everywhere",
     0.5: "is half of what it should be everywhere",
@@ -97,7 +97,7 @@ def _values(expected, got, sizes, tolerance):
         return "is transposed: look at which factor comes first"
     off = np.abs(got - expected).max() / max(np.abs(expected).max(), 1e-300)
     if off < _NEARLY:
-        return f"is right to about {int(-np.log10(off))} digits only: the formula is right, and digits are lost on the way"
+        return f"is right to about {int(-np.log10(off))} digits only: digits are lost on the way, or a small term is wrong"
     return (
         _factor(expected, got, sizes, tolerance)
         or next((words for f, words in _FUNCTIONS if agrees(f(expected), got, tolerance)), None)

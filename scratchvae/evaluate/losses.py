@@ -5,7 +5,7 @@ import numpy as np
 from .. import rng
 from ..data import gather
 from ..errors import ConfigError
-from ..workers import Workers, usable_cores
+from ..workers import Threads, usable_cores
 from .measurement import Measurement
 
 BATCH = 500  # images at a time: fixed, so that threads change speed and never bits
@@ -36,7 +36,7 @@ def image_terms(model, images, workers, seed=0, samples=1):
                 for term, values in replica.forward(x, eps).items():
                     terms[term][rows] += values / samples
 
-    workers.run(share, range(workers.count))
+    workers.run(share)
     return terms
 
 
@@ -47,7 +47,7 @@ def measure(model, dataset, split="test", seed=0, samples=1, threads=None):
     reconstruction + KL, which is then not what was trained.
     """
     images = getattr(dataset, split).images
-    with Workers(threads or usable_cores()) as workers:
+    with Threads(threads or usable_cores()) as workers:
         terms = image_terms(model, images, workers, seed, samples)
     sampled = f"z sampled from q(z|x), {samples} sample{'s' if samples > 1 else ''} per image" if model.noise_columns else None
 

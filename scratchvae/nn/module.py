@@ -77,7 +77,11 @@ class Module:
         """Give every Parameter its first value, in one flat buffer. The same seed gives the same values. Returns self."""
         parameters = self.parameters()
         values = [np.asarray(p.init(p.shape, seed, i), dtype).reshape(-1) for i, (_, p) in enumerate(parameters)]
-        self.buffer = ParameterBuffer(parameters, np.concatenate([np.empty(0, dtype), *values]))
+        return self.rebind(np.concatenate([np.empty(0, dtype), *values]))
+
+    def rebind(self, values, grads=None):
+        """Let every Parameter view these flat arrays from now on, as they are. Returns self."""
+        self.buffer = ParameterBuffer(self.parameters(), values, grads)
         return self
 
     def replica(self, dtype=None):
@@ -89,8 +93,7 @@ class Module:
             raise ShapeError(f"{type(self).__name__} is not initialised: call initialise(seed) first")
         memo = {id(m._scratch): {} for _, m in self.modules() if "_scratch" in vars(m)}  # scratch is not copied
         twin = copy.deepcopy(self, {**memo, id(self.buffer): None})
-        twin.buffer = ParameterBuffer(twin.parameters(), self.buffer.values if dtype is None else self.buffer.values.astype(dtype))
-        return twin
+        return twin.rebind(self.buffer.values if dtype is None else self.buffer.values.astype(dtype))
 
     def scratch(self, name, rows, columns, dtype):
         """An uninitialised (rows, columns) array, or (rows,) if columns is None, that is kept and given out again.

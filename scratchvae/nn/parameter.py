@@ -23,11 +23,11 @@ class ParameterBuffer:
     The optimiser, the checkpoint and an all-reduce each touch one array, not a tree.
     """
 
-    def __init__(self, parameters, values):
-        """parameters: list of (name, Parameter), which are bound to views · values (N,): kept, not copied"""
+    def __init__(self, parameters, values, grads=None):
+        """parameters: list of (name, Parameter), which are bound to views · values, grads (N,): kept, not copied"""
         self.names = [name for name, _ in parameters]
         self.shapes = {name: p.shape for name, p in parameters}
-        self.values, self.grads = values, np.zeros_like(values)
+        self.values, self.grads = values, np.zeros_like(values) if grads is None else grads
         offset = 0
         self.slices = {}
         for name, p in parameters:

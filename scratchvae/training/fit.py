@@ -12,7 +12,7 @@ from tqdm import tqdm
 from .. import rng
 from ..errors import ConfigError, NonFiniteError, RunFolderError
 from ..evaluate import image_terms
-from ..workers import Workers, usable_cores
+from ..workers import Threads, usable_cores
 from .checkpoint import load_arrays, read_checkpoint, save_checkpoint
 from .optimisers import Optimiser
 from .run import RunFolder
@@ -143,8 +143,10 @@ class Trainer:
             if folder is not None:
                 folder.append(record)
 
-        with Workers(threads) as workers, _interrupts() as interrupted, self._bar(progress) as bar:
-            do = TrainingStep(self.model, self.optimiser, self.images, workers, self.seed, self.shards, self.clip)
+        do = TrainingStep(
+            self.model, self.optimiser, self.images, self.batch_size, threads=threads, seed=self.seed, shards=self.shards, clip=self.clip
+        )
+        with do, Threads(threads) as validators, _interrupts() as interrupted, self._bar(progress) as bar:
             while self.step < stop and not interrupted:
                 epoch, place = divmod(self.step, self.steps_per_epoch)
                 if place == 0 or order is None:
@@ -166,7 +168,7 @@ class Trainer:
                     bar.set_description(f"epoch {epoch + 1}/{self.epochs}", refresh=False)
                     bar.set_postfix({name: f"{record[name]:.1f}" for name in ("loss", *self.model.terms)})
                 if epoch_ends:
-                    log(self._test_record(workers))
+                    log(self._test_record(validators))
                     if folder is not None:
                         self.save(folder.checkpoint_path)
             if folder is not None:
@@ -198,14 +200,15 @@ class Trainer:
         self.window = {"images": 0, **dict.fromkeys(self.model.terms, 0.0)}
         return record
 
-    def _test_record(self, workers):
+    def _test_record(self, validators):
         images = self.data.test.images
-        sums = {term: float(v.sum()) for term, v in image_terms(self.model, images, workers, self.seed).items()}
+        sums = {term: float(v.sum()) for term, v in image_terms(self.model, images, validators, self.seed).items()}
         self.line_began = time.perf_counter()
         losses = self._losses(sums, len(images))
         return {"split": "test", "step": self.step, "epoch": self.epoch, **losses, "seconds": self.line_began - self.began}
 
     def _not_finite(self, do, folder):
+        do.repeat()
         tensor = _first_not_finite(do.replicas)
         kept = f"; the last good checkpoint is {folder.checkpoint_path}" if folder else ""
         return NonFiniteError(

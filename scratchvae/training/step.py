@@ -12,6 +12,7 @@ import numpy as np
 from .. import rng
 from ..data import gather
 from ..errors import ConfigError
+from ..workers import Processes, Threads, processes_are_safe
 
 CHUNK = 65536  # parameters updated at a time: value, gradients and moments of one chunk stay in a core's L2 cache
 NOISE_STEPS = 32  # steps whose noise is drawn in one call, which costs a quarter of drawing it step by step
@@ -25,22 +26,55 @@ def shard_bounds(rows, shards):
 
 
 class TrainingStep:
-    """Trains a model on batches, in place.   Use inside `with Workers(threads) as workers`."""
+    """Trains a model on batches, in place. A context manager, which keeps the workers while it is open.
 
-    def __init__(self, model, optimiser, images, workers, seed=0, shards=2, clip=None):
-        """images (N, D) uint8 or float · clip: largest global norm of the gradient, or None (E38; Pascanu et al., 2013)"""
+        with TrainingStep(model, optimiser, images, batch_size=128, threads=2) as do:
+            sums = do(rows, step, lr)
+
+    While it is open the model's values and the optimiser's moments live in memory that all workers share.
+    """
+
+    def __init__(self, model, optimiser, images, batch_size, *, threads=1, seed=0, shards=2, clip=None, forked=None):
+        """images (N, D) uint8 or float · batch_size: the largest that will come · optimiser: started
+
+        threads: workers, of which no more than `shards` are used · clip: largest global norm of the gradient, or None
+        (E38; Pascanu et al., 2013) · forked: workers are processes, not threads; None where that is safe
+        """
         if shards < 1:
             raise ConfigError(f"shards must be at least 1, not {shards}")
         if clip is not None and not clip > 0:
             raise ConfigError(f"clip must be a positive number, not {clip}")
-        self.model, self.optimiser, self.images, self.workers = model, optimiser, images, workers
-        self.seed, self.clip = seed, clip
+        self.model, self.optimiser, self.images, self.seed, self.clip = model, optimiser, images, seed, clip
+        count = min(threads, shards)
+        phases = (self._forward_backward, self._square_norms, self._update)
+        forked = processes_are_safe() if forked is None else forked
+        self.workers = Processes(count, phases) if forked and count > 1 else Threads(count)
+
+        share = self.workers.share
+        self.values = share(model.buffer.values)
+        optimiser.moments = {name: share(moment) for name, moment in optimiser.moments.items()}
         self.replicas = [model] + [model.replica() for _ in range(shards - 1)]
-        self.values = model.buffer.values
+        for replica in self.replicas:
+            replica.rebind(self.values, share(replica.buffer.grads))
         self.grads = [replica.buffer.grads for replica in self.replicas]
-        self.chunks = [slice(i, min(i + CHUNK, self.values.size)) for i in range(0, self.values.size, CHUNK)]
-        self._work = {chunk.start: np.empty(CHUNK, self.values.dtype) for chunk in self.chunks}
-        self._noise, self._noise_from = None, None
+        size = self.values.size
+        self.chunks = [slice(i, min(i + CHUNK, size)) for i in range(0, size, CHUNK)]
+
+        # What the workers must know of this step, and what they find out.
+        self._rows = share(np.zeros(batch_size, np.int64))
+        self._now = share(np.zeros(1, [("rows", "i8"), ("step", "i8"), ("lr", "f8"), ("factor", "f8")]))
+        self._sums = share(np.zeros((shards, len(model.terms))))
+        self._squares = share(np.zeros(len(self.chunks)))
+        # What each worker keeps to itself.
+        self._work = [np.empty(min(CHUNK, size), self.values.dtype) for _ in range(count)]
+        self._noise = [(None, None)] * shards
+
+    def __enter__(self):
+        self.workers.__enter__()
+        return self
+
+    def __exit__(self, *exception):
+        self.workers.__exit__(*exception)
 
     def __call__(self, rows, step, lr):
         """One update from the images of these rows (B,).   step counts from 0 → {term: sum over the batch}, nats
@@ -48,74 +82,76 @@ class TrainingStep:
         The loss that is differentiated is the mean over the batch as it is, a short last one too. When a sum is not
         finite, nothing has been updated.
         """
-        self.shards = shard_bounds(len(rows), len(self.replicas))
-        self.rows, self.step, self.lr = rows, step, lr
-        self.sums = [None] * len(self.shards)
-        self._draw_noise(step, len(rows))
-        self.workers.run(self._forward_backward, range(len(self.shards)))
-        total = {term: _tree([s[term] for s in self.sums]) for term in self.model.terms}
+        self._rows[: len(rows)] = rows
+        self._now[0] = len(rows), step, lr, 1.0
+        self.workers.run(self._forward_backward)
+        shards = len(shard_bounds(len(rows), len(self.replicas)))
+        total = dict(zip(self.model.terms, _tree_sum(list(self._sums[:shards].copy())).tolist(), strict=True))
         if all(map(isfinite, total.values())):
-            self.factor = 1.0
             if self.clip is not None:
-                self.squares = [0.0] * len(self.chunks)
-                self.workers.run(self._square_norm, range(len(self.chunks)))
-                norm = sqrt(sum(self.squares))
-                self.factor = min(1.0, self.clip / norm) if norm else 1.0
-            self.workers.run(self._update, range(len(self.chunks)))
+                self.workers.run(self._square_norms)
+                norm = sqrt(sum(self._squares.tolist()))
+                self._now["factor"] = min(1.0, self.clip / norm) if norm else 1.0
+            self.workers.run(self._update)
         return total
 
-    def _draw_noise(self, step, batch):
-        """ε of this step, from a block of several steps; which block it is does not change its values."""
-        if not self.model.noise_columns:
-            return
-        first = step - step % NOISE_STEPS
-        if self._noise_from != first or self._noise.shape[1] < batch:
-            steps = np.arange(first, min(first + NOISE_STEPS, 2**32))
-            dtype = self.values.dtype.type
-            self._noise = rng.normal(self.seed, rng.LATENT, steps, np.arange(batch), self.model.noise_columns, dtype)
-            self._noise_from = first
+    def repeat(self):
+        """Forward and backward of the last batch once more, all in the caller, so that its replicas hold what was computed."""
+        for worker in range(self.workers.count):
+            self._forward_backward(worker)
 
-    def _forward_backward(self, i):
-        replica, (start, stop) = self.replicas[i], self.shards[i]
-        x = replica.scratch("batch", stop - start, self.images.shape[1], self.values.dtype)
-        gather(self.images, self.rows[start:stop], x)
-        eps = self._noise[self.step - self._noise_from, start:stop] if self.model.noise_columns else None
-        with np.errstate(all="ignore"):  # what is not finite shows in the sums, and is reported with its name
-            terms = replica.forward(x, eps)
-            self.sums[i] = {term: float(terms[term].sum()) for term in replica.terms}
-            replica.backward(1 / len(self.rows))
+    # The phases, each for one worker ----------------------------------------------------------------------------------
+
+    def _forward_backward(self, worker):
+        batch, step, _, _ = self._now[0].item()
+        bounds = shard_bounds(batch, len(self.replicas))
+        for i in range(worker, len(bounds), self.workers.count):
+            start, stop = bounds[i]
+            replica = self.replicas[i]
+            x = replica.scratch("batch", stop - start, self.images.shape[1], self.values.dtype)
+            gather(self.images, self._rows[start:stop], x)
+            with np.errstate(all="ignore"):  # what is not finite shows in the sums, and is reported with its name
+                terms = replica.forward(x, self.noise(i, step, start, stop))
+                self._sums[i] = [terms[term].sum() for term in replica.terms]
+                replica.backward(1 / batch)
+
+    def _square_norms(self, worker):
+        for i in range(worker, len(self.chunks), self.workers.count):
+            g = self._sum_shards(self.chunks[i])
+            self._squares[i] = np.vdot(g, g)
+
+    def _update(self, worker):
+        _, step, lr, factor = self._now[0].item()
+        with np.errstate(all="ignore"):
+            for part in self.chunks[worker :: self.workers.count]:
+                g = self._sum_shards(part) if self.clip is None else self.grads[0][part]
+                if factor != 1:
+                    g *= factor
+                self.optimiser.update(part, self.values, self.grads[0], self._work[worker][: g.size], lr, step + 1)
+
+    def noise(self, i, step, start, stop):
+        """ε (stop − start, L) of shard i's rows, or None, from a block of several steps that this worker drew at once."""
+        if not self.model.noise_columns:
+            return None
+        first = step - step % NOISE_STEPS
+        drawn, block = self._noise[i]
+        if drawn != (first, start, stop):
+            steps, rows = np.arange(first, min(first + NOISE_STEPS, 2**32)), np.arange(start, stop)
+            block = rng.normal(self.seed, rng.LATENT, steps, rows, self.model.noise_columns, self.values.dtype.type)
+            self._noise[i] = (first, start, stop), block
+        return block[step - first]
 
     def _sum_shards(self, part):
         """The chunk of the batch's gradient, added up in the fixed tree into the first shard's."""
-        grads = [g[part] for g in self.grads[: len(self.shards)]]
-        gap = 1
-        while gap < len(grads):
-            for i in range(0, len(grads) - gap, 2 * gap):
-                grads[i] += grads[i + gap]
-            gap *= 2
-
-    def _square_norm(self, i):
-        part = self.chunks[i]
-        self._sum_shards(part)
-        self.squares[i] = float(np.vdot(self.grads[0][part], self.grads[0][part]))
-
-    def _update(self, i):
-        part = self.chunks[i]
-        if self.clip is None:
-            self._sum_shards(part)
-        elif self.factor != 1:
-            self.grads[0][part] *= self.factor
-        work = self._work[part.start][: part.stop - part.start]
-        with np.errstate(all="ignore"):
-            self.optimiser.update(part, self.values, self.grads[0], work, self.lr, self.step + 1)
+        shards = len(shard_bounds(int(self._now["rows"][0]), len(self.replicas)))
+        return _tree_sum([g[part] for g in self.grads[:shards]])
 
 
-def _tree(numbers):
-    """The sum of a list of numbers, in the same fixed tree as the gradients."""
-    numbers = list(numbers)
+def _tree_sum(parts):
+    """(p₀ + p₁) + (p₂ + p₃) …, added in place into the first: the same order whoever adds."""
     gap = 1
-    while gap < len(numbers):
-        for i in range(0, len(numbers) - gap, 2 * gap):
-            numbers[i] += numbers[i + gap]
+    while gap < len(parts):
+        for i in range(0, len(parts) - gap, 2 * gap):
+            parts[i] += parts[i + gap]
         gap *= 2
-    return numbers[0]
+    return parts[0]

@@ -16,4 +16,4 @@
 #include "launch.hpp"        // what Python calls
 
 // nvcc takes `__shared__ alignas(16) float tile[64];`, g++ wants the standard's word first and its own anywhere.
-#define alignas(n) __attribute__((aligned(n)))
+#define alignas(...) __attribute__((aligned(__VA_ARGS__)))

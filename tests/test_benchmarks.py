@@ -1,0 +1,103 @@
+"""The benchmark harness, run for real with the peers that need NumPy alone."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scratchvae.timing import Summary, read_result
+
+ROOT = Path(__file__).resolve().parent.parent
+TINY = ["--rounds", "2", "--steps", "2", "--warm-up", "2", "--widths", "8", "--batch-sizes", "16", "--threads", "1"]
+
+
+def race(*arguments):
+    command = [sys.executable, str(ROOT / "benchmarks" / "race.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+
+@pytest.fixture(scope="module")
+def raced(tmp_path_factory):
+    """Everything at the base cell, and the step at a second batch size, as (process, result)."""
+    path = tmp_path_factory.mktemp("race") / "result.json"
+    arguments = [*TINY, "--batch-sizes", "16,32", "--peers", "ours,matmul", "--what", "all", "--out", str(path)]
+    return race(*arguments), read_result(path)
+
+
+def test_each_kind_of_work_is_raced_once_and_the_step_in_every_cell(raced):
+    process, result = raced
+    assert process.returncode == 0, process.stderr
+    kinds = [(one["what"], one["batch_size"]) for one in result["races"]]
+    assert kinds == [("step", 16), ("epoch", 16), ("evaluate", 16), ("sample", 16), ("step", 32)]
+    assert result["left_out"] == {}
+
+
+def test_summaries_and_ratios_follow_from_the_samples(raced):
+    _, result = raced
+    for one in result["races"]:
+        ours, floor = one["peers"]["ours"], one["peers"]["matmul"]
+        for peer in (ours, floor):
+            assert len(peer["samples_ms"]) == one["rounds"] == 2
+            assert min(peer["samples_ms"]) > 0
+            expected = Summary.of(peer["samples_ms"]).as_dict("ms")
+            assert {key: peer[key] for key in expected} == expected
+            assert peer["peak_memory_MiB"] is None or peer["peak_memory_MiB"] > 10
+        pairs = zip(ours["samples_ms"], floor["samples_ms"], strict=True)
+        assert floor["ours_to_this_ratio"]["samples"] == [a / b for a, b in pairs]
+        assert "ours_to_this_ratio" not in ours
+
+
+def test_the_loss_is_read_in_nats_per_image_and_falls(raced):
+    """At the start an image costs about 784 ln 2 = 543 nats; an epoch of steps must leave less, and none is negative."""
+    _, result = raced
+    losses = {one["what"]: one["peers"]["ours"]["last_loss_nats"] for one in result["races"][:4]}
+    assert 543.4 * 1.2 > losses["step"] > losses["epoch"] > 0
+    assert losses["sample"] is None
+    assert abs(losses["evaluate"] - losses["epoch"]) < 30  # one more pass over nearly the same images
+
+
+def test_a_result_names_no_place_on_the_machine(raced):
+    _, result = raced
+    text = json.dumps(result)
+    assert str(ROOT) not in text
+    assert str(Path.home()) + "/" not in text
+
+
+def test_json_is_all_that_is_printed():
+    process = race(*TINY, "--peers", "matmul-shards", "--json")
+    result = json.loads(process.stdout)
+    assert result["format"] == "scratchvae-benchmark"
+    assert list(result["races"][0]["peers"]) == ["matmul-shards"]
+    assert result["races"][0]["best_peer"] is None
+
+
+def test_a_peer_that_cannot_start_is_left_out_by_name(tmp_path):
+    """A torch that fails on import stands in for one that is not installed."""
+    (tmp_path / "torch.py").write_text("raise ImportError('no such library')\n", encoding="utf-8")
+    command = [sys.executable, str(ROOT / "benchmarks" / "race.py"), *TINY, "--peers", "torch,matmul", "--json"]
+    import os
+
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    process = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=environment)
+    result = json.loads(process.stdout)
+    assert result["left_out"] == {"torch": "cannot be imported: no such library"}
+    assert list(result["races"][0]["peers"]) == ["matmul"]
+
+
+def test_unknown_peers_and_impossible_sizes_are_refused():
+    assert "no peer called tensor" in race("--peers", "tensor").stderr
+    assert "must be 1 or more" in race("--threads", "0").stderr
+
+
+def test_figures_are_drawn_for_each_kind_and_each_axis(raced, tmp_path):
+    _, result = raced
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps(result), encoding="utf-8")
+    command = [sys.executable, str(ROOT / "benchmarks" / "plot.py"), str(path)]
+    process = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert process.returncode == 0, process.stderr
+    drawn = {file.name for file in tmp_path.glob("*.png")}
+    kinds = ("step", "epoch", "evaluate", "sample", "by_batch_size")
+    assert drawn == {f"result_{kind}.png" for kind in kinds}

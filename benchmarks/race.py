@@ -58,6 +58,7 @@ def parse(argv=None):
     add("--steps", type=int, default=50, help="steps in one sample")
     add("--warm-up", type=int, default=1500, help=f"untimed steps before the first round, at most {WARM_UP_LIMIT_S} s")
     add("--quiet", type=float, default=0.15, help="repeat a sample if others used more than this share of a core")
+    add("--lead-in", type=float, default=LEAD_IN_S, help="seconds of untimed steps before each sample of steps")
     add("--data", default="mnist-small", help="mnist-small or mnist")
     add("--out", type=Path, help="write the result to this JSON file")
     add("--json", action="store_true", help="print the result as JSON in place of tables")
@@ -163,9 +164,9 @@ def quiet_answer(contestant, request, limit):
 def prepare(what, running, args):
     """The request that makes one sample, per peer, after the warm-up that this kind of work needs → requests, note"""
     if what == "step":
-        slowest = max(one.ask("step", n=min(5, args.steps), lead_in_s=0.05)["ms"] for one in running.values())
+        slowest = max(one.ask("step", n=min(5, args.steps), lead_in_s=args.lead_in / 8)["ms"] for one in running.values())
         steps = max(1, min(args.steps, int(1e3 * SAMPLE_LIMIT_S / slowest)))
-        request = {"do": "step", "n": steps, "lead_in_s": LEAD_IN_S}
+        request = {"do": "step", "n": steps, "lead_in_s": args.lead_in}
         return dict.fromkeys(running, request), {"steps_per_sample": steps}
     if what == "epoch":
         for one in running.values():

@@ -1,6 +1,7 @@
 """The benchmark harness, run for real with the peers that need NumPy alone."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 from scratchvae.timing import Summary, read_result
 
 ROOT = Path(__file__).resolve().parent.parent
-TINY = ["--rounds", "2", "--steps", "2", "--warm-up", "2", "--widths", "8", "--batch-sizes", "16", "--threads", "1"]
+TINY = ["--rounds", "2", "--steps", "2", "--warm-up", "2", "--lead-in", "0", "--quiet", "1000"]
+TINY += ["--widths", "8", "--batch-sizes", "16", "--threads", "1"]
 
 
 def race(*arguments):
@@ -50,10 +52,10 @@ def test_summaries_and_ratios_follow_from_the_samples(raced):
 
 
 def test_the_loss_is_read_in_nats_per_image_and_falls(raced):
-    """At the start an image costs about 784 ln 2 = 543 nats; an epoch of steps must leave less, and none is negative."""
+    """At the start an image costs about 784 ln 2 = 543 nats; an epoch of steps must leave fewer."""
     _, result = raced
     losses = {one["what"]: one["peers"]["ours"]["last_loss_nats"] for one in result["races"][:4]}
-    assert 543.4 * 1.2 > losses["step"] > losses["epoch"] > 0
+    assert 600 > losses["step"] > losses["epoch"] > 0
     assert losses["sample"] is None
     assert abs(losses["evaluate"] - losses["epoch"]) < 30  # one more pass over nearly the same images
 
@@ -77,8 +79,6 @@ def test_a_peer_that_cannot_start_is_left_out_by_name(tmp_path):
     """A torch that fails on import stands in for one that is not installed."""
     (tmp_path / "torch.py").write_text("raise ImportError('no such library')\n", encoding="utf-8")
     command = [sys.executable, str(ROOT / "benchmarks" / "race.py"), *TINY, "--peers", "torch,matmul", "--json"]
-    import os
-
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     process = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=environment)
     result = json.loads(process.stdout)

@@ -6,7 +6,7 @@ from scratchvae import __version__, rng
 from scratchvae.evaluate import image_terms
 from scratchvae.models import VAE
 from scratchvae.training import Optimiser, TrainingStep
-from scratchvae.workers import Workers
+from scratchvae.workers import Threads
 
 from . import common
 
@@ -19,55 +19,51 @@ class Ours:
 
     def setup(self, images, batch_size, hidden, latent, threads):
         self.images, self.batch_size, self.threads = images, batch_size, threads
+        self.evaluated = images[common.evaluation_rows(len(images))]
         self.rows = common.batches(len(images), batch_size)
         self.model = VAE(common.PIXELS, hidden=(hidden,), latent=latent)
         buffer = self.model.buffer
         flat = [array for layer in common.initial_weights(hidden, latent) for array in layer]  # W, b, W, b, ...
         for name, array in zip(buffer.names, flat, strict=True):
             buffer.view(name)[...] = array
-        self.optimiser = Optimiser("adam", beta1=common.BETA1, beta2=common.BETA2, eps=common.ADAM_EPSILON)
-        self.optimiser.start(buffer.values)
-        self.at = 0  # updates done
-        self.workers = Workers(threads)
-        self.do, self.entered = TrainingStep(self.model, self.optimiser, images, self.workers, shards=threads), False
+        optimiser = Optimiser("adam", beta1=common.BETA1, beta2=common.BETA2, eps=common.ADAM_EPSILON)
+        optimiser.start(buffer.values)
+        self.updates = 0
+        self.do = TrainingStep(self.model, optimiser, images, batch_size, threads=threads, shards=threads)
+        self.training = False
 
-    def in_workers(self, entered):
-        """Training and evaluation run in worker threads; sampling runs on multi-threaded BLAS, as it does for a user."""
-        if entered and not self.entered:
-            self.workers.__enter__()
-        if self.entered and not entered:
-            self.workers.__exit__(None, None, None)
-        self.entered = entered
+    def train(self, wanted):
+        """Open or close the training step: closed, NumPy has its multi-threaded BLAS back, as it has for a user."""
+        if wanted and not self.training:
+            self.do.__enter__()
+        if self.training and not wanted:
+            self.do.__exit__(None, None, None)
+        self.training = wanted
 
     def step(self, rows):
         """→ the sum of the loss over the batch, nats"""
-        sums = self.do(rows, self.at, common.LEARNING_RATE)
-        self.at += 1
+        sums = self.do(rows, self.updates, common.LEARNING_RATE)
+        self.updates += 1
         return sums["reconstruction"] + sums["kl"]
 
     def run_steps(self, n):
-        self.in_workers(True)
+        self.train(True)
         for _ in range(n):
             total = self.step(next(self.rows))
         return total / self.batch_size
 
     def epoch(self):
-        self.in_workers(True)
-        order = rng.permutation(0, self.at, len(self.images))
+        self.train(True)
+        order = rng.permutation(0, self.updates, len(self.images))
         total = sum(self.step(order[start:stop]) for start, stop in common.pieces(len(order), self.batch_size))
         return total / len(order)
 
     def evaluate(self, batch_size):
-        self.in_workers(True)
-        terms = image_terms(self.model, self.evaluated(), self.workers, seed=0)
+        self.train(False)
+        with Threads(self.threads) as workers:
+            terms = image_terms(self.model, self.evaluated, workers)
         return float((terms["reconstruction"] + terms["kl"]).mean())
 
-    def evaluated(self):
-        """The images of one evaluation, made once."""
-        if not hasattr(self, "_evaluated"):
-            self._evaluated = self.images[common.evaluation_rows(len(self.images))]
-        return self._evaluated
-
     def sample(self, n, batch_size):
-        self.in_workers(False)
-        return self.model.sample(n, seed=0)
+        self.train(False)
+        return self.model.sample(n)

@@ -32,6 +32,15 @@ def agrees(expected, got, tolerance=TOLERANCE):
     return bool(off <= tolerance * np.abs(expected).max())  # NaN compares as False, and does not agree
 
 
+def as_numbers(value):
+    """`value` as an array of numbers, or None when it is something else: text, None, a ragged list."""
+    try:
+        array = np.asarray(value)
+    except ValueError:  # rows of different lengths
+        return None
+    return array if array.dtype.kind in "biufc" else None
+
+
 def diagnose(expected, got, sizes=None, known=(), tolerance=TOLERANCE):
     """What is wrong with `got`, as a predicate ("is twice too large everywhere"), or None.
 
@@ -41,8 +50,8 @@ def diagnose(expected, got, sizes=None, known=(), tolerance=TOLERANCE):
     """
     if got is None:
         return "is None: is a `return` missing?"
-    expected, got = np.asarray(expected), np.asarray(got)
-    if got.dtype.kind not in "biufc":
+    expected, got = np.asarray(expected), as_numbers(got)
+    if got is None:
         return "is not an array of numbers"
     if agrees(expected, got, tolerance) or not np.isfinite(expected).all():
         return None

@@ -38,8 +38,7 @@ class Module:
         return self.backend.ops
 
     def operations(self, rows):
-        """Floating-point operations of one forward and one backward on `rows` rows, or None when not stated."""
-        return None
+        """Floating-point operations of one forward and one backward on `rows` rows, or None when not stated, as here."""
 
     # The tree ---------------------------------------------------------------------------------------------------------
 
@@ -104,7 +103,7 @@ class Module:
         array, _ = kept.get((name, columns, dtype), (None, 0))
         if array is None or len(array) < rows:
             shape = (rows,) if columns is None else (rows, columns)
-            array = self.backend.xp.empty(shape, dtype)
+            array = self.backend.empty(shape, dtype)
             kept[name, columns, dtype] = array, next(_serial)
         return array[:rows]
 

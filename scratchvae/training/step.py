@@ -10,6 +10,7 @@ from math import isfinite, sqrt
 import numpy as np
 
 from .. import rng
+from ..backend import aligned_empty
 from ..data import gather
 from ..errors import ConfigError
 from ..workers import Processes, Threads, processes_are_safe
@@ -66,7 +67,7 @@ class TrainingStep:
         self._sums = share(np.zeros((shards, len(model.terms))))
         self._squares = share(np.zeros(len(self.chunks)))
         # What each worker keeps to itself.
-        self._work = [np.empty(min(CHUNK, size), self.values.dtype) for _ in range(count)]
+        self._work = [aligned_empty((min(CHUNK, size),), self.values.dtype) for _ in range(count)]
         self._noise = [(None, None)] * shards
 
     def __enter__(self):

@@ -10,16 +10,18 @@ import tempfile
 from pathlib import Path
 
 INCLUDE = Path(__file__).parent / "include"
+LINKER_SCRIPT = Path(__file__).with_name("shared_memory.ld")
 
 FLAGS = (
     *("-std=c++20", "-O2", "-g1", "-march=native", "-fPIC", "-fvisibility=hidden", "-fno-strict-aliasing"),
+    "-fdata-sections",  # shared_memory.ld
     *("-Wno-unknown-pragmas", "-Wno-attributes"),
     "-ftrivial-auto-var-init=pattern",  # a register that is read before it is written holds −1.7e38, not a lucky 0
 )
 SANITIZERS = {
     # include/reports.hpp answers these checks itself
     None: ("-fsanitize=alignment,null,bounds",),
-    "asan": ("-fsanitize=address,undefined", "-fno-sanitize=vptr", "-fsanitize-recover=address,undefined", "-fsanitize-sections=cuda_shared"),
+    "asan": ("-fsanitize=address,undefined", "-fno-sanitize=vptr", "-fsanitize-recover=address,undefined"),
     "tsan": ("-fsanitize=thread",),
 }
 
@@ -42,7 +44,8 @@ def build(text, sanitizer, options=()):
         source.write_text(text, encoding="utf-8")
         _run([*command, "-c", source, "-o", objects])
         # Linked without -fsanitize in the plain build: reports.hpp stands in for the sanitizer's library.
-        _run([compiler(), "-shared", *(SANITIZERS[sanitizer] if sanitizer else ()), objects, "-o", made])
+        link = [compiler(), "-shared", "-fuse-ld=bfd", f"-Wl,-T,{LINKER_SCRIPT}", *(SANITIZERS[sanitizer] if sanitizer else ())]
+        _run([*link, objects, "-o", made])
         os.replace(made, library)
     return library
 
@@ -70,10 +73,10 @@ def compiler():
 
 @functools.cache
 def _fingerprint():
-    """What the command line does not say: the harness's own headers, the compiler's version and this CPU (-march=native)."""
+    """What the command line does not say: the harness's own files, the compiler's version and this CPU (-march=native)."""
     digest = hashlib.sha256()
-    for header in sorted(INCLUDE.rglob("*.h*")):
-        digest.update(header.read_bytes())
+    for part in (*sorted(INCLUDE.rglob("*.h*")), LINKER_SCRIPT):
+        digest.update(part.read_bytes())
     digest.update(_run([compiler(), "-march=native", "-Q", "--help=target"]).encode())
     digest.update(_run([compiler(), "--version"]).encode())
     return digest.hexdigest()

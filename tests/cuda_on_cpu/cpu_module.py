@@ -61,8 +61,11 @@ class CpuModule:
 
     def get_function(self, name):
         if name not in self.names:
-            raise KeyError(f'{self.name} has no kernel {name!r}: it has {self.names} (a template needs its name expression, a '
-                           'plain kernel extern "C")')  # fmt: skip
+            made = ", ".join(self.names)
+            raise ValueError(
+                f"{self.name} has no kernel {name!r} (a template needs its name expression, a plain kernel its name or "
+                f'extern "C"); it has {made}'
+            )
         return CpuFunction(self, name, self.names.index(name))
 
 

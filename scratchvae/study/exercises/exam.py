@@ -30,6 +30,7 @@ class Spec:
     extremes: tuple = ()  # (words, arguments): must stay finite, and right
     use: object = None  # (function, *arguments) → result, where it is not called plainly
     label: str = ""  # what it is called in words, if not `name`
+    chain: bool = False  # outputs come one from the other: only the first wrong one needs words
 
 
 class Exam:
@@ -85,7 +86,7 @@ class Exam:
                 for name, e, g in zip(spec.outputs, expected, got, strict=True):
                     if g is None or np.asarray(g).dtype.kind not in "biufc" or np.shape(g) != e.shape:
                         known = _known(spec, arguments, name)
-                        failing.setdefault(name, []).append((sizes, diagnose(e, g, sizes, known)))
+                        failing.setdefault(name, []).append((sizes, diagnose(e, g, _lengths(sizes), known)))
                     elif np.asarray(g).dtype != dtype:
                         words = f"is {np.asarray(g).dtype} where the inputs are {np.dtype(dtype)}: keep the dtype of the inputs"
                         failing.setdefault(name, []).append((sizes, words + _where_float64(g)))
@@ -100,6 +101,12 @@ class Exam:
             for name, e, g in zip(spec.outputs, expected, got, strict=True):
                 if not agrees(e, g):
                     failing.setdefault(name, []).append((sizes, arguments, e, np.asarray(g)))
+        if failing and spec.chain:
+            first = next(name for name in spec.outputs if name in failing)
+            right = [name for name in spec.outputs if name not in failing]
+            later = [name for name in failing if name != first]
+            raise Wrong(*_explain(spec, first, failing[first]), f"  right: {', '.join(right) or 'none yet'}. Start with {first}"
+                        + (f"; also wrong: {', '.join(later)}" if later else ""))  # fmt: skip
         if failing:
             raise Wrong(*(line for name, found in failing.items() for line in _explain(spec, name, found)))
         return f"{len(spec.cases)} cases, down to {_label(spec.cases[0][0])}"
@@ -114,7 +121,7 @@ class Exam:
     def _derivative(self, spec):
         sizes, arguments = spec.cases[-1]
         _, got = self._outputs(spec, arguments)
-        got = dict(zip(spec.outputs, got, strict=True))
+        got = dict(zip(spec.outputs, map(np.asarray, got), strict=True))
         slopes = spec.slope(lambda name, *a: self.student.call(name, a), *arguments)
         method = ""
         for name, (terms, at) in slopes.items():
@@ -171,7 +178,7 @@ class Exam:
 def _explain(spec, name, found):
     """Lines on one output: what it looks like on the largest failing case, and a number from the smallest."""
     sizes, arguments, e, g = found[-1]
-    words = diagnose(e, g, sizes, _known(spec, arguments, name)) or "is wrong, and like none of the usual mistakes"
+    words = diagnose(e, g, _lengths(sizes), _known(spec, arguments, name)) or "is wrong, and like none of the usual mistakes"
     yield f"{name} {words}"
     sizes, arguments, e, g = found[0]
     worst = _worst(e, g)
@@ -194,6 +201,11 @@ def _worst(expected, got):
     return tuple(int(i) for i in np.unravel_index(np.argmax(np.where(np.isnan(off), np.inf, off)), np.shape(expected)))
 
 
+def _lengths(sizes):
+    """The sizes that are lengths, B or I, and not numbers such as a step."""
+    return {name: n for name, n in sizes.items() if name.isupper()}
+
+
 def _label(sizes):
     return ", ".join(f"{name} = {n}" for name, n in sizes.items())
 
@@ -204,7 +216,8 @@ def _where_float64(got):
 
 def _cast(value, dtype):
     """Every float array inside tuples and dicts in another dtype."""
-    if isinstance(value, (tuple, dict)):
-        items = value.items() if isinstance(value, dict) else enumerate(value)
-        return type(value)([(k, _cast(v, dtype)) for k, v in items]) if isinstance(value, dict) else tuple(_cast(v, dtype) for v in value)
+    if isinstance(value, tuple):
+        return tuple(_cast(v, dtype) for v in value)
+    if isinstance(value, dict):
+        return {name: _cast(v, dtype) for name, v in value.items()}
     return value.astype(dtype) if isinstance(value, np.ndarray) and value.dtype.kind == "f" else value

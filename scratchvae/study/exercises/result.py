@@ -1,6 +1,7 @@
 """What a check found, for people and for JSON."""
 
 from dataclasses import asdict, dataclass, field
+from itertools import groupby
 
 OK, WRONG, TODO, WAITING = "ok", "wrong", "to do", "not reached"
 
@@ -42,11 +43,15 @@ class Result:
         verdict = f"solved: all {n} layers pass" if self.ok else f"{self.passed} of {n} layers pass"
         width = max((len(f"{f.function}: {f.layer}") for f in self.findings), default=0)
         lines = [f"{self.exercise}: {verdict}", ""]
-        for f in self.findings:
+        for _, group in groupby(self.findings, lambda f: (f.function, f.words) if f.status == WAITING else id(f)):
+            f, *others = group
             first, *rest = f.words or [""]
             name = f"{f.function}: {f.layer}"
             if f.status in (WRONG, TODO):
                 lines += [f"  {f.status:11}  {name}", *(f"{'':13}  {line}" for line in (first, *rest))]
+            elif f.status == WAITING:  # neighbours that wait for the same thing share a line
+                why = "" if first.startswith(f"until {f.function}:") else f"  ({first})"
+                lines.append(f"  {f.status:11}  {', '.join([name, *(other.layer for other in others)])}{why}")
             else:
                 lines.append(f"  {f.status:11}  {name:{width}}  {first}".rstrip())
         if self.printed:

@@ -66,15 +66,17 @@ class Student:
         inputs: the arguments' names, for words · use(function, *arguments): how to call it, where that is not plain
         """
         function, given = self.find(name), copy.deepcopy(arguments)
-        inputs = inputs or [f"argument {i + 1}" for i in range(len(arguments))]
+        inputs = inputs[: len(arguments)] if inputs else [f"argument {i + 1}" for i in range(len(arguments))]
         if use is None:
             self._demand_arguments(name, function, given, inputs)
         with warnings.catch_warnings(record=True) as warned, np.errstate(all="warn", under="ignore"):
             warnings.simplefilter("always")
             try:
                 result = use(function, *given) if use else function(*given)
-            except NotImplementedError:
-                raise Wrong(f"{name} is not written yet", todo=True) from None
+            except NotImplementedError as error:
+                raise Wrong(f"{name} is not written yet" + (f" ({error})" if use and str(error) else ""), todo=True) from None
+            except Wrong:
+                raise
             except BaseException as error:  # SystemExit and KeyboardInterrupt too
                 called = ", ".join(describe(n, a) for n, a in zip(inputs, arguments, strict=True))
                 raise Wrong(*self.explain(error), f"when called with {called}") from None

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from ... import nn
 
-WIDE, HIGH = 100, 78  # distance of two columns and two rows, in units of the drawing
+WIDE, HIGH = 106, 80  # distance of two columns and two rows, in units of the drawing
+SIDE = 41  # half the width of a node
 NAMES = {"relu": "ReLU", "leaky_relu": "leaky ReLU", "gelu": "GELU", "silu": "SiLU"}
 
 
@@ -61,7 +62,8 @@ class Graph:
     def title(self, place, phase):
         """A step's heading."""
         title = self.nodes[place].title
-        title = f"back through {title}" if phase == "backward" else title
+        if phase == "backward":
+            title = "back through " + title.replace("encoder: ", "the encoder's ").replace("decoder: ", "the decoder's ")
         return title[0].upper() + title[1:]
 
     def svg(self):
@@ -71,61 +73,53 @@ class Graph:
         nodes = "".join(self._node(key, node) for key, node in self.nodes.items())
         return (
             f'<svg id="graph" viewBox="0 0 {width} {height}" role="group" aria-label="The model as a graph; each node leads to its step">'
-            f'<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto-start-reverse">'
-            f'<path d="M0 0L8 4L0 8z" fill="context-stroke"/></marker></defs>{edges}{nodes}</svg>'
+            '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerUnits="userSpaceOnUse" markerWidth="12" markerHeight="12" '
+            'orient="auto-start-reverse">'
+            f'<path d="M0 0L8 4L0 8z"/></marker></defs>{edges}{nodes}</svg>'
         )
 
     def _node(self, key, node):
         x, y = self._at(node)
-        high = 34 if key in ("mu", "logvar") else 50
+        half = self._half(key)
         below = f'<text class="below" x="{x:g}" y="{y + 17:g}">{escape(node.below)}</text>' if node.below else ""
         lift = -2 if node.below else 6
         size = ' class="long"' if len(node.label) > 8 else ""
         return (
             f'<g data-node="{key}" role="button" tabindex="0" aria-label="{escape(node.title)}">'
-            f'<rect x="{x - 40:g}" y="{y - high / 2:g}" width="80" height="{high}" rx="9"/>'
+            f'<rect x="{x - SIDE:g}" y="{y - half:g}" width="{2 * SIDE}" height="{2 * half}" rx="9"/>'
             f'<text{size} x="{x:g}" y="{y + lift:g}">{escape(node.label)}</text>{below}</g>'
         )
 
     def _edge(self, a, b):
         (x1, y1), (x2, y2) = self._at(self.nodes[a]), self._at(self.nodes[b])
-        if a == "mu" and b == "z":  # around log σ², which stands between them
-            path = f"M{x1 + 40:g} {y1:g}C{x1 + 66:g} {y1 + 30:g} {x1 + 62:g} {y2 - 60:g} {x2 + 16:g} {y2 - 26:g}"
-        elif y1 == y2 or abs(x2 - x1) > abs(y2 - y1) and abs(y2 - y1) < 0.5 * HIGH:
-            side = 40 if x2 > x1 else -40
-            path = f"M{x1 + side:g} {y1:g}L{x2 - side:g} {y2:g}"
+        if (a, b) == ("mu", "z"):  # around log σ², which stands between them
+            path = f"M{x1 + SIDE:g} {y1:g}C{x1 + 68:g} {y1 + 30:g} {x1 + 64:g} {y2 - 62:g} {x2 + 20:g} {y2 - 26:g}"
+        elif b == "kl":
+            end = (x2 + 18, y2 - 26) if a == "mu" else (x2 + SIDE + 1, y2 - 8)
+            path = f"M{x1 - SIDE:g} {y1 + 9:g}L{end[0]:g} {end[1]:g}"
         elif x1 == x2:
-            half = 25 if a != "logvar" else 17
-            path = f"M{x1:g} {y1 + (half if y2 > y1 else -half):g}L{x2:g} {y2 - (25 if y2 > y1 else -25):g}"
+            side = 1 if y2 > y1 else -1
+            path = f"M{x1:g} {y1 + side * self._half(a):g}L{x2:g} {y2 - side * (self._half(b) + 1):g}"
+        elif b == "nll":  # from the decoder, which stands one column to the right and one row below
+            path = f"M{x1 - SIDE + 6:g} {y1 - 25:g}L{x2 + 22:g} {y2 + 26:g}"
         else:
-            turn = 25 if y2 > y1 else -25
-            path = f"M{x1 - 40:g} {y1 + turn * 0.4:g}L{x2 + (24 if x2 < x1 else -24):g} {y2 - turn:g}"
+            side = 1 if x2 > x1 else -1
+            path = f"M{x1 + side * SIDE:g} {y1:g}L{x2 - side * (SIDE + 1):g} {y2:g}"
         return f'<path class="edge" data-from="{a}" data-to="{b}" d="{path}"/>'
+
+    def _half(self, key):
+        """Half the height of a node."""
+        return 17 if key in ("mu", "logvar") else 25
 
     def _at(self, node):
         return (node.column + 0.5) * WIDE, (node.row + 0.5) * HIGH + 3
 
 
-def axes_of(model):
-    """{path: (what enters, what leaves)} of each layer: "pixel", "latent", "code", or the path of the Dense that made the units."""
-    found = {}
-    ends = {"encoder": ("pixel", "code" if model.noise_columns else "latent"), "decoder": ("latent", "pixel")}
-    for room, (axis, end) in ends.items():
-        layers = getattr(model, room).layers
-        for i, layer in enumerate(layers):
-            leaves = axis
-            if isinstance(layer, nn.Dense):
-                leaves = end if i == len(layers) - 1 else f"{room}.{i}"
-            found[f"{room}.{i}"] = axis, leaves
-            axis = leaves
-    return found
-
-
 def _labels(layer):
     if isinstance(layer, nn.Dense):
-        return "Dense", f"{layer.inputs} → {layer.outputs}"
-    return NAMES.get(layer.name, layer.name), "f(x)"
+        return "Dense", f"{layer.inputs}→{layer.outputs}"
+    return NAMES.get(layer.name, layer.name), ""
 
 
 def _title(layer):
-    return "dense layer " + _labels(layer)[1] if isinstance(layer, nn.Dense) else _labels(layer)[0]
+    return f"dense layer {layer.inputs} → {layer.outputs}" if isinstance(layer, nn.Dense) else _labels(layer)[0]

@@ -30,7 +30,8 @@ def make_trace(model=None, data=None, *, digit=7, index=0, seed=0, epochs=EPOCHS
     if model is None:
         model = VAE(data.train.images.shape[1], seed=seed)
         fit(model, data, epochs=epochs, seed=seed, progress=progress)
-        notes.append(f"The model was trained for {epochs} epochs on the {len(data.train.images):,} training images of {data.name} before this step.")
+        images = f"{len(data.train.images):,} training images of {data.name}"
+        notes.append(f"The model has been trained for {epochs} epoch{'s' * (epochs > 1)} on the {images} before this step.")
     notes.append(f"The image is {what} of {data.name}. No training has seen it.")
     x = gather(data.test.images, [row], np.empty((1, data.test.images.shape[1])))
     return trace(model, x, seed=seed, image_shape=tuple(data.image_shape), notes=notes)
@@ -39,8 +40,10 @@ def make_trace(model=None, data=None, *, digit=7, index=0, seed=0, epochs=EPOCHS
 def _tiny(seed):
     """A 4-3-2 VAE whose every number fits on the screen. Two images, so that the sums over images are seen."""
     x = np.round(rng.uniform(seed, rng.CHECK, 0, np.arange(2), 4, np.float64), 2)
-    notes = ["This network was not trained: it has the weights it starts with, and its two images of 4 pixels are made up, so that every number "
-             "fits on the page and can be followed by hand."]  # fmt: skip
+    notes = [
+        "This network is not trained: it has the weights it starts with, and its images are made up, so that every number fits on "
+        "the page and can be followed by hand."
+    ]
     return trace(VAE(**TINY, seed=seed, dtype=np.float64), x, seed=seed, notes=notes, lr=0.1)
 
 

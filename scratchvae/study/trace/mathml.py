@@ -76,7 +76,8 @@ class _Parser:
         if token[0].isdigit():
             return f"<mn>{token}</mn>"
         if token[0].isalpha():
-            return f"<mi>{token}</mi>"
+            upright = ' mathvariant="normal"' if token == "d" else ""  # of "dW", a name and not a product
+            return f"<mi{upright}>{token}</mi>"
         sign = {"-": "−", "'": "′"}.get(token, token)
         return f'<mo stretchy="false">{escape(sign)}</mo>'
 
@@ -88,7 +89,7 @@ class _Parser:
         if name in _SPACES:
             return f'<mspace width="{_SPACES[name]}"></mspace>'
         if name in _FUNCTIONS:
-            return f"<mrow><mi>{name}</mi><mo>&#x2061;</mo></mrow>"  # "function application", which a screen reader says
+            return f'<mrow><mi>{name}</mi><mo>&#x2061;</mo><mspace width="0.12em"></mspace></mrow>'  # applied, not times
         if name in ("frac", "tfrac"):
             fraction = f"<mfrac>{self.atom()}{self.atom()}</mfrac>"
             return f'<mstyle displaystyle="false">{fraction}</mstyle>' if name == "tfrac" else fraction

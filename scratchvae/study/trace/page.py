@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from ...files import write_text
-from .lessons import LESSONS
 from .mathml import mathml
 
 ASSETS = Path(__file__).with_name("assets")
@@ -16,7 +15,7 @@ NUMBERS = 64  # an array of up to this many entries is shown as a table of numbe
 FULL = 4096  # an array of up to this many entries is embedded whole; of a larger one, some units are chosen
 CHOSEN = 36  # so many
 AGREES = 1e-9  # relative: what the page marks as agreement of a gradient and its numeric check
-COUNTS = {"image": "image", "pixel": "pixel", "latent": "latent", "code": "column of μ | log σ²"}
+COUNTS = {"image": "image", "pixel": "pixel", "latent": "latent", "code": "column", "": "number"}
 
 
 def write_html(trace, path):
@@ -51,7 +50,7 @@ class _Paper:
         entry = {
             "key": step.key, "phase": step.phase, "title": step.title, "places": step.places, "text": step.text,
             "equations": [f"E{n}" for n in step.equations], "formulas": [mathml(f) for f in step.formulas],
-            "sources": step.sources, "values": [self.value(v) for v in step.values],
+            "sources": step.sources, "ran": step.ran, "values": [self.value(v) for v in step.values],
         }  # fmt: skip
         if step.split:
             L = step.split.total.shape[1] // 2
@@ -79,19 +78,20 @@ class _Paper:
             rows = [[self.where(value, int(i)), float(flat[i]), float(n)] for i, n in zip(check.indices, check.numeric, strict=True)]
             entry["check"] = {"numeric": None, "rows": rows}
         if check:
-            entry["check"] |= {"error": check.error, "along": check.along, "size": check.size, "of": check.of, "checked": len(check.indices)}
+            entry["check"] |= {"error": check.error, "along": check.along, "size": check.size, "of": check.of}
+            entry["check"]["checked"] = len(check.indices)
         return entry
 
     def shown(self, value):
         """What the script needs in order to draw an array: rows and columns, the names of both, and the numbers."""
         data, axes = np.atleast_1d(value.data), value.axes or ("",)
-        ids = [np.arange(n) for n in data.shape]
+        ids = [np.array(self.ids(axis, n)) for axis, n in zip(axes, data.shape, strict=True)]
         note = ""
         if data.size > FULL:
             for i, axis in enumerate(axes):
                 if axis not in COUNTS and data.shape[i] > CHOSEN:
-                    ids[i] = self.most_active(axis, data.shape[i])
-                    data = data.take(ids[i], axis=i)
+                    units = self.most_active(axis, data.shape[i])
+                    data, ids[i] = data.take(units, axis=i), ids[i][units]
                     note = f"{CHOSEN} of {value.data.shape[i]:,} units are shown: those most active for this image."
         pictures = self.trace.image_shape is not None and "pixel" in axes
         if data.size <= NUMBERS:
@@ -107,7 +107,7 @@ class _Paper:
         names = [self.counts(a, 1) if a else "" for a in axes]
         return {
             "view": view, "rows": data.shape[0], "columns": data.shape[1], "names": names, "chosen": note,
-            "ids": [i.tolist() if len(i) and i[-1] != len(i) - 1 else None for i in ids],
+            "ids": [None if np.array_equal(i, np.arange(len(i))) else i.tolist() for i in ids],
             "tile": list(self.trace.image_shape) if view == "tiles" else None, "array": self.keep(data),
         }  # fmt: skip
 
@@ -130,15 +130,14 @@ class _Paper:
     def where(self, value, flat):
         """ "pixel 210, unit 17" """
         at = np.unravel_index(flat, value.data.shape)
-        parts = [f"{self.counts(a, 1)} {i}" for a, i, n in zip(value.axes, at, value.data.shape, strict=True) if n > 1]
-        return ", ".join(parts) or "the number"
+        ids = [(axis, self.ids(axis, n)[i]) for axis, i, n in zip(value.axes, at, value.data.shape, strict=True) if n > 1]
+        return ", ".join(i if axis == "code" else f"{self.counts(axis, 1)} {i}" for axis, i in ids) or "the number"
+
+    def ids(self, axis, n):
+        """What the places along an axis are called: 0, 1, 2 …, and in the encoder's output μ 0 … log σ² 0 …"""
+        return [f"μ {i}" for i in range(n // 2)] + [f"log σ² {i}" for i in range(n // 2)] if axis == "code" else list(range(n))
 
     def counts(self, axis, n):
         """What an axis counts, in the singular or plural."""
         word = COUNTS.get(axis, "unit")
-        return word if n == 1 else word.replace("column", "columns") if axis == "code" else word + "s"
-
-
-def formulas():
-    """Every formula that a page may show, as LaTeX: for tests."""
-    return [formula for lesson in LESSONS.values() for formula in lesson.formulas]
+        return word if n == 1 else word + "s"

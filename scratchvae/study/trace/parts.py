@@ -1,5 +1,6 @@
 """What a trace is made of."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -41,7 +42,8 @@ class Step:
     """One moment of the training step.
 
     key: its address, such as "backward-encoder.0" · phase: "forward", "backward" or "update" · places: ids of the nodes of the
-    graph · formulas: LaTeX · sources: [(where, code)] of the functions that ran.
+    graph · formulas: LaTeX · function: what ran, or, where `ran` is False, where
+    training does the same · sources: [(where, code)] of it and of what it calls.
     """
 
     key: str
@@ -51,9 +53,11 @@ class Step:
     text: str
     equations: tuple = ()
     formulas: tuple = ()
+    function: Callable | None = None
     sources: list = field(default_factory=list)
     values: list = field(default_factory=list)
     split: Split | None = None
+    ran: bool = True
 
     def value(self, name):
         """The Value of that name. Raises KeyError."""

@@ -1,6 +1,8 @@
 """Writing down what really runs: each operation that a module calls, with what it was given and what it wrote."""
 
+import ast
 import inspect
+import textwrap
 from dataclasses import dataclass
 from types import FunctionType
 
@@ -58,13 +60,16 @@ def _copies(arguments):
 
 
 def source_of(function):
-    """[(where, code)] of a function and of our functions that it calls, as they stand in their files."""
-    functions, helpers = [inspect.unwrap(function)], []
-    for name in functions[0].__code__.co_names:
-        helper = functions[0].__globals__.get(name)
+    """[(where, code)] of a function and of our functions that it calls by name, as they stand in their files."""
+    function = inspect.unwrap(function)
+    code = textwrap.dedent(inspect.getsource(function))
+    called = [node.func.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+    helpers = [function.__globals__.get(name) for name in dict.fromkeys(called)]
+    found = [(_where(function), code)]
+    for helper in helpers:
         if isinstance(helper, FunctionType) and helper.__module__.startswith("scratchvae.ops"):
-            helpers.append(helper)
-    return [(_where(f), inspect.getsource(f)) for f in functions + helpers]
+            found.append((_where(helper), inspect.getsource(helper)))
+    return found
 
 
 def _where(function):

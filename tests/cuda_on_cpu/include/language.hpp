@@ -2,7 +2,7 @@
 //
 //   __global__ __device__ __host__    nothing: on the CPU a kernel is an ordinary function
 //   __shared__                        static: blocks run one after another, so one copy IS the running block's copy;
-//                                     the linker gathers all of them in one section, which shared_memory.hpp fills with NaN
+//                                     shared_memory.ld gathers them in one section, which shared_memory.hpp fills with NaN
 //   extern __shared__ T name[];       sources.py rewrites it to CUDA_ON_CPU_DYNAMIC_SHARED(T, name)
 //   __constant__                      static
 //   threadIdx, blockIdx …             read from the fiber that is running (scheduler.hpp)
@@ -16,7 +16,7 @@
 #define __device__
 #define __host__
 #define __constant__ static
-#define __shared__ static __attribute__((section("cuda_shared")))
+#define __shared__ static
 #define __forceinline__
 #define __launch_bounds__(...)
 #define __align__(n) __attribute__((aligned(n)))

@@ -21,6 +21,7 @@ template <class T> std::string type_code() {
     return kind + std::to_string(sizeof(V));
   }
 }
+inline std::string last_signature; // what Python reads before it asks for the next
 template <class... P> std::string signature(void (*)(P...)) {
   std::string codes;
   ((codes += type_code<P>() + " "), ...);
@@ -50,8 +51,7 @@ const char* launch(void (*kernel)(P...), const unsigned* grid, const unsigned* b
 #define CUDA_ON_CPU_PUBLIC extern "C" __attribute__((visibility("default"), used))
 #define CUDA_ON_CPU_EXPORT(number, ...)                                                                                \
   CUDA_ON_CPU_PUBLIC const char* cuda_on_cpu_signature_##number() {                                                    \
-    static const std::string codes = cuda_on_cpu::signature(&__VA_ARGS__);                                             \
-    return codes.c_str();                                                                                              \
+    return (cuda_on_cpu::last_signature = cuda_on_cpu::signature(&__VA_ARGS__)).c_str();                                \
   }                                                                                                                    \
   CUDA_ON_CPU_PUBLIC const char* cuda_on_cpu_launch_##number(const unsigned* grid, const unsigned* block, size_t shared, \
                                                              void** arguments) {                                       \

@@ -3,7 +3,7 @@
 // On a GPU a block's shared memory holds whatever the last block left there. Here every byte is 0xff before each block
 // (NaN as a float, −1 as an int), so a value that is read before it is written shows up in the result.
 //
-// Static arrays (`__shared__ float tile[32][33];`) lie in the section `cuda_shared`; dynamic ones
+// Static arrays (`__shared__ float tile[32][33];`) lie in the pages that shared_memory.ld gathers; dynamic ones
 // (`extern __shared__ float tile[];`) in `dynamic_shared`, of which only the bytes asked for at launch may be touched:
 // AddressSanitizer guards the rest, and without it a strip of guard bytes is compared after each block.
 #pragma once
@@ -15,10 +15,7 @@
 
 #define CUDA_ON_CPU_DYNAMIC_SHARED(T, name) T* const name = reinterpret_cast<T*>(cuda_on_cpu::dynamic_shared)
 
-extern "C" {
-extern char __start_cuda_shared[] __attribute__((weak, visibility("hidden"))); // set by the linker
-extern char __stop_cuda_shared[] __attribute__((weak, visibility("hidden")));
-}
+extern "C" __attribute__((visibility("hidden"))) char cuda_shared_begin[], cuda_shared_end[]; // set by shared_memory.ld
 
 namespace cuda_on_cpu {
 
@@ -29,18 +26,12 @@ inline size_t dynamic_shared_bytes = 0;
 
 #if defined(__SANITIZE_THREAD__)
 // ThreadSanitizer remembers who touched these addresses last. Blocks own different shared memory on a GPU, so the next
-// block must start with a clean history: mapping the pages anew gives one. Bytes outside [begin, end) are kept.
-CUDA_ON_CPU_HARNESS inline void forget_history(char* begin, char* end) {
-  char* first = reinterpret_cast<char*>(reinterpret_cast<uintptr_t>(begin) & ~(page - 1));
-  char* last = reinterpret_cast<char*>((reinterpret_cast<uintptr_t>(end) + page - 1) & ~(page - 1));
-  char* saved = static_cast<char*>(malloc(last - first));
-  for (char* p = first; p < last; ++p) saved[p - first] = *p;
-  mmap(first, last - first, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-  for (char* p = first; p < last; ++p) *p = saved[p - first];
-  free(saved);
+// block must start with a clean history: mapping the pages anew gives one.
+CUDA_ON_CPU_HARNESS inline void forget_history(char* begin, size_t bytes) {
+  if (bytes) mmap(begin, (bytes + page - 1) & ~(page - 1), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 }
 #else
-inline void forget_history(char*, char*) {}
+inline void forget_history(char*, size_t) {}
 #endif
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -54,11 +45,9 @@ inline void fill(char* begin, char* end, char byte) { memset(begin, byte, end - 
 
 CUDA_ON_CPU_HARNESS inline void poison_shared_memory() {
   char* dynamic_end = dynamic_shared + dynamic_shared_bytes;
-  if (__start_cuda_shared) {
-    forget_history(__start_cuda_shared, __stop_cuda_shared);
-    fill(__start_cuda_shared, __stop_cuda_shared, poison);
-  }
-  if (dynamic_shared_bytes) forget_history(dynamic_shared, dynamic_end);
+  forget_history(cuda_shared_begin, cuda_shared_end - cuda_shared_begin);
+  fill(cuda_shared_begin, cuda_shared_end, poison);
+  forget_history(dynamic_shared, dynamic_shared_bytes);
 #if defined(__SANITIZE_ADDRESS__)
   __asan_unpoison_memory_region(dynamic_shared, sizeof dynamic_shared);
 #endif

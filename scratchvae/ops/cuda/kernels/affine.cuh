@@ -51,7 +51,7 @@ template <class T> struct WithColumnSums {
 // Y = act(X W + b) (E4, E6–E12).   x (B, I) · W (I, O) · b (O,) → pre, y (B, O).   NumPy twin: affine, then relu …
 // Plan: tiles of Y; bias and activation touch each number while it is still in a register.
 template <class T, template <class> class Tile, int ACT, int V>
-__global__ void __launch_bounds__(Tile<T>::THREADS)
+__global__ void __launch_bounds__(Tile<T>::THREADS, Tile<T>::BLOCKS)
     affine(const T* x, const T* W, const T* b, T* pre, T* y, int B, int I, int O, T* partials, unsigned* tickets) {
   Tile<T>::template run<true, false, V>(x, W, B, O, I, Splits<T>{partials, tickets}, BiasAndActivation<T, ACT>{b, pre, y, O});
 }
@@ -60,7 +60,7 @@ __global__ void __launch_bounds__(Tile<T>::THREADS)
 // dY (B, O) · W (I, O) · kept (B, I) → dX (B, I).   NumPy twin: affine_backward, then relu_backward … of the layer below
 // Plan: tiles of dX. Taken on the way out, act′ is computed once per number; taken on the way in, once for each of I / BN tiles.
 template <class T, template <class> class Tile, int ACT, int V>
-__global__ void __launch_bounds__(Tile<T>::THREADS)
+__global__ void __launch_bounds__(Tile<T>::THREADS, Tile<T>::BLOCKS)
     affine_dX(const T* dY, const T* W, const T* kept, T* dX, int B, int I, int O, T* partials, unsigned* tickets) {
   Tile<T>::template run<true, true, V>(dY, W, B, I, O, Splits<T>{partials, tickets}, TimesSlope<T, ACT>{kept, dX, I});
 }
@@ -68,7 +68,7 @@ __global__ void __launch_bounds__(Tile<T>::THREADS)
 // dW = Xᵀ dY,  db = Σ_rows dY (E5).   x (B, I) · dY (B, O) → dW (I, O), db (O,).   NumPy twin: affine_backward
 // Plan: tiles of dW; the blocks of the first row of tiles also add up the columns of dY that pass through their shared memory.
 template <class T, template <class> class Tile, int V>
-__global__ void __launch_bounds__(Tile<T>::THREADS)
+__global__ void __launch_bounds__(Tile<T>::THREADS, Tile<T>::BLOCKS)
     affine_dW(const T* x, const T* dY, T* dW, T* db, int B, int I, int O, T* partials, unsigned* tickets) {
   Tile<T>::template run<false, false, V>(x, dY, I, O, B, Splits<T>{partials, tickets}, WithColumnSums<T>{dW, db, O});
 }

@@ -13,11 +13,9 @@ template <class T, int V> __device__ void store(T* at, Pack<T, V> pack) { *reint
 // counter, batch) is read from the device when an address is given.
 template <class T> __device__ T number(const T* address, T value) { return address ? *address : value; }
 
-constexpr unsigned ALL_LANES = 0xffffffffu;
-
 // Σ over the warp, a fixed tree → the sum in lane 0.
 template <class T> __device__ T warp_sum(T value) {
-  for (int gap = 16; gap > 0; gap /= 2) value += __shfl_down_sync(ALL_LANES, value, gap);
+  for (int gap = 16; gap > 0; gap /= 2) value += __shfl_down_sync(0xffffffffu, value, gap);
   return value;
 }
 

@@ -20,7 +20,7 @@ __global__ void gather(const Pixel* images, long long N, int D, const long long*
   const int row = i / groups, group = i % groups;
   const long long image = order[(long long)number(batch_at, batch) * batch_size + row];
   const bool exists = 0 <= image && image < N;
-  Four words;
+  Four words = {};
   if constexpr (BINARISE) words = philox(group, row, number(step_at, step), stream, seed);
   const int count = D - 4 * group < 4 ? D - 4 * group : 4;
   const Pixel* from = images + image * D + 4 * group;

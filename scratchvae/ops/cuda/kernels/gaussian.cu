@@ -64,7 +64,7 @@ __global__ void sample_posterior(const T* mu, const T* logvar, int stride, T* ep
   const unsigned now = number(step_at, step);
   T sum = 0;
   for (int group = lane; 4 * group < L; group += 32) {
-    Normals<T> noise;
+    Normals<T> noise = {};
     if constexpr (DRAW) noise = normals<T>(group, first_row + row, now, stream, seed);
     for (int j = 0; j < 4; ++j) {
       const int column = 4 * group + j;

@@ -10,9 +10,10 @@ constexpr int THREADS = 256;
 // −log p(x) = Σ log(1 + eᵃ) − x a (E17) and da = scale · (sigmoid(a) − x) (E18).   logits, x, da (B, D), nll (B,)
 // NumPy twin: bernoulli_nll, bernoulli_nll_backward. One e^−|a| serves both. Moves 2 to 3 B D numbers; about 40 operations each.
 template <class T, int V, int WHAT>
-__global__ void __launch_bounds__(THREADS) bernoulli(T scale, const T* logits, const T* x, T* nll, T* da, int D) {
+__global__ void bernoulli(T scale, const T* logits, const T* x, T* nll, T* da, int D) {
   const long long row = blockIdx.x * (long long)D;
   T sum = 0;
+#pragma unroll 1 // an image has few packs per thread; unrolled, float64 would spill
   for (int j = threadIdx.x * V; j < D; j += THREADS * V) {
     const Pack<T, V> as = load<V>(logits + row + j), xs = load<V>(x + row + j);
     Pack<T, V> gradient;
@@ -37,6 +38,7 @@ __global__ void __launch_bounds__(THREADS)
     gaussian(T scale, const T* mean, const T* logvar, int row_stride, int column_stride, const T* x, T* nll, T* dmean, T* dlogvar, int D) {
   const long long row = blockIdx.x * (long long)D;
   T sum = 0;
+#pragma unroll 1 // an image has few packs per thread; unrolled, float64 would spill
   for (int j = threadIdx.x; j < D; j += THREADS) {
     const T lv = logvar[blockIdx.x * (long long)row_stride + j * (long long)column_stride];
     const T difference = mean[row + j] - x[row + j], precision = exp(-lv), square = difference * difference * precision;
@@ -58,6 +60,7 @@ template <class T, int V, int WHAT>
 __global__ void __launch_bounds__(THREADS) squared(T scale, const T* y, const T* x, T* error, T* dy, int D) {
   const long long row = blockIdx.x * (long long)D;
   T sum = 0;
+#pragma unroll 1 // an image has few packs per thread; unrolled, float64 would spill
   for (int j = threadIdx.x * V; j < D; j += THREADS * V) {
     const Pack<T, V> ys = load<V>(y + row + j), xs = load<V>(x + row + j);
     Pack<T, V> gradient;

@@ -98,7 +98,8 @@ __global__ void update(T* p, const T* g, T* m, T* v, long long n, const T* lr_at
   if (Rule<T>::MOMENTS > 0) ms = load<V>(m + i);
   if (Rule<T>::MOMENTS > 1) vs = load<V>(v + i);
   // After the loads, so that the memory works while this is computed.
-  const Rule<T> rule({number(lr_at, lr), T(number(step_at, step)), a, one_minus_a, log_a, b, one_minus_b, log_b, eps, decay});
+  const Settings<T> settings{number(lr_at, lr), T(number(step_at, step)), a, one_minus_a, log_a, b, one_minus_b, log_b, eps, decay};
+  const Rule<T> rule(settings);
   const T factor = number(factor_at, T(1));
   for (int j = 0; j < V; ++j) rule(ps.v[j], factor * gs.v[j] + weight_decay * ps.v[j], ms.v[j], vs.v[j]);
   store(p + i, ps);

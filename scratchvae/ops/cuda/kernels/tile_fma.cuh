@@ -48,6 +48,7 @@ template <class T, int OUTER, int BK, int THREADS, int V, bool K_FASTEST> struct
 
 template <class T, int BM, int BN, int BK, int TM, int TN> struct FmaTile {
   static constexpr int THREADS = BM / TM * (BN / TN);
+  static constexpr int BLOCKS = THREADS < 256 ? 4 : 2; // at least so many per multiprocessor: bounds the registers
   static constexpr int AT_ONCE = 4;                  // a thread's rows and columns come in runs of four, for wide accesses,
   static constexpr int ROW_RUN = BM / (TM / AT_ONCE); // the runs this far apart, so that neighbours' accesses abut
   static constexpr int COLUMN_RUN = BN / (TN / AT_ONCE);
@@ -80,7 +81,7 @@ template <class T, int BM, int BN, int BK, int TM, int TN> struct FmaTile {
         a.fetch(A, A_K ? K : M, m0, M, k0 + BK, ks.end);
         b.fetch(B, B_K ? K : N, n0, N, k0 + BK, ks.end);
       }
-#pragma unroll
+#pragma unroll 8 // further, the loads that the compiler moves ahead take too many registers
       for (int k = 0; k < BK; ++k) {
         T as[TM], bs[TN];
 #pragma unroll
@@ -124,9 +125,10 @@ template <class T, int BM, int BN, int BK, int TM, int TN> struct FmaTile {
   }
 };
 
-// Small: many blocks for matrices of a few hundred, as in the tutorial VAE at batch 128. 64 threads.
-template <class T> using Small = FmaTile<T, 32, 32, 32, 4, 4>;
+// Small: many blocks for matrices of a few hundred, as in the tutorial VAE at batch 128. 64 threads; long steps, since
+// each costs one trip to memory (shorter in float64, whose loads on their way take twice the registers).
+template <class T> using Small = FmaTile<T, 32, 32, 128 / sizeof(T), 4, 4>;
 // Medium: twice the reuse of shared memory, 256 threads. Also the largest tile in float64.
 template <class T> using Medium = FmaTile<T, 64, 64, 16, 4, 4>;
 // Large: 64 sums per thread, for matrices of thousands. 256 threads.
-template <class T> using Large = FmaTile<T, 128, 128, 16, 8, 8>;
+template <class T> using Large = FmaTile<T, 128, 128, 8, 8, 8>;

@@ -74,7 +74,7 @@ template <int OUTER, int BK, bool K_FASTEST> struct Part {
   static __device__ void copy(float* to, const float* from, int pitch, int outer0, int outer_end, int k0, int k_end) {
     constexpr int PER_LINE = (K_FASTEST ? BK : OUTER) / V, PACKS = OUTER * BK / V / THREADS;
     static_assert(PACKS * V * THREADS == OUTER * BK, "every thread carries the same");
-#pragma unroll
+#pragma unroll (V > 1 ? PACKS : 1)
     for (int i = 0; i < PACKS; ++i) {
       const int pack = threadIdx.x + i * THREADS, fast = pack % PER_LINE * V, slow = pack / PER_LINE;
       const int outer = K_FASTEST ? slow : fast, k = K_FASTEST ? fast : slow;
@@ -87,6 +87,7 @@ template <int OUTER, int BK, bool K_FASTEST> struct Part {
 
 template <int BM, int BN, int BK, int WM, int WN, int STAGES> struct TensorTile {
   static constexpr int THREADS = BM / WM * (BN / WN) * 32, ROWS = WM / 16, COLUMNS = WN / 8;
+  static constexpr int BLOCKS = THREADS < 256 ? 4 : 2; // at least so many per multiprocessor: bounds the registers
 
   // The arguments of FmaTile::run. The launch gives STAGES · (SIZE of A's part + of B's) floats of dynamic shared memory.
   template <bool A_K, bool B_K, int V, class Epilogue>

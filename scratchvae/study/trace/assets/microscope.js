@@ -27,7 +27,7 @@ function make(tag, attributes = {}, ...children) {
 function short(v) {
   if (Number.isNaN(v)) return "–";
   const size = Math.abs(v);
-  const text = size !== 0 && (size < 1e-3 || size >= 1e5) ? v.toExponential(2) : String(Number(v.toPrecision(4)));
+  const text = size !== 0 && (size < 1e-3 || size >= 1e5) ? v.toExponential(2) : String(Number(v.toPrecision(size < 0.1 ? 3 : 4)));
   return text.replace(/^-/, "−").replace("e-", "e−").replace("e+", "e");
 }
 
@@ -73,16 +73,25 @@ const idOf = (value, axis, i) => (value.ids[axis] ? value.ids[axis][i] : i);
 
 function whereOf(value, row, column) {
   const parts = [];
-  if (value.rows > 1 || value.view === "tiles") parts.push(`${value.names[0] || "row"} ${idOf(value, 0, row)}`);
+  const named = (axis, i) => (value.ids[axis] && typeof idOf(value, axis, i) === "string" ? idOf(value, axis, i) : `${value.names[axis]} ${idOf(value, axis, i)}`);
+  if (value.rows > 1) parts.push(named(0, row));
   if (value.view === "tiles") parts.push(`pixel ${column} (row ${Math.floor(column / value.tile[1])}, column ${column % value.tile[1]})`);
-  else if (value.columns > 1) parts.push(`${value.names[1]} ${idOf(value, 1, column)}`);
+  else if (value.columns > 1) parts.push(named(1, column));
   return parts.join(", ");
 }
 
-const spoken = (value, k, numbers) => {
+// The number under the pointer or the cursor, in full, beside it.
+function readOut(value, k, v, box) {
   const where = whereOf(value, Math.floor(k / value.columns), k % value.columns);
-  return where ? `${where}: ${numbers[k]}` : String(numbers[k]);
-};
+  const readout = byId("readout");
+  readout.textContent = where ? `${where}: ${v}` : String(v);
+  readout.dataset.index = k;
+  readout.hidden = false;
+  const wide = readout.offsetWidth, high = readout.offsetHeight;
+  readout.style.left = `${Math.max(4, Math.min(box.right + 10, innerWidth - wide - 4))}px`;
+  readout.style.top = `${box.top > high + 12 ? box.top - high - 8 : box.bottom + 8}px`;
+}
+const readNothing = () => { byId("readout").hidden = true; };
 
 function table(value, numbers, limit) {
   const wrap = value.rows === 1 && value.columns > 12 ? 10 : value.columns;
@@ -125,9 +134,9 @@ function layout(value) {
   };
 }
 
-function heatMap(value, numbers, limit, readout) {
+function heatMap(value, numbers, limit) {
   const plan = layout(value);
-  const target = value.role === "in" ? 190 : value.rows > 1 ? 430 : 250;
+  const target = value.rows > 1 && value.role === "out" ? 350 : value.role === "in" && value.kind === "signed" ? 190 : 250;
   const zoom = Math.max(1, Math.min(14, Math.floor(target / plan.width)));
   const canvas = make("canvas", { width: plan.width, height: plan.height, tabindex: 0, role: "img", "data-array": value.name });
   canvas.style.width = `${plan.width * zoom}px`;
@@ -147,12 +156,13 @@ function heatMap(value, numbers, limit, readout) {
   const tell = (x, y) => {
     const k = cells.get(y * plan.width + x);
     if (k === undefined) return;
-    readout.textContent = spoken(value, k, numbers);
-    readout.dataset.index = k;
     context.putImageData(pixels, 0, 0);
     context.fillStyle = isDark() ? "#ffe14d" : "#d0006f";
     context.fillRect(x, y, 1, 1);
     cursor = [x, y];
+    const box = canvas.getBoundingClientRect();
+    const left = box.left + ((x + 0.5) / plan.width) * box.width, top = box.top + ((y + 0.5) / plan.height) * box.height;
+    readOut(value, k, numbers[k], { left, right: left, top, bottom: top });
   };
   const point = (event) => {
     const box = canvas.getBoundingClientRect();
@@ -161,8 +171,12 @@ function heatMap(value, numbers, limit, readout) {
   };
   canvas.addEventListener("pointermove", point);
   canvas.addEventListener("pointerdown", (event) => { event.preventDefault(); point(event); });
-  canvas.addEventListener("pointerleave", () => context.putImageData(pixels, 0, 0));
-  canvas.addEventListener("blur", () => context.putImageData(pixels, 0, 0));
+  const leave = () => {
+    context.putImageData(pixels, 0, 0);
+    readNothing();
+  };
+  canvas.addEventListener("pointerleave", leave);
+  canvas.addEventListener("blur", leave);
   canvas.addEventListener("focus", () => tell(...(cursor || [0, 0])));
   canvas.addEventListener("keydown", (event) => {
     const move = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
@@ -185,9 +199,8 @@ function figure(value) {
   if (fine) caption.append(make("small", {}, fine));
   if (value.chosen) caption.append(make("small", {}, value.chosen));
   const from = steps.findIndex((s) => s.key === value.source);
-  if (from >= 0) caption.append(make("small", {}, "from ", make("a", { href: `#${steps[from].key}` }, `step ${from + 1}`)));
+  if (from >= 0) caption.append(make("small", {}, "made in ", make("a", { href: `#${steps[from].key}` }, `step ${from + 1}`)));
   const box = make("figure", { "data-name": value.name, "data-role": value.role }, caption);
-  const readout = make("output", { class: "readout" });
 
   if (value.shape.length === 0) {
     box.append(make("div", { class: "big", "data-value": String(numbers[0]), "data-index": 0 }, short(numbers[0])));
@@ -201,14 +214,16 @@ function figure(value) {
     }
     box.append(tables, value.role === "out" ? legend(limit, value.kind) : "");
   } else {
-    box.append(make("div", { class: "scroll" }, heatMap(value, numbers, limit, readout)), legend(limit, value.kind));
+    const map = make("div", {}, make("div", { class: "scroll" }, heatMap(value, numbers, limit)), legend(limit, value.kind));
+    box.append(make("div", { class: "measure" }, map, value.check ? make("div", {}, ...verdict(value.check)) : ""));
   }
-  box.append(readout);
   box.addEventListener("pointerover", (event) => {
-    const cell = event.target.closest("td[data-index]");
-    if (cell) readout.textContent = `${whereOf(value, Math.floor(cell.dataset.index / value.columns), cell.dataset.index % value.columns)}: ${cell.dataset.value}`.replace(/^: /, "");
+    const cell = event.target.closest("[data-index]");
+    if (cell) readOut(value, Number(cell.dataset.index), cell.dataset.value, cell.getBoundingClientRect());
+    else if (event.target.tagName !== "CANVAS") readNothing();
   });
-  if (value.check) box.append(...verdict(value.check));
+  box.addEventListener("pointerleave", readNothing);
+  if (value.check && value.view === "numbers") box.append(...verdict(value.check));
   return box;
 }
 
@@ -311,6 +326,7 @@ function lightGraph(step) {
 }
 
 function show(index) {
+  readNothing();
   current = Math.max(0, Math.min(steps.length - 1, index));
   const step = steps[current];
   document.documentElement.dataset.phase = step.phase;
@@ -328,7 +344,7 @@ function show(index) {
   lines.innerHTML = step.formulas.join("");
   byId("formula").hidden = !step.formulas.length && !step.equations.length;
   byId("formula").replaceChildren(lines, make("div", { class: "number" }, step.equations.length ? `(${step.equations.join(", ")})` : ""));
-  byId("code").replaceChildren(make("h3", {}, "The code that ran"), ...step.sources.flatMap(([where, text]) => [make("div", { class: "where" }, where), code(text)]));
+  byId("code").replaceChildren(make("h3", {}, step.ran ? "The code that ran" : "Where training does this"), ...step.sources.flatMap(([where, text]) => [make("div", { class: "where" }, where), code(text)]));
   const groups = [];
   if (step.split) groups.push(make("div", {}, splitTables(step.split)));
   for (const [role, name] of [["in", "What goes in"], ["out", "What comes out"]]) {

@@ -1,0 +1,16 @@
+"""The divergence of the posterior from the prior, in closed form, and its gradient (equations E15 and E16).
+
+logvar is the logarithm of the variance. Shapes: B images, L latents. In nats, summed over the latents: one number for each image.
+"""
+
+import numpy as np
+
+
+def gaussian_kl(mu, logvar):
+    """KL(N(mu, exp(logvar)) ‖ N(0, I)) of each image (E15).   mu, logvar (B, L) → kl (B,)"""
+    return 0.5 * np.sum(mu**2 + np.exp(logvar) - 1 - logvar, axis=1)
+
+
+def gaussian_kl_backward(scale, mu, logvar):
+    """The gradients of scale · (the sum of kl over the batch) (E16); scale is a number.   mu, logvar (B, L) → dmu, dlogvar (B, L)"""
+    return scale * mu, scale * 0.5 * (np.exp(logvar) - 1)

@@ -1,0 +1,38 @@
+"""What each axis of an array counts, so that the page can say "pixel 210, unit 17"."""
+
+from ... import nn
+
+# Of each argument: "row" for the images, i and o for what enters and leaves the layer that called.
+_AFFINE = {"x": "row i", "W": "i o", "b": "o", "out": "row o"}
+_AFFINE_BACKWARD = {"dY": "row o", "x": "row i", "W": "i o", "dX": "row i", "dW": "i o", "db": "o"}
+_LIKELIHOOD = {"logvar": "pixel", "scale": ""}  # all others: row pixel
+
+
+def axes_of(model):
+    """{path: (what enters, what leaves)} of each layer: "pixel", "latent", "code", or the path of the Dense that made the units."""
+    found = {}
+    ends = {"encoder": ("pixel", "code" if model.noise_columns else "latent"), "decoder": ("latent", "pixel")}
+    for room, (axis, end) in ends.items():
+        layers = getattr(model, room).layers
+        for i, layer in enumerate(layers):
+            leaves = axis
+            if isinstance(layer, nn.Dense):
+                leaves = end if i == len(layers) - 1 else f"{room}.{i}"
+            found[f"{room}.{i}"] = axis, leaves
+            axis = leaves
+    return found
+
+
+def axes_for(table, call, argument, data):
+    """What each axis of one argument of a recorded call counts.   table: of axes_of → a name for each axis"""
+    if call.path == "likelihood":
+        names = _LIKELIHOOD.get(argument, "row pixel")
+    elif call.name == "affine":
+        names = _AFFINE[argument]
+    elif call.name == "affine_backward":
+        names = _AFFINE_BACKWARD[argument]
+    else:  # an activation, or what the model itself does with μ and log σ²
+        names = "row o" if call.path else "row latent"
+    enters, leaves = table.get(call.path, ("", ""))
+    meaning = {"row": "image", "i": enters, "o": leaves}
+    return tuple(meaning.get(name, name) for name in names.split())[: data.ndim]

@@ -1,0 +1,386 @@
+"""The exercises teach what they say: solutions pass, mistakes are named in words, and the answer is never given away."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from scratchvae.errors import ConfigError, DataError, RunFolderError
+from scratchvae.study import exercises
+from scratchvae.study.exercises import NAMES, check, hint, list_exercises, solution, start, table
+from scratchvae.study.exercises.child import examine
+from scratchvae.study.exercises.exam import Exam
+from scratchvae.study.exercises.ladder import task
+from scratchvae.study.exercises.result import OK, TODO, WRONG, Result
+from scratchvae.study.exercises.student import Student
+from scratchvae.study.exercises.stub import stub
+
+# (exercise, the line of the solution that is changed, what it becomes, words that have to be said)
+MISTAKES = [
+    ("affine", "x.T @ dY", "dY.T @ x", r"dW has shape \(7, 3\) and should have \(3, 7\): the transposed is right"),
+    ("affine", "np.sum(dY, axis=0)", "dY", r"db has shape \(5, 7\) and should have \(7,\): the sum over rows is missing"),
+    ("affine", "np.sum(dY, axis=0)", "dY.mean(axis=0)", r"db is too small by a factor of 5, which is B: a mean where a sum was meant\?"),
+    ("affine", "    return x @ W + b", "    y = x @ W + b", r"Y is None: is a `return` missing\?"),
+    ("affine", "    dX = dY @ W.T", "    dY *= 1.0\n    dX = dY @ W.T\n    x -= 1.0", r"changes x in place"),
+    ("relu", "np.where(x > 0, dY, 0)", "dY", r"lets everything through"),
+    ("relu", "np.where(x > 0, x, 0)", "np.abs(x)", r"keeps the size of negative entries"),
+    ("relu", "    return np.where(x > 0, x, 0)", "    x[x < 0] = 0\n    return x", r"changes x in place"),
+    ("relu", "np.where(x > 0, x, 0)", "np.zeros(x.shape) + np.where(x > 0, x, 0)", r"float64 where the inputs are float32.*np\.zeros"),
+    ("sigmoid", "0.5 * (1 + np.tanh(0.5 * x))", "1 / (1 + np.exp(-x))", r"for x = -1000 in float64: overflow encountered in exp.*line 8"),
+    ("sigmoid", "dY * y * (1 - y)", "dY * sigmoid(y) * (1 - sigmoid(y))", r"takes the sigmoid of y"),
+    ("bernoulli", "np.maximum(a, 0) + np.log1p(np.exp(-np.abs(a)))", "np.log(1 + np.exp(a))", r"y is infinite for a = 1000"),
+    ("bernoulli", "np.sum(softplus(logits) - x * logits, axis=1)", "np.mean(softplus(logits) - x * logits, axis=1)", r"factor of 7, which is D: a mean"),
+    ("bernoulli", "scale * (0.5", "1 * (0.5", r"dlogits does not use scale"),
+    ("reparameterise", "mu + np.exp(0.5 * logvar)", "mu + np.exp(logvar)", r"what multiplies eps is the variance[\s\S]*the variance of 20,000 draws"),
+    ("reparameterise", "0.5 * dz * eps", "dz * eps", r"dlogvar is twice too large everywhere"),
+    ("kl", "mu**2 + np.exp(logvar) - 1 - logvar", "mu**2 + np.exp(logvar) - logvar", r"is not 0 for mu = 0 and variance 1[\s\S]*closed form says"),
+    ("kl", "return scale * mu, scale", "return -scale * mu, scale", r"dmu has the wrong sign everywhere"),
+    ("kl", "- 1 - logvar, axis=1)", "- 1 - logvar)", r"kl has shape \(\) and should have \(5,\): it is the sum over everything"),
+    ("dense", "self.dW = self.x.T @ dY", "self.dW = getattr(self, 'dW', 0) + self.x.T @ dY", r"dW is wrong for a second batch"),
+    ("dense", "self.db = np.sum(dY, axis=0)", "db = np.sum(dY, axis=0)", r"backward has left no self\.db"),
+    ("vae", "dmu = dz + mu / B", "dmu = dz", r"W2 lacks the part of the KL at mu[\s\S]*right: W4, b4, W3, b3\. Start with W2; also wrong: b2, W1, b1"),
+    ("vae", "- x) / B", "- x)", r"W4 is too large by a factor of 5, which is B"),
+    ("vae", 'da2 = np.where(cache["h2"] > 0, dlogits @ p["W4"].T, 0)', 'da2 = dlogits @ p["W4"].T', r"W3 lets everything through the decoder's ReLU"),
+    ("adam", "m_hat = m / (1 - beta1**step)", "m_hat = m", r"p lacks the correction of the first average"),
+    ("adam", "(np.sqrt(v_hat) + eps)", "np.sqrt(v_hat + eps)", r"p has eps under the root"),
+    ("clipping", "g * (largest / norm) if norm > largest else g.copy()", "np.clip(g, -largest, largest)", r"entry by entry, which turns it"),
+    ("clipping", " if norm > largest else g.copy()", "", r"clipping never lengthens"),
+    ("philox", "        k0, k1 = (k0 + W0)", "        k2, k3 = (k0 + W0)", r"wrong for 2 rounds, though right for one: the key should grow"),
+    ("philox", "p1 & MASK, (p0", "p1, (p0", r"word 1 does not fit in 32 bits"),
+    ("philox", " ^ k1", "", r"the key is not mixed in"),
+    ("complex_step", "f(moved).imag / h", "f(moved).real / h", r"should be real|slope|digits|times what it should be"),
+    ("complex_step", "        moved = x.astype(complex)\n        moved[i] += 1j * h", "        moved = x + 1j * h", r"the sum of all slopes in every place"),
+    ("complex_step", "h = 1e-40", "h = 1e-4", r"digits only.*a step that is too large"),
+    ("gradcheck", "np.random.default_rng(0).normal(size=f(x).shape)", "np.ones(f(x).shape)", r"passes a gradient that does not use dY"),
+    ("gradcheck", "np.max(np.abs(dX - slopes))", "abs(np.sum(dX - slopes))", r"passes a gradient that is too small in one place and too large"),
+    ("gradcheck", " / np.max(np.abs(slopes))", "", r"an error counts relative to the slopes"),
+]  # fmt: skip
+
+
+@pytest.fixture
+def judge(tmp_path, monkeypatch):
+    """The layers on a text, in this process: as `check` does in another, where only time limits and crashes differ."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "student", raising=False)
+
+    def run(name, text):
+        path = tmp_path / f"{name}.py"
+        path.write_text(text, encoding="utf-8")
+        exam = Exam(Student(path))
+        try:
+            examine(exam, name)
+        finally:
+            sys.modules.pop("student", None)
+        return Result(name, str(path), exam.findings)
+
+    return run
+
+
+def answered(name, old, new):
+    text = solution(name)
+    assert text.count(old) >= 1, f"{name}: the solution has no {old!r}"
+    return text.replace(old, new)
+
+
+def answer_lines(name):
+    """The solution's lines of code that the stub does not have: what a student has to find."""
+    given = {line.strip() for line in stub(name).splitlines()}
+    return [line.strip() for line in solution(name).splitlines() if line.strip() not in given and len(line.strip()) > 12]
+
+
+def leaks(name, text):
+    """Right sides of the solution's assignments and returns that stand in a text."""
+    found = []
+    for line in answer_lines(name):
+        code = re.sub(r"\s*#.*", "", line)
+        right = re.sub(r"^(return|.*?[^=<>]=(?!=))\s*", "", code)
+        if len(right) > 8 and right in text:
+            found.append(right)
+    return found
+
+
+# Solutions, stubs, mistakes -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_solution_passes_every_layer_and_is_recorded(name, tmp_path):
+    path = tmp_path / f"{name}.py"
+    path.write_text(solution(name), encoding="utf-8")
+    result = check(path)
+    assert result.ok, str(result)
+    assert result.printed == ""
+    assert "solved" in str(result)
+    assert next(s for s in list_exercises(tmp_path) if s.name == name).state == "done"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_empty_stub_is_to_do_and_nothing_is_given_away(name, judge):
+    result = judge(name, stub(name))
+    assert not result.ok
+    assert result.passed == 0
+    assert {f.status for f in result.findings} == {TODO, "not reached"}
+    assert "is not written yet" in str(result)
+    assert not leaks(name, str(result))
+
+
+@pytest.mark.parametrize(("name", "old", "new", "words"), MISTAKES)
+def test_a_typical_mistake_is_named_and_the_answer_is_not(name, old, new, words, judge):
+    result = judge(name, answered(name, old, new))
+    told = str(result)
+    assert not result.ok
+    assert any(f.status == WRONG for f in result.findings)
+    assert re.search(words, told), told
+    mine = {line.strip() for line in answered(name, old, new).splitlines()}  # a student's own line may be shown to them
+    shown = "\n".join(line for line in told.splitlines() if not any(m in line for m in mine if len(m) > 8))
+    assert not leaks(name, shown)
+
+
+def test_every_exercise_is_tested_with_two_mistakes():
+    assert all(sum(m[0] == name for m in MISTAKES) >= 2 for name in NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_stub_differs_from_the_solution_in_its_bodies_only(name):
+    def outline(text):
+        tree = ast.parse(text)
+        functions = [n for n in ast.walk(tree) if isinstance(n, (ast.FunctionDef, ast.ClassDef))]
+        return ast.get_docstring(tree), [
+            (n.name, ast.unparse(n.args) if isinstance(n, ast.FunctionDef) else "", ast.get_docstring(n)) for n in functions
+        ]
+
+    assert outline(stub(name)) == outline(solution(name))
+    assert outline(stub(name))[0]
+    assert all(docstring for *_, docstring in outline(stub(name))[1])
+    assert not leaks(name, stub(name))
+    assert not leaks(name, "\n".join(task(name).HINTS))
+    assert len(answer_lines(name)) >= 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_stubs_cite_equations_that_exist_and_bring_their_hints(name):
+    from pathlib import Path
+
+    book = (Path(__file__).parents[1] / "docs" / "equations.md").read_text(encoding="utf-8")
+    assert all(f"**{number}**" in book for number in task(name).EQUATIONS)
+    text = " ".join(re.sub(r"^#\s*", "", line) for line in stub(name).splitlines())
+    for number in range(1, len(task(name).HINTS) + 1):
+        said = hint(name, number)
+        assert said.startswith(f"Hint {number} of ")
+        assert " ".join(said.split()[4:]) in " ".join(text.split())
+
+
+# The file as students write it --------------------------------------------------------------------------------------------
+
+
+AFFINE = "import numpy as np\n\n\ndef affine(x, W, b):\n    {}\n\n\ndef affine_backward(dY, x, W):\n    return dY @ W.T, x.T @ dY, dY.sum(0)\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("return x @ W + c", r"NameError: name 'c' is not defined, at line 5 of affine\.py: `return x @ W \+ c`"),
+        ("return x @ W.T + b", r"ValueError: matmul[\s\S]*when called with x \(1, 3\), W \(3, 1\), b \(1,\)"),
+        ("return 'Y'", r"Y is not an array of numbers"),
+        ("return [[1, 2], [3]]", r"Y is not an array of numbers"),
+        ("raise SystemExit(3)", r"SystemExit: 3, at line 5"),
+        ("return affine(x, W, b)", r"RecursionError"),
+        ("return input('x? ')", r"Error"),
+        ("return (x @ W + b).astype(complex)", r"Y is complex128 where the inputs are float64"),
+        ("return np.full(b.shape, np.nan) + x @ W", r"Y is NaN everywhere"),
+    ],
+)
+def test_errors_are_shown_with_the_students_own_line(body, words, judge):
+    result = judge("affine", AFFINE.format(body))
+    assert re.search(words, str(result)), str(result)
+    assert "exercises/" not in str(result)  # none of our own lines
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("def affine(x, W, b)\n    return x\n", r"not Python yet, at line 1 of affine\.py: `def affine\(x, W, b\)`"),
+        ("import numpy as np\nimport nonumpy\n", r"nonumpy.*line 2 of affine\.py[\s\S]*while the file was being loaded"),
+        ("", r"there is no affine in this file"),
+        ("def affine_(x, W, b):\n    return x @ W + b\n", r"there is no affine in this file; there is affine_: is that the one\?"),
+        ("affine = affine_backward = 3\n", r"affine should be a function and is int"),
+        ("def affine(x, W):\n    return x @ W\n", r"affine\(x, W\) cannot be called as affine\(x, W, b\)"),
+        ("affine = 1 / 0\n", r"ZeroDivisionError: division by zero, at line 1"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_told_why(text, words, judge):
+    result = judge("affine", text)
+    assert not result.ok
+    assert re.search(words, str(result)), str(result)
+
+
+def test_the_arrays_in_the_wrong_order_are_told_from_wrong_arrays(judge):
+    result = judge("affine", answered("affine", "return dX, dW, db", "return dW, dX, db"))
+    assert "not in its place: return 3 arrays, dX, dW, db" in str(result)
+    assert "should return 3 arrays, dX, dW, db, in this order; 2 came back" in str(judge("affine", answered("affine", "dX, dW, db\n", "dX, dW\n")))
+
+
+def test_the_derivative_is_measured_on_the_students_own_forward(judge):
+    told = str(judge("kl", answered("kl", "scale * 0.5 * (np", "scale * 0.7 * (np")))
+    assert re.search(r"dlogvar\[.*\]: your gaussian_kl has the slope \S+ there, by complex step; you wrote", told)
+    told = str(judge("kl", answered("kl", "- 1 - logvar, axis=1)", "- 2 - logvar, axis=1)")))
+    assert "gaussian_kl_backward: derivative  (until gaussian_kl: values passes)" in told
+
+
+def test_the_smallest_case_that_fails_is_named(judge):
+    told = str(judge("affine", answered("affine", "np.sum(dY, axis=0)", "dY[0]")))
+    assert "the smallest case that fails has B = 3, I = 1, O = 1" in told  # one row has nothing to sum
+
+
+def test_a_solution_may_use_another_of_the_folder(tmp_path):
+    (tmp_path / "affine.py").write_text(solution("affine"), encoding="utf-8")
+    text = solution("dense").replace("import numpy as np", "from affine import affine\nimport numpy as np")
+    (tmp_path / "mine.py").write_text("# scratchvae exercise: dense\n" + text.replace("x @ self.W + self.b", "affine(x, self.W, self.b)"))
+    assert check(tmp_path / "mine.py").ok
+
+
+# The process of its own ---------------------------------------------------------------------------------------------------
+
+
+def test_a_loop_that_never_ends_is_stopped_and_shown(tmp_path):
+    path = tmp_path / "affine.py"
+    path.write_text(AFFINE.format("while True:\n        b = b + 0"), encoding="utf-8")
+    told = str(check(path, seconds=1))
+    assert "still running after 1 seconds" in told
+    assert re.search(r"it stood at line [56] of affine\.py: `", told)
+    assert "affine: shapes and dtypes" in told
+
+
+def test_a_loop_while_loading_is_stopped_too(tmp_path):
+    path = tmp_path / "relu.py"
+    path.write_text("print('hello')\nwhile True:\n    print('x' * 100)\n", encoding="utf-8")
+    result = check(path, seconds=1)
+    assert "relu.py: loading" in str(result)
+    assert result.printed.startswith("hello\nxxx")
+    assert len(result.printed) <= 2_000
+
+
+def test_a_file_that_ends_python_keeps_what_was_found_before(tmp_path):
+    path = tmp_path / "affine.py"
+    path.write_text("import os\n" + answered("affine", "    dX = dY", "    os._exit(7)\n    dX = dY"), encoding="utf-8")
+    result = check(path)
+    assert "ended Python itself, with status 7" in str(result)
+    assert [f.status for f in result.findings[:3]] == [OK] * 3
+    assert not result.ok
+
+
+def test_what_a_file_prints_is_shown_and_disturbs_nothing(tmp_path):
+    path = tmp_path / "relu.py"
+    path.write_text(answered("relu", "    return np.where(x > 0, x", "    print('σ =', x.shape)\n    return np.where(x > 0, x"), encoding="utf-8")
+    result = check(path)
+    assert result.ok
+    assert "Your file printed:\n  σ = (1, 1)" in str(result)
+
+
+def test_a_folder_with_a_file_called_random_hides_nothing(tmp_path):
+    (tmp_path / "random.py").write_text("raise RuntimeError('hidden')\n")
+    (tmp_path / "numpy.py").write_text("raise RuntimeError('hidden')\n")
+    (tmp_path / "relu.py").write_text(solution("relu"), encoding="utf-8")
+    code = f"import os; os.chdir({str(tmp_path)!r}); from scratchvae.study.exercises import check; print(check('relu.py').ok)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "True"
+
+
+# The folder ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_students_way(tmp_path):
+    folder = tmp_path / "course"
+    path = start("affine", folder)
+    assert path == folder / "affine.py"
+    assert [s.state for s in list_exercises(folder)[:2]] == ["started", ""]
+    assert not check(path).ok
+    path.write_text(answered("affine", "x.T @ dY", "dY.T @ x"), encoding="utf-8")
+    result = check(path)
+    assert "scratchvae exercise hint affine" in str(result)
+    first = list_exercises(folder)[0]
+    assert (first.state, first.tries, first.passed, first.layers) == ("started", 2, 3, 7)
+    assert "started, 3 of 7 layers" in table(list_exercises(folder))
+    path.write_text(solution("affine"), encoding="utf-8")
+    result = check(path)
+    assert f"Next: {task('relu').TITLE}. scratchvae exercise start relu {folder}" in str(result)
+    assert "1 of 13 done" in table(list_exercises(folder))
+    kept = json.loads((folder / "progress.json").read_text())
+    assert kept == {"format": "scratchvae exercises", "version": 1,
+                    "exercises": {"affine": {"done": True, "tries": 3, "passed": 7, "layers": 7}}}  # fmt: skip
+    assert sorted(p.name for p in folder.iterdir()) == ["affine.py", "progress.json"]
+    assert json.loads(json.dumps(result.to_dict()))["ok"] is True
+
+
+def test_start_never_overwrites(tmp_path):
+    path = start("kl", tmp_path)
+    path.write_text("mine")
+    with pytest.raises(RunFolderError, match="exists already"):
+        start("kl", tmp_path)
+    assert path.read_text() == "mine"
+    with pytest.raises(RunFolderError, match="cannot be written"):
+        start("kl", path / "below")
+
+
+def test_unknown_names_and_files_are_refused_in_words(tmp_path):
+    with pytest.raises(ConfigError, match="no exercise 'afine'; there are affine, relu"):
+        start("afine", tmp_path)
+    with pytest.raises(ConfigError, match="no exercise"):
+        solution("x")
+    with pytest.raises(ConfigError, match="hints 1 to 3, not 4"):
+        hint("affine", 4)
+    with pytest.raises(ConfigError, match="there is no file"):
+        check(tmp_path / "affine.py")
+    (tmp_path / "homework.py").write_text("# scratchvae exercise: \n")
+    with pytest.raises(ConfigError, match="does not say which exercise"):
+        check(tmp_path / "homework.py")
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"format": "scratchvae exercises", "version": 2, "exercises": {}}', '{"format": 1}',
+                '{"format": "scratchvae exercises", "version": 1, "exercises": {"affine": 3}}']
+)  # fmt: skip
+def test_unreadable_progress_is_left_alone(content, tmp_path):
+    start("affine", tmp_path)
+    (tmp_path / "progress.json").write_text(content)
+    for action in (lambda: list_exercises(tmp_path), lambda: check(tmp_path / "affine.py")):
+        with pytest.raises(DataError, match=r"progress\.json"):
+            action()
+    assert (tmp_path / "progress.json").read_text() == content
+
+
+def test_a_check_that_keeps_nothing_writes_nothing(tmp_path):
+    path = tmp_path / "relu.py"
+    path.write_text(solution("relu"), encoding="utf-8")
+    assert check(path, keep=False).ok
+    assert [p.name for p in tmp_path.iterdir()] == ["relu.py"]
+
+
+# The solutions are right by other means than the layers -------------------------------------------------------------------
+
+
+def test_the_vae_solution_is_the_gradient_of_the_packages_own_vae():
+    from scratchvae.models import VAE
+    from scratchvae.study.exercises.solutions.vae import vae_backward, vae_forward
+
+    model = VAE(data_size=6, hidden=(5,), latent=2, seed=1).replica(np.float64)
+    values = {name: p.value for name, p in model.parameters()}
+    paths = {"W1": "encoder.0.W", "b1": "encoder.0.b", "W2": "encoder.2.W", "b2": "encoder.2.b",
+             "W3": "decoder.0.W", "b3": "decoder.0.b", "W4": "decoder.2.W", "b4": "decoder.2.b"}  # fmt: skip
+    random = np.random.default_rng(0)
+    x, eps = random.random((4, 6)), random.normal(size=(4, 2))
+    terms = model.forward(x, eps)
+    model.backward(1 / 4)
+    p = {key: values[path] for key, path in paths.items()}
+    loss, cache = vae_forward(p, x, eps)
+    grads = vae_backward(p, cache)
+    np.testing.assert_allclose(loss, sum(t.sum() for t in terms.values()) / 4, rtol=1e-12)
+    own = dict(model.parameters())
+    for key, path in paths.items():
+        np.testing.assert_allclose(grads[key], own[path].grad, rtol=1e-10, atol=1e-14)
+
+
+def test_the_public_names_are_there():
+    assert all(hasattr(exercises, name) for name in exercises.__all__)

@@ -1,0 +1,175 @@
+"""The trace tells what really ran: its numbers are those of an ordinary training step, bit for bit."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scratchvae import rng
+from scratchvae.errors import ConfigError, DataError, ShapeError
+from scratchvae.models import VAE, Autoencoder
+from scratchvae.nn import ACTIVATIONS
+from scratchvae.ops import numpy as ops
+from scratchvae.study.trace import lessons, make_trace, trace
+from scratchvae.study.trace.mathml import mathml
+from scratchvae.training.optimisers import Optimiser
+from scratchvae.training.step import TrainingStep
+
+SIZES = {"data_size": 6, "hidden": (5, 4), "latent": 3, "seed": 2, "dtype": np.float64}
+IMAGES = rng.uniform(1, rng.CHECK, 0, np.arange(4), 6, np.float64)
+
+MODELS = {
+    "bernoulli": lambda: VAE(**SIZES),
+    "beta": lambda: VAE(**SIZES, beta=0.3, activation="gelu"),
+    "learned sigma": lambda: VAE(**SIZES, likelihood="gaussian", activation="silu"),
+    "fixed sigma": lambda: VAE(**SIZES, likelihood="gaussian", sigma=0.4, activation="tanh"),
+    "no hidden layer": lambda: VAE(**{**SIZES, "hidden": ()}),
+    "autoencoder": lambda: Autoencoder(**SIZES),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_value_is_that_of_an_ordinary_step(name):
+    model = MODELS[name]()
+    eps = rng.normal(0, rng.LATENT, 0, np.arange(4), 3, np.float64) if model.noise_columns else None
+    told = trace(model, IMAGES, eps)
+    twin = model.replica()
+    terms = {key: term.copy() for key, term in twin.forward(IMAGES, eps).items()}
+    twin.backward(1 / 4)
+    assert told.loss == float(sum(model.weights[key] * term.sum() for key, term in terms.items()) / 4)
+    for path, parameter in twin.parameters():
+        room = path.rsplit(".", 1)[0]
+        key = "backward-nll" if room == "likelihood" else f"backward-{room}"
+        told_as = "d log σ²" if room == "likelihood" else f"d{path[-1]}"
+        assert np.array_equal(told.step(key).value(told_as).data, parameter.grad), path
+    assert np.array_equal(told.step("forward-nll").value("−log p(x | z)").data, terms["reconstruction"])
+    if model.noise_columns:
+        assert np.array_equal(told.step("forward-kl").value("KL").data, terms["kl"])
+        assert np.array_equal(told.step("forward-z").value("z").data, twin.decoder.layers[0].x)
+        split = told.step("split").split
+        assert np.array_equal(split.through_z + split.from_kl, split.total)
+
+
+def test_the_update_is_that_of_the_training_step(tiny_data):
+    model = VAE(12, (8,), 2, seed=3, dtype=np.float64)
+    x = tiny_data.train.images[:1] / 255
+    told = trace(model, x, seed=5, lr=0.01)
+    before = model.buffer.values.copy()
+    optimiser = Optimiser("adam")
+    optimiser.start(model.buffer.values)
+    with TrainingStep(model, optimiser, tiny_data.train.images, 1, seed=5, shards=1) as do:
+        do(np.array([0]), 0, 0.01)
+    step = told.step("update-weights")
+    assert np.array_equal(step.value("p before").data, model.buffer.view("encoder.2.W", before))
+    assert np.array_equal(step.value("p after").data, model.buffer.view("encoder.2.W"))
+    assert told.loss_after < told.loss
+
+
+def test_tracing_leaves_the_model_alone():
+    model = VAE(**{**SIZES, "dtype": np.float32})
+    values = model.buffer.values.copy()
+    trace(model, IMAGES)
+    assert np.array_equal(model.buffer.values, values)
+    assert model.dtype == np.float32
+    assert model.ops is ops
+    assert all("forward" not in vars(module) and "backend" not in vars(module) for _, module in model.modules())
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_gradient_stands_beside_its_numeric_twin(name):
+    told = trace(MODELS[name](), IMAGES)
+    assert told.worst < 1e-12
+    unchecked = [
+        (step.key, value.name)
+        for step in told.steps
+        for value in step.values
+        if step.phase == "backward" and value.role == "out" and value.check is None
+    ]
+    allowed = {("split", "dμ"), ("split", "d log σ²"), ("backward-nll", "d log σ², per pixel")}  # checked together; no place of its own
+    assert set(unchecked) <= allowed
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_every_activation_can_be_told(name):
+    assert trace(VAE(**SIZES, activation=name), IMAGES).worst < 1e-12
+
+
+def test_a_wrong_derivative_is_seen(monkeypatch):
+    def wrong(scale, mu, logvar, dmu, dlogvar):
+        """dlogvar without its −1 (E16)"""
+        np.multiply(mu, scale, out=dmu)
+        np.multiply(np.exp(logvar), 0.5 * scale, out=dlogvar)
+
+    monkeypatch.setattr(ops, "gaussian_kl_backward", wrong)
+    told = trace(VAE(**SIZES), IMAGES)
+    assert told.step("backward-kl").value("d log σ² from KL").check.error > 0.1
+    assert told.step("backward-kl").value("dμ from KL").check.error < 1e-12
+    assert "dlogvar without" in told.step("backward-kl").sources[0][1]
+
+
+def test_a_large_gradient_is_sampled_and_covered_by_a_direction():
+    told = trace(VAE(30, (20,), 2, seed=0), rng.uniform(0, rng.CHECK, 0, 0, 30, np.float64))
+    check = told.step("backward-encoder.0").value("dW").check
+    assert check.size == 600
+    assert len(check.indices) == len(set(check.indices)) == 8
+    analytic, numeric, error = check.along
+    assert analytic == pytest.approx(numeric, rel=1e-10)
+    assert error < 1e-12
+
+
+def test_equation_numbers_are_those_of_the_book_and_of_the_code():
+    book = (Path(__file__).parents[1] / "docs" / "equations.md").read_text(encoding="utf-8")
+    numbered = set(re.findall(r"\*\*E(\d+)\*\*", book))
+    for step in make_trace("tiny").steps:
+        assert {str(n) for n in step.equations} <= numbered, step.key
+        if step.formulas and step.key not in ("split", "loss"):
+            assert all(f"E{n}" in step.sources[0][1] for n in step.equations)
+            assert step.equations, step.key
+
+
+def test_the_code_shown_is_the_code_that_ran():
+    told = make_trace("tiny")
+    assert told.step("forward-z").sources[0][0].startswith("scratchvae/ops/numpy/gaussian.py, line ")
+    assert "np.multiply(std, eps, out=z)" in told.step("forward-z").sources[0][1]
+    called = [code.split("(")[0] for _, code in told.step("update-weights").sources]
+    assert called == ["def adam", "def _accumulate_square", "def _scaled_step"]
+
+
+def test_an_array_that_comes_in_names_the_step_that_made_it():
+    told = make_trace("tiny")
+    assert told.step("backward-encoder.2").value("dY").source == "split"
+    assert told.step("forward-decoder.0").value("X").source == "forward-z"
+    assert told.step("forward-z").value("ε").source == "noise"
+
+
+def test_the_bundled_seven_is_found_and_learned():
+    told = make_trace(digit=7, epochs=1, progress=False)
+    assert told.step("input").value("x").data.shape == (1, 784)
+    assert "label 7" in " ".join(told.notes)
+    assert "for 1 epoch on the 5,000 training images" in " ".join(told.notes)
+    assert told.worst < 1e-9
+    painted, image = told.step("reconstruction").value("x̂").data, told.step("input").value("x").data
+    assert np.corrcoef(painted[0], image[0])[0, 1] > 0.3
+
+
+def test_what_does_not_fit_is_refused(tiny_data, tiny_vae):
+    with pytest.raises(ShapeError, match="takes"):
+        trace(tiny_vae(), np.zeros((1, 5)))
+    with pytest.raises(ConfigError, match="image_shape"):
+        trace(tiny_vae(), np.zeros((1, 12)), image_shape=(5, 5))
+    with pytest.raises(DataError, match="label 8"):
+        make_trace(tiny_vae(), tiny_data, digit=8)
+    with pytest.raises(ConfigError, match="index"):
+        make_trace(tiny_vae(), tiny_data, digit=1, index=99)
+    assert make_trace(tiny_vae(), tiny_data, digit=1, index=2).image_shape == (4, 3)
+
+
+def test_every_formula_has_its_mathml_and_no_other_latex_slips_through():
+    for formula in lessons.formulas():
+        assert "\\" not in re.sub("<annotation.*?</annotation>", "", mathml(formula))
+    for bad in (r"\unknown", "{x", r"\left( x", "x^", "x}"):
+        with pytest.raises(ConfigError):
+            mathml(bad)
+    assert "<msup><mi>x</mi><mn>2</mn></msup>" in mathml("x^2")
+    assert "<munder><mo" in mathml(r"\sum_{\text{rows}} y")

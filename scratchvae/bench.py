@@ -12,27 +12,39 @@ from .models import VAE
 from .nn import Dense
 from .training import Optimiser, TrainingStep
 from .training.step import shard_bounds
-from .workers import Threads, usable_cores
+from .workers import Processes, Threads, processes_are_safe, usable_cores
 
 IMAGES = 1000  # per sample of evaluation and of sampling
 
 
 class Products:
-    """The matrix products of one training step and nothing else, into buffers made beforehand: the floor of a step."""
+    """The matrix products of one training step and nothing else, into buffers made beforehand: the floor of a step.
 
-    def __init__(self, model, rows, shards):
+    A context manager, with workers of the kind that a training step has.
+    """
+
+    def __init__(self, model, rows, threads, shards):
         layers = [layer for _, layer in model.modules() if isinstance(layer, Dense)]
         self.shards = [[_Product(layer, stop - start) for layer in layers] for start, stop in shard_bounds(rows, shards)]
+        self.workers = Processes(threads, [self._share]) if processes_are_safe() and threads > 1 else Threads(threads)
 
-    def step(self, workers):
+    def __enter__(self):
+        self.workers.__enter__()
+        return self
+
+    def __exit__(self, *exception):
+        self.workers.__exit__(*exception)
+
+    def __call__(self):
         """All products of all shards."""
-        workers.run(lambda worker: [self._shard(shard) for shard in self.shards[worker :: workers.count]])
+        self.workers.run(self._share)
 
-    def _shard(self, products):
-        for product in products:
-            product.forward()
-        for product in reversed(products):
-            product.backward()
+    def _share(self, worker):
+        for products in self.shards[worker :: self.workers.count]:
+            for product in products:
+                product.forward()
+            for product in reversed(products):
+                product.backward()
 
 
 class _Product:
@@ -69,8 +81,11 @@ def measure(batch_size=128, threads=None, rounds=10, steps=20):
     order, done = rng.permutation(0, 0, len(images)), 0
 
     shards = max(2, threads)
-    with TrainingStep(model, optimiser, images, batch_size, threads=threads, shards=shards) as do, Threads(threads) as workers:
-        products = Products(model, batch_size, shards)
+    with (
+        TrainingStep(model, optimiser, images, batch_size, threads=threads, shards=shards) as do,
+        Products(model, batch_size, min(threads, shards), shards) as products,
+        Threads(threads) as workers,
+    ):
 
         def train():
             nonlocal done
@@ -81,7 +96,7 @@ def measure(batch_size=128, threads=None, rounds=10, steps=20):
 
         samplers = {
             "training step": _timed(train, steps),
-            "matrix products of a step": _timed(lambda: [products.step(workers) for _ in range(steps)], steps),
+            "matrix products of a step": _timed(lambda: [products() for _ in range(steps)], steps),
             f"evaluation of {IMAGES:,} images": _timed(lambda: image_terms(model, images[:IMAGES], workers)),
             f"sampling of {IMAGES:,} images": _timed(lambda: model.sample(IMAGES)),
         }

@@ -1,5 +1,6 @@
 """The trace tells what really ran: its numbers are those of an ordinary training step, bit for bit."""
 
+import json
 import re
 from pathlib import Path
 
@@ -144,7 +145,7 @@ def test_an_array_that_comes_in_names_the_step_that_made_it():
 
 
 def test_the_bundled_seven_is_found_and_learned():
-    told = make_trace(digit=7, epochs=1, progress=False)
+    told = make_trace(digit=7, epochs=1, threads=1, progress=False)
     assert told.step("input").value("x").data.shape == (1, 784)
     assert "label 7" in " ".join(told.notes)
     assert "for 1 epoch on the 5,000 training images" in " ".join(told.notes)
@@ -163,6 +164,18 @@ def test_what_does_not_fit_is_refused(tiny_data, tiny_vae):
     with pytest.raises(ConfigError, match="index"):
         make_trace(tiny_vae(), tiny_data, digit=1, index=99)
     assert make_trace(tiny_vae(), tiny_data, digit=1, index=2).image_shape == (4, 3)
+
+
+def test_the_outline_is_json_and_names_what_is_missing():
+    told = make_trace("tiny")
+    outline = json.loads(json.dumps(told.to_dict()))
+    assert [step["key"] for step in outline["steps"]] == [step.key for step in told.steps]
+    assert outline["steps"][0]["values"][0]["data"] == told.step("input").value("x").data.tolist()
+    assert outline["worst_relative_error"] == told.worst < 1e-12
+    with pytest.raises(KeyError, match="forward-kl"):
+        told.step("forward-nothing")
+    with pytest.raises(KeyError, match="it has x"):
+        told.step("input").value("y")
 
 
 def test_every_formula_has_its_mathml_and_no_other_latex_slips_through():

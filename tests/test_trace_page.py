@@ -26,7 +26,7 @@ def tiny(tmp_path_factory):
 @pytest.fixture(scope="module")
 def seven(tmp_path_factory):
     """The trace of a bundled 7 through a briefly trained VAE 784-400-20, and its page."""
-    told, path = make_trace(epochs=1, progress=False), tmp_path_factory.mktemp("trace") / "seven.html"
+    told, path = make_trace(epochs=1, threads=1, progress=False), tmp_path_factory.mktemp("trace") / "seven.html"
     write_html(told, path)
     return told, path
 

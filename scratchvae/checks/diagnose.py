@@ -29,7 +29,7 @@ def agrees(expected, got, tolerance=TOLERANCE):
     if expected.shape != got.shape or expected.size == 0:
         return expected.shape == got.shape
     off = np.abs(got - expected).max()
-    return bool(off <= tolerance * np.abs(expected).max())  # NaN compares as False, and does not agree
+    return bool(np.isfinite(off) and off <= tolerance * np.abs(expected).max())
 
 
 def as_numbers(value):
@@ -69,12 +69,12 @@ def _shape(expected, got, tolerance):
     head = f"has shape {got.shape} and should have {expected.shape}"
     if agrees(expected, got.T, tolerance):
         return f"{head}: the transposed is right, so look at which factor comes first"
-    for axis in range(got.ndim):
-        if agrees(expected, got.sum(axis), tolerance):
-            return f"{head}: the sum over {_axis(axis, got.ndim)} is missing"
     if got.size == expected.size and agrees(expected.ravel(), got.ravel(), tolerance):
         same = expected.squeeze().shape == got.squeeze().shape
         return f"{head}: the numbers are right, " + ("but an axis of length 1 was kept or lost" if same else "in another arrangement")
+    for axis in range(got.ndim):
+        if agrees(expected, got.sum(axis), tolerance):
+            return f"{head}: the sum over {_axis(axis, got.ndim)} is missing"
     for axis in (*range(expected.ndim), None):
         for name, total in (("sum", expected.sum(axis)), ("mean", expected.mean(axis))):
             if expected.ndim and agrees(total, got, tolerance):

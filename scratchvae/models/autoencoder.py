@@ -71,7 +71,7 @@ class Autoencoder(nn.Module):
 
     def encode(self, x):
         """The code of each image.   x (N, D) or (D,) → z (N, L)"""
-        return self._chunked(self.encoder.forward, x, self.data_size)
+        return self._chunked(x, self.data_size, self.code_size, lambda part, out: np.copyto(out, self.encoder.forward(part)))
 
     def codes(self, x):
         """One vector per image, for plots and classifiers: z here, μ in a VAE.   x (N, D) → (N, L)"""
@@ -79,7 +79,8 @@ class Autoencoder(nn.Module):
 
     def decode(self, z):
         """The mean image of each code.   z (N, L) or (L,) → (N, D); in [0, 1] for the Bernoulli likelihood"""
-        return self._chunked(lambda part: self.likelihood.mean(self.decoder.forward(part)), z, self.latent)
+        mean = lambda part, out: self.likelihood.mean(self.decoder.forward(part), out)
+        return self._chunked(z, self.latent, self.data_size, mean)
 
     def reconstruct(self, x):
         """decode(codes(x)).   x (N, D) → (N, D)"""
@@ -112,15 +113,17 @@ class Autoencoder(nn.Module):
     def summary(self, columns=None, rows=128):
         return super().summary(self.data_size if columns is None else columns, rows)
 
-    def _chunked(self, function, x, width):
-        """function on CHUNK rows at a time, in this model's dtype, into one new array."""
+    def _chunked(self, x, width, width_out, write):
+        """write(part, out) for CHUNK rows of x (N, width) at a time, in this model's dtype → a new (N, width_out)"""
         x = np.atleast_2d(x)
         if x.ndim != 2 or x.shape[1] != width:
             raise ShapeError(f"expected (rows, {width}), not {x.shape}")
         if np.issubdtype(x.dtype, np.integer):
-            raise ShapeError(f"expected numbers of kind {self.dtype}, not {x.dtype}: divide images of 0 ... 255 by 255 first")
-        parts = [function(x[i : i + CHUNK].astype(self.dtype)).copy() for i in range(0, len(x), CHUNK)]
-        return np.concatenate(parts) if parts else function(np.empty((0, width), self.dtype)).copy()
+            raise ShapeError(f"expected {self.dtype} numbers, not {x.dtype}: divide uint8 images by 255, or convert with astype")
+        result = np.empty((len(x), width_out), self.dtype)
+        for i in range(0, len(x), CHUNK):
+            write(x[i : i + CHUNK].astype(self.dtype, copy=False), result[i : i + CHUNK])
+        return result
 
 
 def mlp(sizes, activation, init_W, input_gradient=True):

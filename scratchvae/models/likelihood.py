@@ -21,9 +21,9 @@ class Bernoulli(nn.Module):
         out = self.scratch("dlogits", *self.x.shape, self.x.dtype)
         return self.ops.bernoulli_nll_backward(scale, self.logits, self.x, out)
 
-    def mean(self, logits):
-        """E[x] = sigmoid(logits).   (B, D) → a new (B, D)"""
-        return self.ops.sigmoid(logits, out=np.empty_like(logits))
+    def mean(self, logits, out):
+        """E[x] = sigmoid(logits).   (B, D) → out (B, D)"""
+        return self.ops.sigmoid(logits, out)
 
 
 class Gaussian(nn.Module):
@@ -52,9 +52,10 @@ class Gaussian(nn.Module):
             self.logvar.grad[0] = dlogvar.sum()
         return dmean
 
-    def mean(self, mean):
-        """E[x] is the decoder's output itself.   (B, D) → a new (B, D)"""
-        return mean.copy()
+    def mean(self, mean, out):
+        """E[x] is the decoder's output itself.   (B, D) → out (B, D)"""
+        np.copyto(out, mean)
+        return out
 
 
 LIKELIHOODS = {"bernoulli": Bernoulli, "gaussian": Gaussian}

@@ -36,7 +36,9 @@ class CpuModule:
     (sanitize.py), which says so in CUDA_ON_CPU_SANITIZER, the default.
     """
 
-    def __init__(self, source, *, name_expressions=(), options=(), include_dirs=(), schedule="forward", seed=0, sanitizer="inherit"):
+    def __init__(
+        self, source, *, name_expressions=(), options=(), include_dirs=(), schedule="forward", seed=0, sanitizer="inherit"
+    ):
         if sanitizer == "inherit":
             sanitizer = os.environ.get("CUDA_ON_CPU_SANITIZER") or None
         text = flatten(source, include_dirs)
@@ -102,7 +104,9 @@ class CpuFunction:
     def _check_launch(self, grid, block, shared_mem):
         threads = block[0] * block[1] * block[2]
         if not 1 <= threads <= MAX_THREADS or block[2] > 64:
-            raise ValueError(f"{self.name}: a block of {block} has {threads} threads; a GPU takes 1 to {MAX_THREADS}, z at most 64")
+            raise ValueError(
+                f"{self.name}: a block of {block} has {threads} threads; a GPU takes 1 to {MAX_THREADS}, z at most 64"
+            )
         if not all(1 <= size <= limit for size, limit in zip(grid, MAX_GRID, strict=True)):
             raise ValueError(f"{self.name}: grid {grid} is not within 1 and {MAX_GRID}")
         limit = self.module._library.cuda_on_cpu_max_dynamic_shared()

@@ -56,7 +56,9 @@ def run_sanitized(sanitizer, *cases, timeout=60):
         "OPENBLAS_NUM_THREADS": "1",
     }
     command = [*_fixed_addresses(), sys.executable, "-m", "cuda_on_cpu.sanitize", json.dumps(work)]
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout)
+    done = subprocess.run(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout
+    )
     return Outcome(done.returncode, done.stdout)
 
 

@@ -4,8 +4,12 @@ import re
 from pathlib import Path
 
 _INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]+"([^"]+)"[ \t]*(?://.*)?$')
-_DYNAMIC = re.compile(r"\bextern\s+__shared__\s+((?:(?:__align__|alignas)\s*\(\s*\d+\s*\)\s*)?)([\w:<>, ]+?)\s+(\w+)\s*\[\s*\]\s*;")
-_PLAIN_KERNEL = re.compile(r'extern\s+"C"\s+__global__\s+(?:void\s+__launch_bounds__\s*\([^)]*\)|(?:__launch_bounds__\s*\([^)]*\)\s*)?void)\s+(\w+)\s*\(')
+_DYNAMIC = re.compile(
+    r"\bextern\s+__shared__\s+((?:(?:__align__|alignas)\s*\(\s*\d+\s*\)\s*)?)([\w:<>, ]+?)\s+(\w+)\s*\[\s*\]\s*;"
+)
+_PLAIN_KERNEL = re.compile(
+    r'extern\s+"C"\s+__global__\s+(?:void\s+__launch_bounds__\s*\([^)]*\)|(?:__launch_bounds__\s*\([^)]*\)\s*)?void)\s+(\w+)\s*\('
+)
 
 
 def flatten(source, include_dirs=()):

@@ -47,7 +47,8 @@ def exercise_of(path):
         raise ConfigError(f"there is no file {path}; `scratchvae exercise start NAME DIR` makes one")
     with open(path, encoding="utf-8", errors="replace") as file:
         first = file.readline(200)
-    name = first.removeprefix(MARK).split()[0] if first.startswith(MARK) and first != MARK else path.stem
+    said = first.removeprefix(MARK).split()[:1] if first.startswith(MARK) else []
+    name = said[0] if said else path.stem
     if name not in NAMES:
         raise ConfigError(f"{path} does not say which exercise it is: name it after one ({', '.join(NAMES)})")
     return name

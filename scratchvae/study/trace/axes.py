@@ -5,7 +5,7 @@ from ... import nn
 # Of each argument: "row" for the images, i and o for what enters and leaves the layer that called.
 _AFFINE = {"x": "row i", "W": "i o", "b": "o", "out": "row o"}
 _AFFINE_BACKWARD = {"dY": "row o", "x": "row i", "W": "i o", "dX": "row i", "dW": "i o", "db": "o"}
-_LIKELIHOOD = {"logvar": "pixel", "scale": ""}  # all others: row pixel
+_LIKELIHOOD = {"logvar": "shared", "scale": ""}  # all others: row pixel
 
 
 def axes_of(model):

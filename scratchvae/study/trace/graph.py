@@ -41,7 +41,7 @@ class Graph:
             self.nodes.update(mu=mu[0], logvar=mu[1], eps=eps, z=z, kl=kl)
         else:
             self.nodes["z"] = z
-        self.nodes["nll"] = Node("−log p(x|z)", likelihood.capitalize(), 0, 1, f"the likelihood ({likelihood.capitalize()})")
+        self.nodes["nll"] = Node("−log p", likelihood.capitalize(), 0, 1, f"the likelihood ({likelihood.capitalize()})")
         self.nodes["xhat"] = Node("x̂", "painted", 0, 2, "the reconstruction")
         self.nodes["loss"] = Node("ℒ", "loss", (last - 1) / 2, 1, "the loss")
         self.nodes["adam"] = Node("Adam", "update", last + 1, 0, "the optimiser")
@@ -83,17 +83,18 @@ class Graph:
         half = self._half(key)
         below = f'<text class="below" x="{x:g}" y="{y + 17:g}">{escape(node.below)}</text>' if node.below else ""
         lift = -2 if node.below else 6
-        size = ' class="long"' if len(node.label) > 8 else ""
         return (
             f'<g data-node="{key}" role="button" tabindex="0" aria-label="{escape(node.title)}">'
             f'<rect x="{x - SIDE:g}" y="{y - half:g}" width="{2 * SIDE}" height="{2 * half}" rx="9"/>'
-            f'<text{size} x="{x:g}" y="{y + lift:g}">{escape(node.label)}</text>{below}</g>'
+            f'<text x="{x:g}" y="{y + lift:g}">{escape(node.label)}</text>{below}</g>'
         )
 
     def _edge(self, a, b):
         (x1, y1), (x2, y2) = self._at(self.nodes[a]), self._at(self.nodes[b])
         if (a, b) == ("mu", "z"):  # around log σ², which stands between them
             path = f"M{x1 + SIDE:g} {y1:g}C{x1 + 68:g} {y1 + 30:g} {x1 + 64:g} {y2 - 62:g} {x2 + 20:g} {y2 - 26:g}"
+        elif b == "z" and a.startswith("encoder"):
+            path = f"M{x1 + SIDE:g} {y1:g}C{x2:g} {y1:g} {x2:g} {y1:g} {x2:g} {y2 - 26:g}"
         elif b == "kl":
             end = (x2 + 18, y2 - 26) if a == "mu" else (x2 + SIDE + 1, y2 - 8)
             path = f"M{x1 - SIDE:g} {y1 + 9:g}L{end[0]:g} {end[1]:g}"

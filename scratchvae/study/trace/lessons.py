@@ -36,7 +36,7 @@ LESSONS = {
         {"dY": "dY", "x": "X", "W": "W", "dX": "dX", "dW": "dW", "db": "db"}, ("dX", "dW", "db"),
     ),
     "reparameterise": Lesson(
-        (r"\sigma = e^{\tfrac{1}{2} \log\sigma^2}", r"z = \mu + \sigma\,\varepsilon"),
+        (r"\sigma = e^{\log\sigma^2 / 2}", r"z = \mu + \sigma\,\varepsilon"),
         "The latent z is drawn from the posterior N(μ, σ²). Written as μ plus σ times a fixed ε, the draw is an ordinary function of "
         "μ and log σ², so that gradients can pass through it.",
         {"mu": "μ", "logvar": "log σ²", "eps": "ε", "std": "σ", "z": "z"}, ("std", "z"),

@@ -13,12 +13,13 @@ EPOCHS = 10  # of the bundled set: a few seconds, and a 7 comes out as a 7
 TINY = {"data_size": 4, "hidden": (3,), "latent": 2}
 
 
-def make_trace(model=None, data=None, *, digit=7, index=0, seed=0, epochs=EPOCHS, progress=True):
+def make_trace(model=None, data=None, *, digit=7, index=0, seed=0, epochs=EPOCHS, threads=None, progress=True):
     """One training step of a model on one image → Trace
 
     model: None trains a VAE 784-400-20 on `data` for a few epochs · "tiny" takes a 4-3-2 network with the weights it starts with,
     and two made-up images · or a trained model · data: a Dataset, default the bundled digits · digit, index: the image is
-    test image number `index` of those with this label; without labels, number `index` of all · seed: of weights and ε.
+    test image number `index` of those with this label; without labels, number `index` of all · seed: of weights and ε ·
+    threads: of that training; they change speed alone.
 
     Raises ConfigError or DataError when there is no such image.
     """
@@ -29,7 +30,7 @@ def make_trace(model=None, data=None, *, digit=7, index=0, seed=0, epochs=EPOCHS
     notes = []
     if model is None:
         model = VAE(data.train.images.shape[1], seed=seed)
-        fit(model, data, epochs=epochs, seed=seed, progress=progress)
+        fit(model, data, epochs=epochs, seed=seed, threads=threads, progress=progress)
         images = f"{len(data.train.images):,} training images of {data.name}"
         notes.append(f"The model has been trained for {epochs} epoch{'s' * (epochs > 1)} on the {images} before this step.")
     notes.append(f"The image is {what} of {data.name}. No training has seen it.")

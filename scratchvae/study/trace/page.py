@@ -15,11 +15,12 @@ NUMBERS = 64  # an array of up to this many entries is shown as a table of numbe
 FULL = 4096  # an array of up to this many entries is embedded whole; of a larger one, some units are chosen
 CHOSEN = 36  # so many
 AGREES = 1e-9  # relative: what the page marks as agreement of a gradient and its numeric check
-COUNTS = {"image": "image", "pixel": "pixel", "latent": "latent", "code": "column", "": "number"}
+COUNTS = {"image": "image", "pixel": "pixel", "latent": "latent", "code": "column", "shared": "number for all"}
 
 
 def write_html(trace, path):
-    """Write the page of a trace to `path`, whole or not at all."""
+    """Write the page of a trace to `path`, whole or not at all, making its folder if need be."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     write_text(path, html(trace))
 
 

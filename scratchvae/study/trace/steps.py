@@ -31,8 +31,7 @@ def trace(model, x, eps=None, *, seed=0, lr=1e-3, image_shape=None, title=None, 
         raise ShapeError(f"the model takes (images, {model.data_size}), not {x.shape}")
     if image_shape is not None and int(np.prod(image_shape)) != model.data_size:
         raise ConfigError(f"image_shape {tuple(image_shape)} does not hold the model's {model.data_size} pixels")
-    telling = _Telling(model, x, eps, seed, lr)
-    return telling.tell(image_shape, title, notes)
+    return _Telling(model, x, eps, seed, lr).tell(image_shape, title, notes)
 
 
 class _Telling:
@@ -63,7 +62,8 @@ class _Telling:
         self.terms = {name: np.array(term) for name, term in twin.forward(self.x, self.eps).items()}
         self.forward = taken()
         given = self.forward[-1].before  # of the likelihood
-        self.reconstruction = twin.likelihood.mean(given.get("logits", given.get("mean")))
+        output = given.get("logits", given.get("mean"))
+        self.reconstruction = twin.likelihood.mean(output, np.empty_like(output))
         self.painting = taken()
         twin.backward(self.scale)
         self.backward = taken()
@@ -109,12 +109,14 @@ class _Telling:
         for argument, name in lesson.names.items():
             data = (call.after if argument in lesson.writes else call.before).get(argument)
             if data is not None:  # dX is None in the first layer
-                kind = "image" if name == "x" and call.path == "likelihood" else "signed"
+                kind = "image" if argument == "x" and call.path in ("encoder.0", "likelihood") else "signed"
                 role = "out" if argument in lesson.writes else "in"
                 check = self.check(call, argument, data) if role == "out" and phase == "backward" else None
                 values.append(Value(name, role, axes_for(self.axes, call, argument, data), data, kind, check))
         text, places = lesson.text, (self.place(call),)
-        if phase == "forward" and call.path == self.last and self.eps is not None:
+        if phase == "forward" and call.path == self.last and self.eps is None:
+            places += ("z",)
+        elif phase == "forward" and call.path == self.last:
             mu, logvar = np.hsplit(values[-1].data, 2)
             values += [Value("μ", "out", LATENTS, mu), Value("log σ²", "out", LATENTS, logvar)]
             text += f" This output is the posterior: its first {self.L} columns are μ, the others log σ²."
@@ -124,7 +126,7 @@ class _Telling:
         if call.name == "gaussian_nll_backward" and "likelihood.logvar" in self.twin.buffer.names:
             grad = self.adam.before["g"][self.twin.buffer.slices["likelihood.logvar"]]
             check = self.numeric.of_parameter("likelihood.logvar", grad)
-            values.append(Value("d log σ²", "out", ("",), grad, check=check, note="the sum"))
+            values.append(Value("d log σ²", "out", ("shared",), grad, check=check, note="the sum"))
         title = self.graph.title(places[0], phase)
         self.add(f"{phase}-{places[0]}", phase, title, places, lesson._replace(text=text), call.function, values)
 

@@ -34,8 +34,8 @@ __global__ void bernoulli(T scale, const T* logits, const T* x, T* nll, T* da, i
 // mean, x, dmean, dlogvar (B, D), nll (B,); logvar broadcasts: element (r, c) stands at r · row_stride + c · column_stride.
 // NumPy twin: gaussian_nll, gaussian_nll_backward. Moves 2 to 5 B D numbers; about 25 operations each.
 template <class T, int WHAT>
-__global__ void __launch_bounds__(THREADS)
-    gaussian(T scale, const T* mean, const T* logvar, int row_stride, int column_stride, const T* x, T* nll, T* dmean, T* dlogvar, int D) {
+__global__ void gaussian(T scale, const T* mean, const T* logvar, int row_stride, int column_stride, const T* x, T* nll, T* dmean,
+                         T* dlogvar, int D) {
   const long long row = blockIdx.x * (long long)D;
   T sum = 0;
 #pragma unroll 1 // an image has few packs per thread; unrolled, float64 would spill
@@ -57,7 +57,7 @@ __global__ void __launch_bounds__(THREADS)
 // Σ (y − x)² (E21) and dy = scale · 2 (y − x) (E22).   y, x, dy (B, D), error (B,)
 // NumPy twin: squared_error, squared_error_backward. Moves 2 to 3 B D numbers; 4 operations each.
 template <class T, int V, int WHAT>
-__global__ void __launch_bounds__(THREADS) squared(T scale, const T* y, const T* x, T* error, T* dy, int D) {
+__global__ void squared(T scale, const T* y, const T* x, T* error, T* dy, int D) {
   const long long row = blockIdx.x * (long long)D;
   T sum = 0;
 #pragma unroll 1 // an image has few packs per thread; unrolled, float64 would spill

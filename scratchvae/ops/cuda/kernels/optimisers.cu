@@ -106,3 +106,14 @@ __global__ void update(T* p, const T* g, T* m, T* v, long long n, const T* lr_at
   if (Rule<T>::MOMENTS > 0) store(m + i, ms);
   if (Rule<T>::MOMENTS > 1) store(v + i, vs);
 }
+
+// g ← g + λ p (E23), on its own.   p, g (n,).   NumPy twin: weight_decay
+// Plan: one thread per V neighbours. Moves 3 n numbers; 2 operations each.
+template <class T, int V> __global__ void weight_decay(const T* p, T* g, long long n, T decay) {
+  const long long i = (blockIdx.x * (long long)blockDim.x + threadIdx.x) * V;
+  if (i >= n) return;
+  const Pack<T, V> ps = load<V>(p + i);
+  Pack<T, V> gs = load<V>(g + i);
+  for (int j = 0; j < V; ++j) gs.v[j] += decay * ps.v[j];
+  store(g + i, gs);
+}

@@ -1,6 +1,6 @@
 """A gradient check of one's own, by central differences (equation E35).
 
-Shapes: f takes x (B, N) to y (B, M); f_backward(dY, x) takes dY (B, M) to dX (B, N).
+Shapes: f takes x (B, N) to y (B, M); f_backward takes dY (B, M) and x to dX (B, N).
 """
 
 import numpy as np

@@ -68,6 +68,8 @@ def values(exam):
                 (np.cumsum(expected.ravel()).reshape(shape), "adds up from entry to entry: take the last step back before the next"),
                 (np.full_like(expected, float(f(x))), "is the value of f, and not its slope: look at the other part"),
             ]
+            if np.abs(got).min() > 1e9:
+                raise Wrong(f"the slope is huge, about {np.abs(got).max():.0e}: which part of f(x + i h) was divided by h? (f = {name})")
             words = diagnose(expected, got, known=known, tolerance=TOLERANCE) or "is wrong, and like none of the usual mistakes"
             if np.abs(got - expected).max() < 1e-3 * np.abs(expected).max():
                 words += "; a step that is too large does that, and so does a difference of two values of f"
@@ -89,7 +91,7 @@ def hard(exam):
 def untouched(exam):
     run(exam, smooth, draw(1, 2, 3))
     if "x" in exam.student.modified:
-        raise Wrong("changes x in place: whoever called it still needs it")
+        raise Wrong("changes x in place, which the caller still needs")
 
 
 def examine(exam):

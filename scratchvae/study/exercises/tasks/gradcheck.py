@@ -109,7 +109,7 @@ def scaled(exam):
 def untouched(exam):
     run(exam, f, right, X)
     if "x" in exam.student.modified:
-        raise Wrong("changes x in place: whoever called it still needs it")
+        raise Wrong("changes x in place, which the caller still needs")
 
 
 def examine(exam):

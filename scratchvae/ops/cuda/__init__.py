@@ -1,0 +1,48 @@
+"""Every operation on CuPy arrays: the names and arguments of ops.numpy, computed by the kernels in `kernels/`.
+
+Beside the twins stand the fused ones, each saying which NumPy operations it is: dense, dense_backward, sample_posterior,
+posterior_backward, bernoulli_nll_and_gradient (and gaussian_…, squared_error_…), gather_batch, clip_factor.
+A launch allocates nothing. Importing this neither imports CuPy nor compiles anything: that happens at the first launch.
+"""
+
+# ruff: noqa: F401 (it exists to gather the names)
+from .activations import (
+    gelu,
+    gelu_backward,
+    leaky_relu,
+    leaky_relu_backward,
+    relu,
+    relu_backward,
+    sigmoid,
+    sigmoid_backward,
+    silu,
+    silu_backward,
+    softplus,
+    softplus_backward,
+    tanh,
+    tanh_backward,
+)
+from .affine import Scratch, affine, affine_backward, dense, dense_backward, scratch_size
+from .data import gather, gather_batch
+from .gaussian import (
+    gaussian_kl,
+    gaussian_kl_backward,
+    posterior_backward,
+    reparameterise,
+    reparameterise_backward,
+    sample_posterior,
+)
+from .likelihoods import (
+    bernoulli_nll,
+    bernoulli_nll_and_gradient,
+    bernoulli_nll_backward,
+    gaussian_nll,
+    gaussian_nll_and_gradient,
+    gaussian_nll_backward,
+    squared_error,
+    squared_error_and_gradient,
+    squared_error_backward,
+)
+from .noise import normal, words
+from .optimisers import adagrad, adam, adamw, momentum, nesterov, rmsprop, sgd, weight_decay
+from .reductions import PARTS, add, clip_factor, total

@@ -1,0 +1,119 @@
+"""From a name to a running kernel: the source of a .cu file, compiled on first use, launched on arrays.
+
+    kernel("optimisers.cu", "update<float, Adam, 4>")(grid, block, (p, g, m, v, …))
+
+Nothing is compiled, and CuPy is not imported, before the first launch.
+"""
+
+import re
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from ...errors import BackendError, ShapeError
+
+KERNELS = Path(__file__).parent / "kernels"
+C_NAMES = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
+THREADS = 256  # per block, for kernels that do something to each element
+_STATIC_SHARED = 48 * 1024  # bytes of shared memory a block may have without asking
+_INCLUDE = re.compile(r'^#include "([^"]+)".*$', re.MULTILINE)
+
+
+class CuPy:
+    """Where kernels run: on CuPy arrays, compiled by NVRTC. Raises BackendError where CuPy is not installed."""
+
+    def __init__(self):
+        try:
+            import cupy
+        except ImportError:
+            raise BackendError("CUDA needs CuPy: pip install scratchvae[cuda13] (or [cuda12])") from None
+        self._cupy, self.array = cupy, cupy.ndarray
+
+    def build(self, file, expression):
+        """The kernel of that C++ name in that file of `kernels/`."""
+        module = self._cupy.RawModule(code=source(file), options=("-std=c++17",), name_expressions=(expression,))
+        return module.get_function(expression)
+
+    def address(self, array):
+        return array.data.ptr
+
+
+_place = None  # the CuPy above, from the first launch on; or another place of the same three names
+_built = {}
+
+
+def place():
+    """Where kernels are built and run now."""
+    global _place
+    if _place is None:
+        _place = CuPy()
+    return _place
+
+
+@contextmanager
+def run_on(other):
+    """Inside this block kernels are built by other.build and run on arrays of type other.array, as in tests without a GPU."""
+    global _place
+    before, _place = _place, other
+    try:
+        yield
+    finally:
+        _place = before
+
+
+@cache
+def source(file):
+    """The text of a .cu file with ours of its #includes put in: CuPy's cache of compiled kernels looks at nothing else."""
+    seen = set()
+
+    def expand(name):
+        if name in seen:
+            return ""
+        seen.add(name)
+        text = (KERNELS / name).read_text(encoding="utf-8").replace("#pragma once", "")
+        return f'#line 1 "{name}"\n' + _INCLUDE.sub(lambda match: expand(match[1]), text)
+
+    return expand(file)
+
+
+def kernel(file, expression, shared_bytes=0):
+    """The compiled kernel: a function of (grid, block, arguments, shared_mem=…)."""
+    where = place()
+    key = where, file, expression
+    if key not in _built:
+        _built[key] = where.build(file, expression)
+        if shared_bytes > _STATIC_SHARED:
+            _built[key].max_dynamic_shared_size_bytes = shared_bytes
+    return _built[key]
+
+
+def launch(file, expression, grid, block, arguments, shared_bytes=0):
+    """Run it, unless there is nothing to do. Arguments are arrays, None for a null pointer, and NumPy scalars."""
+    if 0 not in grid:
+        kernel(file, expression, shared_bytes)(grid, block, arguments, shared_mem=shared_bytes)
+
+
+def per_element(file, expression, threads, arguments):
+    """Launch at least so many threads in one row of blocks."""
+    launch(file, expression, (-(-threads // THREADS),), (THREADS,), arguments)
+
+
+def width(size, *arrays):
+    """V: how many neighbours one access takes. 16 bytes' worth where `size` and all addresses allow it, else 1.
+
+    `size` is the length of a contiguous run: of a row, or of everything.
+    """
+    wide = 16 // arrays[0].dtype.itemsize
+    address = place().address
+    return wide if size % wide == 0 and all(a is None or address(a) % 16 == 0 for a in arrays) else 1
+
+
+def number(value, dtype):
+    """(address, value) of a number that a kernel reads: an array of one element on the device, or a plain number."""
+    if isinstance(value, place().array):
+        if value.dtype != dtype or value.size != 1:
+            raise ShapeError(f"a number on the device must be one {dtype}, not {value.dtype} of shape {value.shape}")
+        return value, dtype.type(0)
+    return None, dtype.type(value)

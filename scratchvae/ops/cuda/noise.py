@@ -1,0 +1,27 @@
+"""Noise written to memory. Training draws it inside the kernels that use it (sample_posterior, gather_batch)."""
+
+import numpy as np
+
+from .check import check
+from .launch import C_NAMES, number, per_element
+
+
+def normal(out, seed, stream, step, first_row=0):
+    """ε ~ N(0, 1) (E3).   out (R, C) = rng.normal(seed, stream, step, first_row + arange(R), C), to rounding
+
+    step is a number, or a (1,) uint32 array on the device.
+    """
+    dtype = check("normal", out=(out, out.shape))
+    return _draw(f"normal<{C_NAMES[dtype]}>", out, seed, stream, step, first_row)
+
+
+def words(out, seed, stream, step, first_row=0):
+    """The raw 32-bit words (E1).   out (R, C) uint32 = rng.words(seed, stream, step, first_row + arange(R), C), bit for bit"""
+    return _draw("words", out, seed, stream, step, first_row)
+
+
+def _draw(expression, out, seed, stream, step, first_row):
+    (rows, columns), uint32 = out.shape, np.uint32
+    noise = uint32(first_row), np.uint64(seed), uint32(stream), *number(step, np.dtype(uint32))
+    per_element("noise.cu", expression, rows * -(-columns // 4), (out, uint32(rows), uint32(columns), *noise))
+    return out

@@ -1,0 +1,34 @@
+"""Sums in a fixed order: the same numbers give the same bits, in every run and on every GPU."""
+
+import numpy as np
+
+from .check import check
+from .launch import C_NAMES, THREADS, launch, per_element, width
+
+_FILE = "reductions.cu"
+PARTS = 256  # blocks that add up squares: a constant, so that the order of the sum is too
+
+
+def total(x, out):
+    """out = Σ x, added up in float64.   x (N,) → out (1,) float64.   In NumPy: x.sum()"""
+    dtype = check("total", x=(x, (x.size,)))
+    check("total", np.dtype(np.float64), out=(out, (1,)))
+    launch(_FILE, f"total<{C_NAMES[dtype]}>", (1,), (THREADS,), (x, np.int64(x.size), out))
+    return out
+
+
+def clip_factor(g, clip, parts, out):
+    """min(1, clip / ‖g‖) (E38), in two launches.   g (N,) · parts (PARTS,) float64 scratch → out (1,), factor= of the update"""
+    dtype = check("clip_factor", g=(g, (g.size,)), out=(out, (1,)))
+    check("clip_factor", np.dtype(np.float64), parts=(parts, (PARTS,)))
+    launch(_FILE, f"squares<{C_NAMES[dtype]}>", (PARTS,), (THREADS,), (g, np.int64(g.size), parts))
+    launch(_FILE, f"clip_factor<{C_NAMES[dtype]}>", (1,), (THREADS,), (parts, np.int32(PARTS), np.float64(clip), out))
+    return out
+
+
+def add(a, b):
+    """a ← a + b, a joint of the tree over shards.   a, b of one shape. In NumPy: a += b"""
+    dtype = check("add", a=(a, a.shape), b=(b, a.shape))
+    V = width(a.size, a, b)
+    per_element(_FILE, f"add<{C_NAMES[dtype]}, {V}>", a.size // V, (a, b, np.int64(a.size)))
+    return a

@@ -35,7 +35,7 @@ class Worker:
 
     def warm_up(self, steps, seconds):
         """That many untimed steps, or as many as fit into these seconds, but two rounds of them at least."""
-        began, done, part = time.perf_counter(), 0, min(50, steps)
+        began, done, part = time.perf_counter(), 0, min(10, steps)
         while done < min(2 * part, steps) or (done < steps and time.perf_counter() - began < seconds):
             self.peer.run_steps(part)
             done += part

@@ -78,9 +78,9 @@ class CommandLine(Directive):
     """The help of every command, as the program prints it."""
 
     def run(self):
-        from scratchvae.cli import _parser
+        from scratchvae.cli import parser as command_line
 
-        parser = _parser()
+        parser = command_line()
         commands = next(a for a in parser._actions if hasattr(a, "choices") and isinstance(a.choices, dict))
         pages = [("scratchvae", parser), *((f"scratchvae {name}", sub) for name, sub in commands.choices.items())]
         found = []

@@ -243,6 +243,7 @@ def affine_backward(dY, x, W):
         ("return input('x? ')", r"Error"),
         ("return (x @ W + b).astype(complex)", r"Y is complex128 where the inputs are float64"),
         ("return x @ W * float('nan')", r"Y is NaN everywhere"),
+        ("affine.n = getattr(affine, 'n', 0) + 1; return x @ W + b if affine.n < 13 else None", r"cannot be judged|Y is None"),
     ],
 )
 def test_errors_are_shown_with_the_students_own_line(body, words, judge):
@@ -366,6 +367,7 @@ def test_a_students_way(tmp_path):
                     "exercises": {"affine": {"done": True, "tries": 3, "passed": 7, "layers": 7}}}  # fmt: skip
     assert sorted(p.name for p in folder.iterdir()) == ["affine.py", "progress.json"]
     assert json.loads(json.dumps(result.to_dict()))["ok"] is True
+    assert json.loads(json.dumps([s.to_dict() for s in list_exercises(folder)]))[0]["state"] == "done"
 
 
 def test_start_never_overwrites(tmp_path):

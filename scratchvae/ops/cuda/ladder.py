@@ -5,7 +5,7 @@ from math import ceil
 import numpy as np
 
 from ...errors import ConfigError
-from . import affine
+from .affine import plan, shared_bytes
 from .check import check
 from .launch import C_NAMES, launch, width
 
@@ -31,7 +31,7 @@ def matmul(A, B, C, rung):
     if rung == "double_buffered":
         options = f"{options}, {V}"
     if rung == "tensor_cores":
-        tile = affine.plan(side * side, side * side, 1, dtype.itemsize, "tf32").tile  # refuses float64
-        file, options, shared = "ladder_tf32.cu", V, affine.shared_bytes(tile, True, False)
+        tile = plan(side * side, side * side, 1, dtype.itemsize, "tf32").tile  # refuses float64
+        file, options, shared = "ladder_tf32.cu", V, shared_bytes(tile, True, False)
     launch(file, f"{rung}<{options}>", (ceil(N / side), ceil(M / side)), threads, (A, B, C, *map(np.int32, (M, N, K))), shared)
     return C

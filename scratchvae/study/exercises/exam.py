@@ -59,6 +59,8 @@ class Exam:
                 finding.status, finding.words = OK, [remark] if remark else []
             except Wrong as wrong:
                 finding.status, finding.words = TODO if wrong.todo else WRONG, wrong.words
+            except Exception as error:  # shapes were right before: what comes back changes from call to call
+                finding.status, finding.words = WRONG, [f"what came back cannot be judged ({type(error).__name__}: {error})"]
         self.findings.append(finding)
         self.report(self, None)
 

@@ -1,7 +1,7 @@
 """A student's folder: one file per exercise, and progress.json."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ...errors import DataError, RunFolderError
@@ -25,6 +25,9 @@ class Step:
     tries: int  # checks so far
     passed: int  # layers, at the latest check
     layers: int
+
+    def to_dict(self):
+        return asdict(self)
 
 
 def start(name, folder):

@@ -1,0 +1,45 @@
+"""What the descriptions of several commands share."""
+
+import argparse
+
+
+def command(commands, function, help, example):
+    """Add a command that runs `function`, with its help, an example and --json → its parser"""
+    sub = commands.add_parser(
+        function.__name__,
+        help=help,
+        description=help[0].upper() + help[1:] + ".",
+        epilog=f"example: {example}",
+        formatter_class=_Help,
+    )
+    sub.set_defaults(command=function)
+    sub.add_argument("--json", action="store_true", help="print the result as JSON")
+    return sub
+
+
+def add_run(sub):
+    """The run folder that a command works on."""
+    sub.add_argument("run", metavar="RUN", help="run folder")
+
+
+def add_threads(sub):
+    """The number of workers."""
+    sub.add_argument("--threads", type=at_least_1, help="changes speed, never a bit of the result (default: one per core)")
+
+
+def at_least_1(text):
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
+    return number
+
+
+def sizes(text):
+    return [at_least_1(part) for part in text.split(",") if part.strip()]
+
+
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows a default only where there is one."""
+
+    def _get_help_string(self, action):
+        return action.help if action.default is None or action.default is False else super()._get_help_string(action)

@@ -1,0 +1,207 @@
+"""Commands about runs: train, resume, evaluate, sample, plot."""
+
+import json
+from pathlib import Path
+
+from ..errors import ConfigError, DataError
+from .options import add_run, add_threads, at_least_1, command, sizes
+
+
+def add(commands):
+    """Describe the commands of this file to argparse."""
+    sub = command(commands, train, "train a model and draw its figures", "scratchvae train --data mnist --latent 2 --epochs 10")
+    add = sub.add_argument
+    add(
+        "--data", default="mnist-small", help="mnist-small (bundled), mnist, fashion-mnist, or a folder, .npz or .npy of images"
+    )
+    add("--model", choices=("vae", "ae"), default="vae", help="variational or plain autoencoder")
+    add("--hidden", type=sizes, default=[400], help="sizes of the encoder's hidden layers, such as 400,200; '' for none")
+    add("--latent", type=at_least_1, default=20, help="size of z")
+    add("--activation", default="relu", help="relu, leaky_relu, tanh, sigmoid, softplus, gelu or silu")
+    add("--likelihood", choices=("bernoulli", "gaussian"), default="bernoulli", help="what the decoder's output means")
+    add("--sigma", type=float, help="fixed pixel σ of the gaussian likelihood (default: learned)")
+    add("--beta", type=float, help="weight of the KL in a VAE (default: 1)")
+    add("--init", choices=("glorot", "he", "lecun"), default="glorot", help="initial weights")
+    add("--epochs", type=at_least_1, help="passes over the images (default: 10 for 60,000 images, up to 60 for fewer)")
+    add("--batch-size", type=at_least_1, default=128, help="images per update")
+    add("--lr", type=float, default=1e-3, help="learning rate")
+    add("--schedule", choices=("constant", "step", "cosine"), default="constant", help="how the learning rate changes")
+    add("--warmup", type=int, default=0, help="steps over which the learning rate first rises from 0")
+    add("--every", type=at_least_1, default=1000, help="steps between two drops of --schedule step")
+    add("--factor", type=float, default=0.1, help="factor of each drop of --schedule step")
+    add("--optimiser", default="adam", help="sgd, momentum, nesterov, rmsprop, adagrad, adam or adamw")
+    add("--weight-decay", type=float, default=0.0, help="λ of the penalty λ/2 ‖parameters‖²")
+    add("--clip", type=float, help="largest global norm of the gradient (default: none)")
+    add("--seed", type=int, default=0, help="of the initial weights, the shuffling and the noise")
+    add("--shards", type=at_least_1, default=2, help="parts of a batch that threads may share; changes rounding")
+    add("--log-every", type=at_least_1, default=50, help="steps between two lines of metrics.jsonl")
+    add("--backend", choices=("numpy",), default="numpy", help="array library")
+    add("--out", help="run folder to make (default: runs/MODEL-DATA-NUMBER)")
+    add_threads(sub)
+
+    sub = command(
+        commands, resume, "go on with a stopped run, as if it had never stopped", "scratchvae resume runs/vae-mnist-small-1"
+    )
+    add_run(sub)
+    sub.add_argument("--epochs", type=at_least_1, help="extend the run to this many epochs")
+    add_threads(sub)
+
+    sub = command(
+        commands, evaluate, "measure a run's −ELBO, reconstruction and KL", "scratchvae evaluate runs/vae-mnist-small-1 --json"
+    )
+    add_run(sub)
+    sub.add_argument("--split", choices=("train", "test"), default="test", help="which images")
+    sub.add_argument("--samples", type=at_least_1, default=1, help="draws of z per image")
+    sub.add_argument("--seed", type=int, default=0, help="of the draws of z")
+    add_threads(sub)
+
+    sub = command(
+        commands, sample, "draw images from a trained model", "scratchvae sample runs/vae-mnist-small-1 --n 64 --out s.png"
+    )
+    add_run(sub)
+    sub.add_argument("--n", type=at_least_1, default=100, help="how many")
+    sub.add_argument("--seed", type=int, default=0, help="of z")
+    sub.add_argument("--out", help="a .png grid or an .npz array (default: samples.png in the run folder)")
+
+    sub = command(commands, plot, "draw a run's figures again", "scratchvae plot runs/vae-mnist-small-1")
+    add_run(sub)
+
+
+def train(o):
+    from ..data import load
+    from ..models import MODELS
+    from ..training import default_epochs, fit
+
+    data = load(o.data)
+    options = {"beta": o.beta} if o.model == "vae" else {}
+    if o.model == "ae" and o.beta is not None:
+        raise ConfigError("--beta belongs to --model vae")
+    if o.beta is None:
+        options.pop("beta", None)
+    model = MODELS[o.model](
+        data.train.images.shape[1], o.hidden, o.latent, o.activation, o.likelihood, o.sigma, o.init, seed=o.seed, **options
+    )
+    out = o.out or _free_folder(f"runs/{o.model}-{Path(data.name).stem}")
+    epochs = o.epochs or default_epochs(len(data.train.images))
+    if not o.json:
+        print(f"{describe(model)} on {data.name}: {len(data.train.images):,} images, {epochs} epochs → {out}")
+    fit(
+        model,
+        data,
+        out=out,
+        threads=o.threads,
+        epochs=epochs,
+        batch_size=o.batch_size,
+        lr=o.lr,
+        schedule=o.schedule,
+        warmup=o.warmup,
+        every=o.every,
+        factor=o.factor,
+        optimiser=o.optimiser,
+        weight_decay=o.weight_decay,
+        clip=o.clip,
+        seed=o.seed,
+        shards=o.shards,
+        log_every=o.log_every,
+    )
+    return _finish(model, data, out, o)
+
+
+def resume(o):
+    from ..training import resume
+
+    model, data = open_run(o.run)
+    resume(model, data, o.run, threads=o.threads, epochs=o.epochs)
+    return _finish(model, data, o.run, o)
+
+
+def evaluate(o):
+    from ..evaluate import measure, table
+
+    measured = measure(*open_run(o.run), o.split, o.seed, o.samples, o.threads)
+    if o.json:
+        print(json.dumps({name: m.to_dict() for name, m in measured.items()}, indent=2))
+    else:
+        print(table(measured))
+
+
+def sample(o):
+    import numpy as np
+
+    from .. import plots
+    from ..files import replacing
+    from ..training import RunFolder, load_model
+
+    shape, model = tuple(RunFolder(o.run).config()["data"]["image_shape"]), load_model(o.run)
+    out = Path(o.out or Path(o.run) / "samples.png")
+    if out.suffix == ".png":
+        plots.draw_samples(model, shape, out, f"Samples of {describe(model)}", n=o.n, seed=o.seed)
+    elif out.suffix == ".npz":
+        with replacing(out) as temporary:
+            np.savez_compressed(temporary, images=model.sample(o.n, o.seed).reshape(-1, *shape))
+    else:
+        raise ConfigError(f"--out must end in .png or .npz, not {out.name!r}")
+    print(json.dumps({"samples": o.n, "seed": o.seed, "file": str(out)}) if o.json else out)
+
+
+def plot(o):
+    figures = _draw(*open_run(o.run), o.run)
+    print(json.dumps({"figures": figures}, indent=2) if o.json else "\n".join(figures))
+
+
+# What the commands share ------------------------------------------------------------
+
+
+def describe(model):
+    """ "VAE 784-400-20", for titles and messages."""
+    sizes = "-".join(map(str, [model.data_size, *model.config["hidden"], model.latent]))
+    beta = f", β = {model.beta:g}" if getattr(model, "beta", 1) != 1 else ""
+    return f"{ {'vae': 'VAE', 'ae': 'Autoencoder'}[model.kind] } {sizes}{beta}"
+
+
+def _finish(model, data, out, o):
+    """After training: what the model is worth, and the figures to open."""
+    from ..evaluate import measure, table
+
+    measured = measure(model, data, threads=o.threads)
+    figures = _draw(model, data, out)
+    if o.json:
+        print(
+            json.dumps({"run": str(out), "test": {k: m.to_dict() for k, m in measured.items()}, "figures": figures}, indent=2)
+        )
+    else:
+        print("\n".join(["", table(measured), "", "Figures to open:", *(f"  {path}" for path in figures)]))
+
+
+def _draw(model, data, out):
+    from .. import plots
+    from ..training import RunFolder
+
+    records = RunFolder(out).records()
+    epoch = max((record["epoch"] for record in records), default=0)
+    title = f"{describe(model)}, {data.name} ({len(data.train.images):,} images), epoch {epoch:g}"
+    return [str(path) for path in plots.draw_all(model, data, records, out, title)]
+
+
+def open_run(run):
+    """The model of a run folder and the data it was trained on. Raises DataError when the data has changed since."""
+    from ..data import load
+    from ..training import RunFolder, load_model
+
+    config = RunFolder(run).config()["data"]
+    if not config["location"]:
+        raise DataError(
+            f"{run} was trained on data made in Python ({config['name']}): use it from Python, or train from a file"
+        )
+    data = load(config["location"])
+    if data.fingerprint != config["fingerprint"]:
+        raise DataError(f"{config['location']} has changed since this run was trained on it")
+    return load_model(run), data
+
+
+def _free_folder(stem):
+    """stem-1, stem-2, … : the first that does not exist."""
+    number = 1
+    while Path(f"{stem}-{number}").exists():
+        number += 1
+    return f"{stem}-{number}"

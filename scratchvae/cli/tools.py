@@ -1,0 +1,88 @@
+"""Commands about this installation and its parts: gradcheck, bench, data, info."""
+
+import json
+
+from .. import __version__
+from .options import add_threads, at_least_1, command
+from .runs import describe
+
+
+def add(commands):
+    """Describe the commands of this file to argparse."""
+    sub = command(commands, gradcheck, "check every derivative against complex steps", "scratchvae gradcheck")
+    sub.add_argument("--seed", type=int, default=0, help="of the inputs that are checked")
+
+    sub = command(
+        commands, bench, "time training steps, evaluation and sampling on this machine", "scratchvae bench --threads 2"
+    )
+    sub.add_argument("--batch-size", type=at_least_1, default=128, help="images per step")
+    sub.add_argument("--rounds", type=at_least_1, default=10, help="interleaved rounds; medians are printed")
+    add_threads(sub)
+
+    sub = command(commands, data, "describe a data set, fetching it if need be", "scratchvae data fashion-mnist")
+    sub.add_argument("name", metavar="NAME|PATH", nargs="?", default="mnist-small", help="as for train --data")
+
+    sub = command(commands, info, "describe this installation, or a run", "scratchvae info runs/vae-mnist-small-1")
+    sub.add_argument("run", metavar="RUN", nargs="?", help="run folder")
+
+
+def gradcheck(o):
+    from ..checks import check_all
+
+    reports = check_all(o.seed)
+    if o.json:
+        print(json.dumps({name: report.to_dict() for name, report in reports.items()}, indent=2))
+    else:
+        print("\n\n".join(f"{name}\n{report}" for name, report in reports.items()))
+    return 0 if all(report.ok for report in reports.values()) else 1
+
+
+def bench(o):
+    from .. import bench
+
+    result = bench.measure(o.batch_size, o.threads, o.rounds)
+    print(json.dumps(result, indent=2) if o.json else bench.table(result))
+
+
+def data(o):
+    from ..data import load
+
+    dataset = load(o.name)
+    splits = {name: _describe_split(getattr(dataset, name)) for name in ("train", "test")}
+    height, width = dataset.image_shape
+    if o.json:
+        note = {"name": dataset.name, "source": dataset.source, "image_shape": [height, width]}
+        print(json.dumps({**note, "fingerprint": dataset.fingerprint, **splits}, indent=2))
+        return
+    print(f"{dataset.name}: {height} × {width} pixels. {dataset.source}")
+    for name, split in splits.items():
+        labels = (
+            "no labels" if split["labels"] is None else "labels " + ", ".join(f"{k}: {n:,}" for k, n in split["labels"].items())
+        )
+        print(f"{name:5}  {split['images']:>6,} images, {split['dtype']}, mean pixel {split['mean_pixel']:.4f}; {labels}")
+
+
+def info(o):
+    from .. import timing
+    from ..training import RunFolder, load_model
+
+    if o.run is None:
+        note = {"scratchvae": __version__, **timing.machine()}
+        print(json.dumps(note, indent=2) if o.json else "\n".join(f"{key:12} {value}" for key, value in note.items()))
+        return
+    config, model = RunFolder(o.run).config(), load_model(o.run)
+    if o.json:
+        print(json.dumps(config, indent=2))
+    else:
+        print(f"{describe(model)} on {config['data']['name']}\n{json.dumps(config['training'])}\n\n{model.summary()}")
+
+
+def _describe_split(split):
+    import numpy as np
+
+    mean = float(np.mean(split.images, dtype=np.float64)) / (255 if split.images.dtype == np.uint8 else 1)
+    labels = None
+    if split.labels is not None:
+        names, counts = np.unique(split.labels, return_counts=True)
+        labels = {int(name): int(count) for name, count in zip(names, counts, strict=True)}
+    return {"images": len(split.images), "dtype": str(split.images.dtype), "mean_pixel": mean, "labels": labels}

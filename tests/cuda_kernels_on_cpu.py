@@ -24,8 +24,7 @@ def _each_width(pattern, *choices):
 def _products(T, tile, V):
     """The products of one kind of tile: all activations on small tiles, some on the others, which compile for longer."""
     acts = ACTIVATIONS if tile.startswith("Small") else ("NONE", "RELU", "GELU")
-    kernels = [f"{name}<{T}, {tile}, {act}, {V}>" for name in ("affine", "affine_dX") for act in acts]
-    return [*kernels, f"affine_dW<{T}, {tile}, {V}>"]
+    return [f"{name}<{T}, {tile}, {act}, {V}>" for name in ("affine", "affine_backward") for act in acts]
 
 
 # What is compiled together: (file, [expressions]). Every kernel of the package stands here once.

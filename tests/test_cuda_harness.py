@@ -1,7 +1,6 @@
 """The harness that runs CUDA kernels on the CPU keeps its promises, and sees each kind of broken kernel."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -285,9 +284,8 @@ def test_atomics_update_and_return_the_old_value(scheduled):
     np.testing.assert_array_equal(a, [5 + 2016, 5 - 2016, 63, 0, 63, 255 & ~63, 78])
     assert total == 32
     assert ring == 64 % 10
-    by_value = np.argsort(old)
-    np.testing.assert_array_equal(np.diff(old[by_value]), by_value[:-1][: len(old) - 1]) if scheduled.schedule == 0 else None
-    assert old.min() == 5
+    # One thread's old value plus what it added is the next thread's old value.
+    np.testing.assert_array_equal(np.sort(old + np.arange(64)), [*np.sort(old)[1:], a[0]])
 
 
 def test_integer_intrinsics_agree_with_python(kernels, random):
@@ -565,7 +563,5 @@ def test_a_case_that_never_ends_is_stopped():
 
 
 def test_a_sanitised_module_is_refused_outside_its_process():
-    code = "from cuda_on_cpu.broken.cases import module; module(False)"
-    environment = {"CUDA_ON_CPU_SANITIZER": "tsan", "PYTHONPATH": str(Path(__file__).parent), "PATH": build.os.environ["PATH"]}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
-    assert done.returncode != 0
+    with pytest.raises(RuntimeError, match="run_sanitized"):
+        CpuModule('extern "C" __global__ void k() {}', sanitizer="tsan")

@@ -23,10 +23,10 @@ schedules = st.sampled_from(SCHEDULES)
 
 def with_tile(tile, splits=1):
     """A planner that takes this tile, and splits k so often."""
-    return lambda rows, columns, k, itemsize, precision, split: Plan(tile, (ceil(columns / tile.columns), ceil(rows / tile.rows), splits))
+    return lambda products, itemsize, precision, split: Plan(tile, (splits,) * len(products))
 
 
-def scratch(dtype, tiles=64, splits=8):
+def scratch(dtype, tiles=64, splits=16):
     return Scratch(poison(np.empty(tiles * splits * (32 * 32 + 128), dtype)), np.zeros(tiles, np.uint32))
 
 
@@ -169,23 +169,23 @@ def test_python_and_cuda_agree_on_the_tiles(tile):
 
 
 @given(st.integers(1, 9000), st.integers(1, 9000), st.integers(1, 9000), st.sampled_from([("fp32", 4), ("fp32", 8), ("tf32", 4)]))
-def test_plans_cover_the_result_and_their_scratch_suffices(rows, inputs, outputs, kind):
+def test_plans_split_no_more_than_there_is_and_their_scratch_suffices(rows, inputs, outputs, kind):
     precision, itemsize = kind
     partials, tickets = scratch_size(rows, inputs, outputs, itemsize, precision)
-    for m, n, k in ((rows, outputs, inputs), (rows, inputs, outputs), (inputs, outputs, rows)):
-        p = plan(m, n, k, itemsize, precision)
-        across, down, splits = p.grid
-        assert (across - 1) * p.tile.columns < n <= across * p.tile.columns
-        assert (down - 1) * p.tile.rows < m <= down * p.tile.rows
-        assert 1 <= splits <= max(1, ceil(k / p.tile.k))
-        assert p.scratch()[0] <= partials
-        assert p.scratch()[1] <= tickets
+    forward, dW, dX = (rows, outputs, inputs), (inputs, outputs, rows), (rows, inputs, outputs)
+    for products in ([forward], [dW, dX], [dW]):
+        p = plan(products, itemsize, precision)
+        for splits, (_, _, k) in zip(p.splits, products, strict=True):
+            assert 1 <= splits <= ceil(k / p.tile.k)
+        assert p.scratch(products)[0] <= partials
+        assert p.scratch(products)[1] <= tickets
+        assert plan(products, itemsize, precision, split=False).scratch(products) == (0, 0)
 
 
 def test_the_tutorial_model_fills_the_multiprocessors():
-    for rows, columns, k in ((128, 400, 784), (128, 784, 400), (784, 400, 128), (400, 784, 128)):
-        across, down, splits = plan(rows, columns, k, 4).grid
-        assert across * down * splits >= 132
+    dW, dX = (400, 784, 128), (128, 400, 784)
+    for products in ([(128, 400, 784)], [(128, 784, 400)], [(784, 400, 128)], [dW, dX]):
+        assert plan(products, 4).blocks(products) >= 132
 
 
 # The ladder --------------------------------------------------------------------------------------------------------------

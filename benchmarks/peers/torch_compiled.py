@@ -6,10 +6,12 @@ gradient and the update of Adam in one graph, which spares the optimiser's and a
 gradients. The update is written out because the graph cannot hold torch.optim's fused kernel.
 """
 
+import functools
+
 import torch
 
 from . import common
-from .torch_eager import TorchEager
+from .torch_eager import TorchEager, loss, means
 
 
 class TorchCompiled(TorchEager):
@@ -25,32 +27,29 @@ class TorchCompiled(TorchEager):
 
         _dynamo.config.recompile_limit = 32  # full and short batch, three evaluation sizes and their last pieces
         _inductor.config.cpp_wrapper = self.cpp_wrapper
-        options = {"mode": self.mode, "dynamic": False, "fullgraph": True}
-        self.loss = torch.compile(self.model.loss, **options)
-        self.means = torch.compile(self.model.means, **options)
+        compiled = functools.partial(torch.compile, mode=self.mode, dynamic=False, fullgraph=True)
         if self.whole_step:
-            self.weights = dict(self.model.named_parameters())
-            self.m, self.v = ({n: torch.zeros_like(p) for n, p in self.weights.items()} for _ in range(2))
-            self.t = torch.zeros(())
-            self.update = torch.compile(self.update, **options)
-            self.step = self.call_update
+            self.weights = [w.detach() for w in self.weights]
+            self.m, self.v = ([torch.zeros_like(w) for w in self.weights] for _ in range(2))
+            # The bias corrections are worked out outside, or the graph computes their powers again for every parameter.
+            self.updates, self.rate, self.root = 0, torch.zeros(()), torch.zeros(())
+            self.compiled_step = compiled(whole_step)
+            self.step = self.call_whole_step
+        self.loss = functools.partial(compiled(loss), self.weights)
+        self.means = functools.partial(compiled(means), self.weights)
 
-    @torch.no_grad()
-    def update(self, weights, m, v, t, images, rows):
-        """One step in place → loss. t (): updates done before this one"""
+    def call_whole_step(self, rows):
+        self.updates += 1
+        self.rate.fill_(common.LEARNING_RATE / (1 - common.BETA1**self.updates))
+        self.root.fill_((1 - common.BETA2**self.updates) ** -0.5)
+        return self.compiled_step(self.weights, self.m, self.v, self.rate, self.root, self.images, rows)
 
-        def loss(weights):
-            return torch.func.functional_call(self.model, weights, (images, rows))
 
-        gradients, value = torch.func.grad_and_value(loss)(weights)
-        t.add_(1)
-        correct_m, correct_v = (1 - torch.pow(beta, t) for beta in (common.BETA1, common.BETA2))
-        for name, g in gradients.items():
-            m[name].mul_(common.BETA1).add_(g, alpha=1 - common.BETA1)
-            v[name].mul_(common.BETA2).addcmul_(g, g, value=1 - common.BETA2)
-            scale = (v[name] / correct_v).sqrt() + common.ADAM_EPSILON
-            weights[name].sub_(common.LEARNING_RATE * (m[name] / correct_m) / scale)
-        return value
-
-    def call_update(self, rows):
-        return self.update(self.weights, self.m, self.v, self.t, self.images, rows)
+def whole_step(weights, m, v, rate, root, images, rows):
+    """One training step in place → loss.   m, v: as weights · rate (): lr / (1 - β1^t) · root (): 1 / √(1 - β2^t)"""
+    gradients, value = torch.func.grad_and_value(loss)(weights, images, rows)
+    for p, g, m_, v_ in zip(weights, gradients, m, v, strict=True):
+        m_.mul_(common.BETA1).add_(g, alpha=1 - common.BETA1)
+        v_.mul_(common.BETA2).addcmul_(g, g, value=1 - common.BETA2)
+        p.sub_(rate * m_ / (v_.sqrt() * root + common.ADAM_EPSILON))
+    return value

@@ -1,45 +1,34 @@
 """PyTorch, run eagerly: the way most people train a VAE."""
 
+import functools
 import itertools
 
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 from . import common
 
+# weights: [W (O, I), b (O,)] of encoder, mu/logvar head, decoder and output, in this order, in one list of 8 tensors
 
-class VAE(nn.Module):
-    """784 - hidden - (latent + latent) - latent - hidden - 784, ReLU, Bernoulli on logits."""
 
-    def __init__(self, hidden, latent):
-        super().__init__()
-        layers = []
-        for W, b in common.initial_weights(hidden, latent):
-            layer = nn.Linear(*W.shape)
-            layer.weight.data = torch.from_numpy(W.T.copy())
-            layer.bias.data = torch.from_numpy(b)
-            layers.append(layer)
-        self.encoder, self.head, self.decoder, self.output = layers
+def decode(weights, z):
+    """z (B, latent) → logits (B, 784)"""
+    return F.linear(F.relu(F.linear(z, *weights[4:6])), *weights[6:8])
 
-    def decode(self, z):
-        """z (B, latent) → logits (B, 784)"""
-        return self.output(F.relu(self.decoder(z)))
 
-    def loss(self, images, rows):
-        """-ELBO in nats per image of images[rows]: uint8 (N, 784), int64 (B,) → scalar"""
-        x = images.index_select(0, rows).to(torch.float32) * (1 / 255)
-        mu, logvar = self.head(F.relu(self.encoder(x))).chunk(2, dim=1)
-        z = mu + torch.exp(0.5 * logvar) * torch.randn_like(mu)
-        nll = F.binary_cross_entropy_with_logits(self.decode(z), x, reduction="sum")
-        kl = -0.5 * (1 + logvar - mu * mu - logvar.exp()).sum()
-        return (nll + kl) / len(rows)
+def loss(weights, images, rows):
+    """-ELBO in nats per image of images[rows]: uint8 (N, 784), int64 (B,) → scalar"""
+    x = images.index_select(0, rows).to(torch.float32) * (1 / 255)
+    mu, logvar = F.linear(F.relu(F.linear(x, *weights[:2])), *weights[2:4]).chunk(2, dim=1)
+    z = mu + torch.exp(0.5 * logvar) * torch.randn_like(mu)
+    nll = F.binary_cross_entropy_with_logits(decode(weights, z), x, reduction="sum")
+    kl = -0.5 * (1 + logvar - mu * mu - logvar.exp()).sum()
+    return (nll + kl) / len(rows)
 
-    forward = loss  # what torch.func.functional_call runs
 
-    def means(self, n):
-        """n prior samples → sigmoid means (n, 784)"""
-        return torch.sigmoid(self.decode(torch.randn(n, self.decoder.in_features)))
+def means(weights, n):
+    """n prior samples → sigmoid means (n, 784)"""
+    return torch.sigmoid(decode(weights, torch.randn(n, weights[4].shape[1])))
 
 
 class TorchEager:
@@ -56,12 +45,13 @@ class TorchEager:
         self.images, self.batch_size = torch.from_numpy(images), batch_size
         order = common.batches(len(images), batch_size)
         self.rows = itertools.cycle([torch.from_numpy(next(order)) for _ in range(common.BATCHES)])
-        self.model = VAE(hidden, latent)
+        self.weights = []
+        for W, b in common.initial_weights(hidden, latent):
+            self.weights += [torch.from_numpy(array).requires_grad_() for array in (W.T.copy(), b)]
         betas = (common.BETA1, common.BETA2)
-        self.adam = torch.optim.Adam(
-            self.model.parameters(), common.LEARNING_RATE, betas, common.ADAM_EPSILON, fused=self.fused or None
-        )
-        self.loss, self.means = self.model.loss, self.model.means
+        fused = self.fused or None  # None: torch chooses, which on a CPU is the foreach update
+        self.adam = torch.optim.Adam(self.weights, common.LEARNING_RATE, betas, common.ADAM_EPSILON, fused=fused)
+        self.loss, self.means = (functools.partial(function, self.weights) for function in (loss, means))
 
     def step(self, rows):
         self.adam.zero_grad(set_to_none=True)

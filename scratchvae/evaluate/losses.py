@@ -12,15 +12,16 @@ BATCH = 500  # images at a time: fixed, so that threads change speed and never b
 UNIT = "nats per image, summed over pixels, mean over images"
 
 
-def image_terms(model, images, workers, seed=0, samples=1):
+def image_terms(model, images, workers, seed=0, samples=1, replicas=None):
     """The terms of the loss of every image, averaged over draws of z.   images (N, D) → {term: float64 (N,)}, nats
 
-    ε of image i and draw k is normal(seed, EVALUATE, k, i): the same whatever the batches and threads.
+    ε of image i and draw k is normal(seed, EVALUATE, k, i): the same whatever the batches and threads. replicas: of the
+    model, one per worker, for whoever evaluates again and again.
     """
     if samples < 1:
         raise ConfigError(f"samples must be at least 1, not {samples}")
     terms = {term: np.zeros(len(images)) for term in model.terms}
-    replicas = [model.replica() for _ in range(workers.count)]
+    replicas = replicas or [model.replica() for _ in range(workers.count)]
     starts = range(0, len(images), BATCH)
 
     def share(worker):

@@ -22,10 +22,12 @@ from ..errors import ConfigError
 from .numeric_checks import CHECKS, Check
 
 PACKAGE = Path(__file__).resolve().parent.parent
-# (E4), (E13, E14), (E24 to E30), (E29; Kingma & Ba, 2015)
-CITATION = re.compile(r"\((E\d+(?:(?:, | to | and )E\d+)*)(?=[;)])")
+# (E4), (E13, E14), (E24 to E30), (E5, E6–E12), (E14 + E16), (E29; Kingma & Ba, 2015)
+CITATION = re.compile(r"\((E\d+(?:(?:, | to |–| and | \+ )E\d+)*)(?=[;)])")
+# Folders that talk about the code rather than being it: they may cite, and explain does not list them.
+ABOUT = ("study.exercises", "study.museum", "study.trace")
 # Where a formula is computed, from the ground up: explain prints the source of the lowest room that cites it.
-GROUND_UP = ("rng", "ops", "nn", "models", "training", "evaluate", "checks", "study", "plots")
+GROUND_UP = ("rng", "ops.numpy", "ops.cuda", "nn", "models", "training", "evaluate", "checks", "study", "plots")
 
 
 @dataclass(frozen=True)
@@ -154,20 +156,20 @@ def cited_numbers(text):
     """"… (E13, E14) … (E24 to E26)" → (13, 14, 24, 25, 26)"""
     numbers = []
     for group in CITATION.findall(text):
-        ends = [int(n) for n in re.findall(r"\d+", group)]
-        numbers += range(ends[0], ends[1] + 1) if " to " in group else ends
+        for part in re.split(r", | and | \+ ", group):
+            ends = [int(n) for n in re.findall(r"\d+", part)]
+            numbers += range(ends[0], ends[-1] + 1)
     return tuple(dict.fromkeys(numbers))
 
 
 def _entry(number):
-    code = tuple(c for c in citations() if number in c.numbers and c.kind != "module")
+    code = [c for c in citations() if number in c.numbers and c.kind != "module" and not c.name.startswith(ABOUT)]
     check = CHECKS[number]
     return Entry(equations()[number], tuple(sorted(code, key=_height)), f"tests/test_equations.py::test_{check.__name__}", check())
 
 
 def _height(citation):
-    room = citation.name.split(".")[0]
-    return GROUND_UP.index(room) if room in GROUND_UP else len(GROUND_UP)
+    return next((i for i, room in enumerate(GROUND_UP) if citation.name.startswith(room + ".")), len(GROUND_UP))
 
 
 def _computing(code):

@@ -146,6 +146,7 @@ class Trainer:
         do = TrainingStep(
             self.model, self.optimiser, self.images, self.batch_size, threads=threads, seed=self.seed, shards=self.shards, clip=self.clip
         )
+        replicas = [self.model.replica() for _ in range(threads)]
         with do, Threads(threads) as validators, _interrupts() as interrupted, self._bar(progress) as bar:
             while self.step < stop and not interrupted:
                 epoch, place = divmod(self.step, self.steps_per_epoch)
@@ -168,7 +169,7 @@ class Trainer:
                     bar.set_description(f"epoch {epoch + 1}/{self.epochs}", refresh=False)
                     bar.set_postfix({name: f"{record[name]:.1f}" for name in ("loss", *self.model.terms)})
                 if epoch_ends:
-                    log(self._test_record(validators))
+                    log(self._test_record(validators, replicas))
                     if folder is not None:
                         self.save(folder.checkpoint_path)
             if folder is not None:
@@ -200,9 +201,9 @@ class Trainer:
         self.window = {"images": 0, **dict.fromkeys(self.model.terms, 0.0)}
         return record
 
-    def _test_record(self, validators):
+    def _test_record(self, validators, replicas):
         images = self.data.test.images
-        sums = {term: float(v.sum()) for term, v in image_terms(self.model, images, validators, self.seed).items()}
+        sums = {term: float(v.sum()) for term, v in image_terms(self.model, images, validators, self.seed, replicas=replicas).items()}
         self.line_began = time.perf_counter()
         losses = self._losses(sums, len(images))
         return {"split": "test", "step": self.step, "epoch": self.epoch, **losses, "seconds": self.line_began - self.began}

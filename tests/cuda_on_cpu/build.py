@@ -24,6 +24,7 @@ SANITIZERS = {
     "asan": ("-fsanitize=address,undefined", "-fno-sanitize=vptr", "-fsanitize-recover=address,undefined"),
     "tsan": ("-fsanitize=thread",),
 }
+RUNTIME = {"asan": "libasan.so", "tsan": "libtsan.so"}
 
 
 class BuildError(RuntimeError):

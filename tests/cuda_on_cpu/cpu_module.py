@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .build import build
+from .build import RUNTIME, build
 from .memory import ALIGNMENT, on_device, poison
 from .sources import flatten, plain_kernels
 
@@ -41,6 +41,10 @@ class CpuModule:
     ):
         if sanitizer == "inherit":
             sanitizer = os.environ.get("CUDA_ON_CPU_SANITIZER") or None
+        if sanitizer and RUNTIME[sanitizer] not in os.environ.get("LD_PRELOAD", ""):
+            raise RuntimeError(
+                f"kernels built for {sanitizer} run only in a process of its own: use run_sanitized (sanitize.py)"
+            )
         text = flatten(source, include_dirs)
         self.name = source.name if isinstance(source, Path) else "kernels.cu"
         self.names = [*plain_kernels(text), *name_expressions]

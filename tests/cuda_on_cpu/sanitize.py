@@ -14,10 +14,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from .build import compiler
+from .build import RUNTIME, compiler
 
 TESTS = Path(__file__).resolve().parent.parent
-RUNTIME = {"asan": "libasan.so", "tsan": "libtsan.so"}
 # Reports of a broken kernel are wanted in full: neither sanitizer stops at its first. Python frees little: no leak report.
 OPTIONS = {
     "ASAN_OPTIONS": "detect_leaks=0:halt_on_error=0:exitcode=66",

@@ -20,12 +20,12 @@ class Tile(NamedTuple):
     name: str
     rows: int
     columns: int
-    k: int
+    k: int  # per step
     threads: int
     stages: int = 0  # of dynamic shared memory; tiles without any hold theirs statically
 
 
-# By precision, from the largest on: a larger tile reads less, a smaller one gives work to more multiprocessors.
+# By precision and itemsize, from the largest on: a larger tile reads less, a smaller one gives work to more multiprocessors.
 TILES = {
     ("fp32", 4): (Tile("Large", 128, 128, 8, 256), Tile("Medium", 64, 64, 16, 256), Tile("Small", 32, 32, 32, 64)),
     ("fp32", 8): (Tile("Medium", 64, 64, 16, 256), Tile("Small", 32, 32, 16, 64)),
@@ -44,42 +44,63 @@ class Scratch(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """How one product is launched."""
+    """How a launch computes one product, or two: the tile, and into how many stretches each product's k is split."""
 
     tile: Tile
-    grid: tuple[int, int, int]  # tiles across, tiles down, splits of k
+    splits: tuple[int, ...]
 
-    def scratch(self):
+    def blocks(self, products):
+        return sum(splits * tiles(self.tile, product) for splits, product in zip(self.splits, products, strict=True))
+
+    def scratch(self, products):
         """(partials, tickets) that it needs."""
-        across, down, splits = self.grid
-        if splits == 1:
-            return 0, 0
         each = self.tile.rows * self.tile.columns + self.tile.threads  # its numbers, and a column's sum per thread
-        return across * down * splits * each, across * down
+        split = [(splits, tiles(self.tile, product)) for splits, product in zip(self.splits, products, strict=True) if splits > 1]
+        return sum(splits * count * each for splits, count in split), sum(count for _, count in split)
 
 
-def plan(rows, columns, k, itemsize, precision="fp32", split=True):
-    """The largest tile of which the result has enough; with too few of the smallest, k is split too. From sizes alone.
+def tiles(tile, product):
+    """How many tiles cover the result of a product (rows, columns, k)."""
+    rows, columns, _ = product
+    return ceil(rows / tile.rows) * ceil(columns / tile.columns)
 
-    rows, columns: of the result · itemsize: 4 or 8
+
+def plan(products, itemsize, precision="fp32", split=True):
+    """The largest tile of which the products together have enough. With too few even of the smallest, k is split.
+
+    products: [(rows of the result, columns, k)] · itemsize: 4 or 8. From these numbers alone, so a call repeats bit for bit.
     """
-    tiles = TILES.get((precision, itemsize))
-    if tiles is None:
+    choices = TILES.get((precision, itemsize))
+    if choices is None:
         raise ConfigError(f"precision must be fp32 or, for float32 arrays, tf32, not {precision!r}")
-    for tile in tiles:
-        across, down = ceil(columns / tile.columns), ceil(rows / tile.rows)
-        if across * down >= FILL:
-            return Plan(tile, (across, down, 1))
-    steps = ceil(k / tile.k)
-    wanted = ceil(2 * FILL / max(1, across * down))  # two blocks per multiprocessor hide each other's waits
-    return Plan(tile, (across, down, max(1, min(wanted, steps // 2)) if split else 1))
+    alone = (1,) * len(products)
+    for tile in choices:
+        if Plan(tile, alone).blocks(products) >= FILL:
+            return Plan(tile, alone)
+    if not split:
+        return Plan(tile, alone)
+    # Blocks of equal work: the longest stretch that makes two blocks per multiprocessor, which hide each other's waits.
+    steps = [ceil(k / tile.k) for _, _, k in products]
+    for length in range(max(steps), 1, -1):
+        planned = Plan(tile, tuple(max(1, ceil(s / length)) for s in steps))
+        if planned.blocks(products) >= 2 * FILL:
+            return planned
+    return Plan(tile, tuple(max(1, s // 2) for s in steps))
 
 
 def scratch_size(rows, inputs, outputs, itemsize, precision="fp32"):
     """(partials, tickets) that the forward and backward of one dense layer need: allocate the largest of all layers."""
-    products = (rows, outputs, inputs), (rows, inputs, outputs), (inputs, outputs, rows)
-    needs = [plan(*product, itemsize, precision).scratch() for product in products]
+    calls = _forward(rows, inputs, outputs), _backward(rows, inputs, outputs), _backward(rows, inputs, outputs)[:1]
+    needs = [plan(products, itemsize, precision).scratch(products) for products in calls]
     return tuple(map(max, zip(*needs, strict=True)))
+
+
+def _forward(rows, inputs, outputs):
+    return [(rows, outputs, inputs)]
+
+
+def _backward(rows, inputs, outputs):
+    return [(inputs, outputs, rows), (rows, inputs, outputs)]  # dW, dX
 
 
 def affine(x, W, b, out, *, precision="fp32", scratch=None, planner=plan):
@@ -105,18 +126,20 @@ def dense(x, W, b, out, activation="relu", pre=None, *, precision="fp32", scratc
     sizes = rows, inputs, outputs = _sizes("dense", x, W)
     y_shape = rows, outputs
     dtype = check("dense", x=(x, (rows, inputs)), W=(W, W.shape), b=(b, (outputs,)), pre=(pre, y_shape), out=(out, y_shape))
-    V = width(gcd(inputs, outputs), x, W, b, pre, out)
-    product = _Product("affine", f"{_enum(activation)}, {V}", (rows, outputs, inputs), (True, False))
-    _launch(product, dtype, (x, W, b, pre, out, *sizes), precision, scratch, planner)
+    options = f"{_enum(activation)}, {width(gcd(inputs, outputs), x, W, b, pre, out)}"
+    products = _forward(*sizes)
+    planned = planner(products, dtype.itemsize, precision, scratch is not None)
+    shared = shared_bytes(planned.tile, True, False)
+    _launch("affine", options, products, planned, (x, W, b, pre, out, *sizes), dtype, scratch, shared)
     return out
 
 
 def dense_backward(dY, x, W, dX, dW, db, activation="none", kept=None, *, precision="fp32", scratch=None, planner=plan):
-    """dW = Xᵀ dY,  db = Σ_rows dY,  dX = (dY Wᵀ) ⊙ act′ in two launches (E5, E6–E12); dX (B, I) may be None.
+    """dW = Xᵀ dY,  db = Σ_rows dY,  dX = (dY Wᵀ) ⊙ act′ in one launch (E5, E6–E12); dX (B, I) may be None.
 
     `activation` is the one that made x, in the layer below, so dX is the gradient before it. In NumPy: affine_backward(dY, x,
     W, dX, dW, db), then relu_backward(dX, …) or whichever. `kept` (B, I) is what act′ is computed from: x itself by default,
-    and for GELU and SiLU the `pre` of that layer.
+    and for GELU and SiLU the `pre` of that layer. dX may not be x or dY.
     """
     sizes = rows, inputs, outputs = _sizes("dense_backward", x, W)
     if kept is None and activation in KEEPS_X:
@@ -127,43 +150,33 @@ def dense_backward(dY, x, W, dX, dW, db, activation="none", kept=None, *, precis
         "dense_backward", dY=(dY, y_shape), x=(x, x_shape), W=(W, W.shape), kept=(kept, x_shape), dX=(dX, x_shape), dW=(dW, W.shape),
         db=(db, (outputs,)),
     )  # fmt: skip
-    V = width(gcd(inputs, outputs), x, dY, dW)
-    product = _Product("affine_dW", f"{V}", (inputs, outputs, rows), (False, False))
-    _launch(product, dtype, (x, dY, dW, db, *sizes), precision, scratch, planner)
-    if dX is not None:
-        V = width(gcd(inputs, outputs), dY, W, kept, dX)
-        product = _Product("affine_dX", f"{_enum(activation)}, {V}", (rows, inputs, outputs), (True, True))
-        _launch(product, dtype, (dY, W, kept, dX, *sizes), precision, scratch, planner)
+    options = f"{_enum(activation)}, {width(gcd(inputs, outputs), dY, x, W, kept, dX, dW)}"
+    products = _backward(*sizes)[: 1 if dX is None else 2]
+    planned = planner(products, dtype.itemsize, precision, scratch is not None)
+    shared = max(shared_bytes(planned.tile, by_k, by_k) for by_k in (False, True))
+    _launch("affine_backward", options, products, planned, (dY, x, W, kept, dX, dW, db, *sizes), dtype, scratch, shared)
     return dX
 
 
 def shared_bytes(tile, a_by_k, b_by_k):
-    """Of dynamic shared memory (Part::SIZE in tile_tf32.cuh): each operand stored with k fastest or not."""
+    """Of dynamic shared memory (Part::SIZE in tile_tf32.cuh): each operand is stored with k running fastest, or not."""
     sizes = [outer * (tile.k + 4) if by_k else tile.k * (outer + 8) for outer, by_k in ((tile.rows, a_by_k), (tile.columns, b_by_k))]
     return tile.stages * sum(sizes) * 4
 
 
-class _Product(NamedTuple):
-    kernel: str
-    options: str  # of the template, after dtype and tile
-    sizes: tuple[int, int, int]  # rows and columns of the result, k
-    by_k: tuple[bool, bool]  # whether k runs fastest in each operand
+def _launch(name, options, products, planned, arguments, dtype, scratch, shared):
+    tile, splits = planned
+    partials, tickets = _enough(planned.scratch(products), dtype, scratch)
+    both = splits if name == "affine" else (*splits, 1)[:2]
+    numbers = tuple(np.int32(a) if isinstance(a, int) else a for a in (*arguments, *both))
+    expression = f"{name}<{C_NAMES[dtype]}, {tile.name}, {options}>"
+    file = "affine_tf32.cu" if tile.stages else "affine_fma.cu"
+    launch(file, expression, (planned.blocks(products),), (tile.threads,), (*numbers, partials, tickets), shared)
 
 
-def _launch(product, dtype, arguments, precision, scratch, planner):
-    planned = planner(*product.sizes, dtype.itemsize, precision, split=scratch is not None)
-    partials, tickets = _enough(planned, dtype, scratch)
-    tile = planned.tile
-    file = "affine_tf32.cu" if precision == "tf32" else "affine_fma.cu"
-    expression = f"{product.kernel}<{C_NAMES[dtype]}, {tile.name}, {product.options}>"
-    arguments = *(np.int32(a) if isinstance(a, int) else a for a in arguments), partials, tickets
-    launch(file, expression, planned.grid, (tile.threads,), arguments, shared_bytes(tile, *product.by_k))
-
-
-def _enough(plan, dtype, scratch):
+def _enough(need, dtype, scratch):
     if scratch is None:
         return None, None
-    need = plan.scratch()
     check("scratch", dtype, partials=(scratch.partials, scratch.partials.shape))
     if not isinstance(scratch.tickets, place().array) or scratch.tickets.dtype != np.uint32:
         raise ShapeError("scratch: tickets must be uint32 on the device, zero before the first use")

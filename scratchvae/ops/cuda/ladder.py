@@ -4,8 +4,8 @@ from math import ceil
 
 import numpy as np
 
-from ...errors import ConfigError
-from .affine import plan, shared_bytes
+from ...errors import ConfigError, ShapeError
+from .affine import TILES, shared_bytes
 from .check import check
 from .launch import C_NAMES, launch, width
 
@@ -31,7 +31,12 @@ def matmul(A, B, C, rung):
     if rung == "double_buffered":
         options = f"{options}, {V}"
     if rung == "tensor_cores":
-        tile = plan(side * side, side * side, 1, dtype.itemsize, "tf32").tile  # refuses float64
+        if dtype != np.float32:
+            raise ShapeError(f"matmul: tensor_cores takes float32, not {dtype}")
+        tile = TILES["tf32", 4][0]
         file, options, shared = "ladder_tf32.cu", V, shared_bytes(tile, True, False)
-    launch(file, f"{rung}<{options}>", (ceil(N / side), ceil(M / side)), threads, (A, B, C, *map(np.int32, (M, N, K))), shared)
+    grid = ceil(N / side), ceil(M / side)
+    if rung in ("double_buffered", "tensor_cores"):
+        grid = (grid[0] * grid[1],)  # their tiles are numbered row by row
+    launch(file, f"{rung}<{options}>", grid, threads, (A, B, C, *map(np.int32, (M, N, K))), shared)
     return C

@@ -10,10 +10,11 @@ PARTS = 256  # blocks that add up squares: a constant, so that the order of the 
 
 
 def total(x, out):
-    """out = Σ x, added up in float64.   x (N,) → out (1,) float64.   In NumPy: x.sum()"""
-    dtype = check("total", x=(x, (x.size,)))
-    check("total", np.dtype(np.float64), out=(out, (1,)))
-    launch(_FILE, f"total<{C_NAMES[dtype]}>", (1,), (THREADS,), (x, np.int64(x.size), out))
+    """out = Σ_columns x, added up in float64.   x (K, N), as the K terms of a loss → out (K,) float64.   In NumPy: x.sum(axis=1)"""
+    rows, n = x.shape
+    dtype = check("total", x=(x, (rows, n)))
+    check("total", np.dtype(np.float64), out=(out, (rows,)))
+    launch(_FILE, f"total<{C_NAMES[dtype]}>", (rows,), (THREADS,), (x, np.int64(n), out))
     return out
 
 

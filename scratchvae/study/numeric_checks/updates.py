@@ -3,10 +3,10 @@
 import numpy as np
 
 from ... import rng
+from ...data import Dataset, Split
 from ...models import Autoencoder
 from ...ops import numpy as ops
-from ...training import Optimiser, TrainingStep
-from ...workers import Workers
+from ...training import fit
 from .check import all_hold, at_most, equal
 
 LR, STEPS = 0.1, 5
@@ -107,14 +107,13 @@ def E30_adamw():
 
 def E38_clip():
     """Plain gradient descent on one batch of a small autoencoder: what moved, over η, is the gradient that was used."""
-    images = rng.uniform(8, rng.CHECK, 9, np.arange(8), 6, np.float32)
+    images = Split(rng.uniform(8, rng.CHECK, 9, np.arange(8), 6, np.float32), None)
+    data = Dataset("eight images", (2, 3), images, images, "made for a check")
     moved = {}
     for clip in (None, 0.5, 1e6):
         model = Autoencoder(6, (4,), 2, seed=8, dtype=np.float64)
-        before, optimiser = model.buffer.values.copy(), Optimiser("sgd")
-        optimiser.start(model.buffer.values)
-        with Workers(1) as workers:
-            TrainingStep(model, optimiser, images, workers, clip=clip)(np.arange(8), 0, 1.0)
+        before = model.buffer.values.copy()
+        fit(model, data, batch_size=8, max_steps=1, lr=1.0, optimiser="sgd", clip=clip, threads=1, progress=False)
         moved[clip] = before - model.buffer.values
     g = moved[None]
     norm = float(np.linalg.norm(g))

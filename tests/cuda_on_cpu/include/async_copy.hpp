@@ -7,28 +7,39 @@
 
 namespace cuda_on_cpu {
 
-template <size_t bytes> inline void async_copy(void* to, const void* from, size_t zero_bytes = 0, Site at = Site::here()) {
+CUDA_ON_CPU_HARNESS inline void note_async_copy(void* to, const void* from, unsigned bytes, unsigned zero_bytes, Site at) {
+  AsyncCopies& mine = async_copies[current->number];
+  const bool aligned = reinterpret_cast<uintptr_t>(to) % bytes == 0 && reinterpret_cast<uintptr_t>(from) % bytes == 0;
+  if (!aligned)
+    fail("%s:%d: an asynchronous copy of %u bytes needs addresses that %u divides", base_name(at.file), at.line, bytes, bytes);
+  else if (mine.end - mine.first == max_async_copies)
+    fail("%s:%d: the harness holds %u asynchronous copies per thread, not more", base_name(at.file), at.line, max_async_copies);
+  if (failed) switch_to_scheduler();
+  mine.waiting[mine.end++ % max_async_copies] = {static_cast<char*>(to), static_cast<const char*>(from), bytes, zero_bytes, mine.group};
+}
+
+CUDA_ON_CPU_HARNESS inline bool next_arrival(AsyncCopy& copy, unsigned groups_left_open) {
+  AsyncCopies& mine = async_copies[current->number];
+  if (mine.first == mine.end) return false;
+  copy = mine.waiting[mine.first % max_async_copies];
+  if (copy.group + groups_left_open >= mine.group) return false;
+  ++mine.first;
+  return true;
+}
+
+inline void arrive(const AsyncCopy& copy) { // the sanitizers see this as the thread's own reads and writes
+  for (unsigned i = 0; i < copy.bytes; ++i) copy.to[i] = i < copy.bytes - copy.zero_bytes ? copy.from[i] : 0;
+}
+
+template <unsigned bytes> inline void async_copy(void* to, const void* from, unsigned zero_bytes = 0, Site at = Site::here()) {
   static_assert(bytes == 4 || bytes == 8 || bytes == 16, "cp.async copies 4, 8 or 16 bytes");
-  if (reinterpret_cast<uintptr_t>(to) % bytes || reinterpret_cast<uintptr_t>(from) % bytes) {
-    fail("%s:%d: an asynchronous copy of %zu bytes needs addresses that %zu divides", base_name(at.file), at.line, bytes, bytes);
-    switch_to_scheduler();
-  }
-  async_copies[current->number].open.push_back({static_cast<char*>(to), static_cast<const char*>(from), bytes, zero_bytes});
+  note_async_copy(to, from, bytes, zero_bytes, at);
 }
 
-inline void async_commit() {
-  AsyncCopies& mine = async_copies[current->number];
-  mine.committed.push_back(std::move(mine.open));
-  mine.open.clear();
-}
+CUDA_ON_CPU_HARNESS inline void async_commit() { ++async_copies[current->number].group; }
 
-inline void async_wait(size_t groups_left_open) { // waits until at most so many of the latest groups are under way
-  AsyncCopies& mine = async_copies[current->number];
-  while (mine.committed.size() > groups_left_open) {
-    for (const AsyncCopy& copy : mine.committed.front())
-      for (size_t i = 0; i < copy.bytes; ++i) copy.to[i] = i < copy.bytes - copy.zero_bytes ? copy.from[i] : 0;
-    mine.committed.pop_front();
-  }
+inline void async_wait(unsigned groups_left_open) { // until at most so many of the latest groups are under way
+  for (AsyncCopy copy; next_arrival(copy, groups_left_open);) arrive(copy);
 }
 
 } // namespace cuda_on_cpu

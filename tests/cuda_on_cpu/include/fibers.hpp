@@ -6,9 +6,6 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
-#include <deque>
-#include <vector>
-
 #include <sys/mman.h>
 
 #include "language.hpp"
@@ -26,14 +23,16 @@ enum class State : uint8_t { ready, at_barrier, at_warp_op, finished };
 enum class WarpOp : uint8_t { none, sync, meet, shuffle, ballot, together };
 using Together = void (*)(void** argument_of_lane); // run once, by the last lane to arrive
 
-struct AsyncCopy {
+struct AsyncCopy { // to shared memory, asked for but not yet carried out (async_copy.hpp)
   char* to;
   const char* from;
-  size_t bytes, zero_bytes; // the last zero_bytes of the destination become zero instead
+  unsigned bytes, zero_bytes; // the last zero_bytes of the destination become zero instead
+  unsigned group;
 };
-struct AsyncCopies { // of one thread
-  std::vector<AsyncCopy> open;
-  std::deque<std::vector<AsyncCopy>> committed;
+constexpr unsigned max_async_copies = 512; // under way at once, per thread
+struct AsyncCopies { // of one thread: a ring, the oldest at `first`
+  AsyncCopy waiting[max_async_copies];
+  unsigned first = 0, end = 0, group = 0;
 };
 
 struct Fiber {

@@ -124,7 +124,7 @@ CUDA_ON_CPU_HARNESS inline void run_block() {
     fiber.number = i;
     fiber.thread_index = {i % block_size.x, i / block_size.x % block_size.y, i / (block_size.x * block_size.y)};
     fiber.state = State::ready;
-    async_copies[i] = {};
+    async_copies[i].first = async_copies[i].end = async_copies[i].group = 0;
   }
   draw_order(order, threads);
   waiting = barrier_parity = 0;

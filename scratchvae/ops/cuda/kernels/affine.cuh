@@ -2,7 +2,7 @@
 // NumPy twin: ops/numpy/affine.py and ops/numpy/activations.py
 //
 // Tile says how a product is computed (tile_fma.cuh, tile_tf32.cuh); an epilogue, what happens to each number of the result on
-// its way from registers to memory. Grid: (columns / BN, rows / BM, splits of k) of the result; one tile per block.
+// its way from registers to memory. One block per tile and split of k (split_k.cuh).
 // A product of M × K by K × N does 2 M N K operations and moves at least M K + K N + M N numbers; with tiles, about
 // M N K (1/BM + 1/BN) numbers come out of the L2 cache.
 #pragma once
@@ -52,23 +52,29 @@ template <class T> struct WithColumnSums {
 // Plan: tiles of Y; bias and activation touch each number while it is still in a register.
 template <class T, template <class> class Tile, int ACT, int V>
 __global__ void __launch_bounds__(Tile<T>::THREADS, Tile<T>::BLOCKS)
-    affine(const T* x, const T* W, const T* b, T* pre, T* y, int B, int I, int O, T* partials, unsigned* tickets) {
-  Tile<T>::template run<true, false, V>(x, W, B, O, I, Splits<T>{partials, tickets}, BiasAndActivation<T, ACT>{b, pre, y, O});
+    affine(const T* x, const T* W, const T* b, T* pre, T* y, int B, int I, int O, int splits, T* partials, unsigned* tickets) {
+  const Place place = Place::of<Tile<T>>(blockIdx.x, B, O, splits);
+  Tile<T>::template run<true, false, V>(x, W, B, O, I, place, Scratch<T>{partials, tickets}, BiasAndActivation<T, ACT>{b, pre, y, O});
 }
 
-// dX = (dY Wᵀ) ⊙ act′ (E5, E6–E12), where act made x, this layer's input: so dX is already the gradient at the layer below.
-// dY (B, O) · W (I, O) · kept (B, I) → dX (B, I).   NumPy twin: affine_backward, then relu_backward … of the layer below
-// Plan: tiles of dX. Taken on the way out, act′ is computed once per number; taken on the way in, once for each of I / BN tiles.
+// dW = Xᵀ dY,  db = Σ_rows dY (E5);  dX = (dY Wᵀ) ⊙ act′ (E5, E6–E12), where act made x, this layer's input: so dX is already
+// the gradient at the layer below.   x, kept (B, I) · dY (B, O) · W (I, O) → dW (I, O), db (O,), dX (B, I)
+// NumPy twin: affine_backward, then relu_backward … of the layer below
+// Plan: both products in one launch, which together fill the GPU better than one after the other: first the tiles of dW, then those
+// of dX (none if nobody asks for dX). The blocks of dW's first row of tiles also add up the columns of dY that pass through their
+// shared memory. Taken on the way out, act′ is computed once per number; on the way in it would be once per tile.
 template <class T, template <class> class Tile, int ACT, int V>
 __global__ void __launch_bounds__(Tile<T>::THREADS, Tile<T>::BLOCKS)
-    affine_dX(const T* dY, const T* W, const T* kept, T* dX, int B, int I, int O, T* partials, unsigned* tickets) {
-  Tile<T>::template run<true, true, V>(dY, W, B, I, O, Splits<T>{partials, tickets}, TimesSlope<T, ACT>{kept, dX, I});
-}
-
-// dW = Xᵀ dY,  db = Σ_rows dY (E5).   x (B, I) · dY (B, O) → dW (I, O), db (O,).   NumPy twin: affine_backward
-// Plan: tiles of dW; the blocks of the first row of tiles also add up the columns of dY that pass through their shared memory.
-template <class T, template <class> class Tile, int V>
-__global__ void __launch_bounds__(Tile<T>::THREADS, Tile<T>::BLOCKS)
-    affine_dW(const T* x, const T* dY, T* dW, T* db, int B, int I, int O, T* partials, unsigned* tickets) {
-  Tile<T>::template run<false, false, V>(x, dY, I, O, B, Splits<T>{partials, tickets}, WithColumnSums<T>{dW, db, O});
+    affine_backward(const T* dY, const T* x, const T* W, const T* kept, T* dX, T* dW, T* db, int B, int I, int O, int splits_W, int splits_X,
+                    T* partials, unsigned* tickets) {
+  const int tiles = Place::count<Tile<T>>(I, O), blocks = tiles * splits_W;
+  const int block = blockIdx.x;
+  if (block < blocks) {
+    const Place place = Place::of<Tile<T>>(block, I, O, splits_W);
+    Tile<T>::template run<false, false, V>(x, dY, I, O, B, place, Scratch<T>{partials, tickets}, WithColumnSums<T>{dW, db, O});
+  } else {
+    const Place place = Place::of<Tile<T>>(block - blocks, B, I, splits_X);
+    if (splits_W > 1) partials += (long long)blocks * (Tile<T>::NUMBERS + 1) * Tile<T>::THREADS, tickets += tiles; // behind those of dW
+    Tile<T>::template run<true, true, V>(dY, W, B, I, O, place, Scratch<T>{partials, tickets}, TimesSlope<T, ACT>{kept, dX, I});
+  }
 }

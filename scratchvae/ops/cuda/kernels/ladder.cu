@@ -68,5 +68,6 @@ template <class T> __global__ void __launch_bounds__(256) register_tiles(const T
 // The tiles are rung 3's; this is the product that dense layers use (tile_fma.cuh).
 template <class T, int V>
 __global__ void __launch_bounds__(Medium<T>::THREADS) double_buffered(const T* A, const T* B, T* C, int M, int N, int K) {
-  Medium<T>::template run<true, false, V>(A, B, M, N, K, Splits<T>{}, TimesSlope<T, NONE>{nullptr, C, N});
+  const Place place = Place::of<Medium<T>>(blockIdx.x, M, N, 1);
+  Medium<T>::template run<true, false, V>(A, B, M, N, K, place, Scratch<T>{}, TimesSlope<T, NONE>{nullptr, C, N});
 }

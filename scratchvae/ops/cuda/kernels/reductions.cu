@@ -3,13 +3,14 @@
 
 constexpr int THREADS = 256;
 
-// out = Σ x, added up in float64 (a metric must not depend on the batch's size).   x (n,) → out (1,).   NumPy twin: x.sum()
-// Plan: one block; thread t takes elements t, t + 256, …; then a fixed tree. Reads n numbers. For n up to some ten thousands.
+// out = Σ_columns x, added up in float64 (a metric must not depend on the batch's size).   x (rows, n) → out (rows,)
+// NumPy twin: x.sum(axis=1). So one launch adds up all terms of a loss.
+// Plan: one block per row; thread t takes elements t, t + 256, …; then a fixed tree. Reads rows · n numbers.
 template <class T> __global__ void __launch_bounds__(THREADS) total(const T* x, long long n, double* out) {
   double sum = 0;
-  for (long long i = threadIdx.x; i < n; i += THREADS) sum += double(x[i]);
+  for (long long i = threadIdx.x; i < n; i += THREADS) sum += double(x[blockIdx.x * n + i]);
   sum = block_sum<THREADS>(sum);
-  if (threadIdx.x == 0) *out = sum;
+  if (threadIdx.x == 0) out[blockIdx.x] = sum;
 }
 
 // parts[b] = Σ g² over every gridDim.x-th stretch of 256, in float64.   g (n,) → parts (gridDim.x,)

@@ -46,25 +46,34 @@ template <class T, int OUTER, int BK, int THREADS, int V, bool K_FASTEST> struct
   }
 };
 
-template <class T, int BM, int BN, int BK, int TM, int TN> struct FmaTile {
+template <class T, int BM_, int BN_, int BK, int TM, int TN> struct FmaTile {
+  static constexpr int BM = BM_, BN = BN_, NUMBERS = TM * TN; // numbers of the result per thread
   static constexpr int THREADS = BM / TM * (BN / TN);
   static constexpr int BLOCKS = THREADS < 256 ? 4 : 2; // at least so many per multiprocessor: bounds the registers
   static constexpr int AT_ONCE = 4;                  // a thread's rows and columns come in runs of four, for wide accesses,
   static constexpr int ROW_RUN = BM / (TM / AT_ONCE); // the runs this far apart, so that neighbours' accesses abut
   static constexpr int COLUMN_RUN = BN / (TN / AT_ONCE);
 
+  static constexpr int PITCH_A = BM + 4, PITCH_B = BN + 4;
+
+  // The block's shared memory, the same for every product that a kernel computes.
+  static __device__ T* memory() {
+    __shared__ __align__(16) T all[2 * BK * (PITCH_A + PITCH_B)];
+    return all;
+  }
+
   // C = A B, then epilogue.finish(pack, row, column) for every V columns of C, and epilogue.finish_sum(column, Σ_k B).
   // A (M, K) if A_K, else stored as (K, M); B stored as (N, K) if B_K, else (K, N).
   template <bool A_K, bool B_K, int V, class Epilogue>
-  static __device__ void run(const T* A, const T* B, int M, int N, int K, Splits<T> splits, const Epilogue& epilogue) {
+  static __device__ void run(const T* A, const T* B, int M, int N, int K, Place place, Scratch<T> scratch, const Epilogue& epilogue) {
     using CourierA = Courier<T, BM, BK, THREADS, V, A_K>;
     using CourierB = Courier<T, BN, BK, THREADS, V, B_K>;
-    __shared__ __align__(16) T As[2][BK][CourierA::PITCH];
-    __shared__ __align__(16) T Bs[2][BK][CourierB::PITCH];
-    const int m0 = blockIdx.y * BM, n0 = blockIdx.x * BN;
+    auto As = reinterpret_cast<T(*)[BK][PITCH_A]>(memory()); // As[0] and As[1], then Bs[0] and Bs[1]
+    auto Bs = reinterpret_cast<T(*)[BK][PITCH_B]>(memory() + 2 * BK * PITCH_A);
+    const int m0 = place.m * BM, n0 = place.n * BN;
     const int row0 = threadIdx.x / (BN / TN) * AT_ONCE, column0 = threadIdx.x % (BN / TN) * AT_ONCE;
-    const Stretch ks = stretch_of_k<BK>(K);
-    const bool sums_columns = Epilogue::COLUMN_SUMS && blockIdx.y == 0 && threadIdx.x < BN;
+    const Stretch ks = stretch_of_k<BK>(place, K);
+    const bool sums_columns = Epilogue::COLUMN_SUMS && place.m == 0 && threadIdx.x < BN;
     T sums[TM][TN] = {}, column_sum = 0;
 
     CourierA a;
@@ -102,10 +111,10 @@ template <class T, int BM, int BN, int BK, int TM, int TN> struct FmaTile {
       __syncthreads();
     }
 
-    const bool whole = holds_the_whole_sum<TM * TN + Epilogue::COLUMN_SUMS>(splits, [&](auto visit) {
+    const bool whole = holds_the_whole_sum<NUMBERS + Epilogue::COLUMN_SUMS>(place, scratch, [&](auto visit) {
 #pragma unroll
-      for (int i = 0; i < TM * TN; ++i) visit(sums[i / TN][i % TN], i);
-      if (Epilogue::COLUMN_SUMS) visit(column_sum, TM * TN);
+      for (int i = 0; i < NUMBERS; ++i) visit(sums[i / TN][i % TN], i);
+      if (Epilogue::COLUMN_SUMS) visit(column_sum, NUMBERS);
     });
     if (!whole) return;
 #pragma unroll

@@ -1,0 +1,55 @@
+"""What must not change, or must change in proportion, when the question is put differently. No reference value is needed."""
+
+import numpy as np
+
+from . import small
+
+
+def invariances(copy):
+    """An image's loss does not depend on its batch; gradients add up; twice the pixels, twice the nats."""
+    model = small.vae(copy)
+    x, eps = small.images(7) / 255, small.normal(0, 7, model.latent)
+    whole = _terms(model, x, eps)
+    parts = [_terms(model, x[rows], eps[rows]) for rows in (slice(0, 2), slice(2, 7))]
+    holds, worst = _close(whole, np.concatenate(parts))
+    yield holds, worst, f"an image's loss changes by {worst:.1e} of itself when its batch is split"
+
+    order = np.arange(7)[::-1]
+    holds, worst = _close(whole[order], _terms(model, x[order], eps[order]))
+    yield holds, worst, f"an image's loss changes by {worst:.1e} of itself when the batch is turned round"
+
+    gradients = [_gradient(model, x[rows], eps[rows]) for rows in (slice(0, 7), slice(0, 2), slice(2, 7))]
+    holds, worst = _close(gradients[0], gradients[1] + gradients[2])
+    yield holds, worst, f"the gradient of a batch and the sum over its parts differ by {worst:.1e}"
+
+    ops = copy["ops.numpy"]
+    logits = small.normal(1, 7, small.PIXELS)
+    for name, nll in (("Bernoulli", _bernoulli(ops)), ("Gaussian", _gaussian(ops))):
+        once, twice = nll(logits, x), nll(np.tile(logits, 2), np.tile(x, 2))
+        ratio = float((twice / once).mean())
+        holds, _ = _close(2 * once, twice)
+        yield holds, ratio, f"{name}: an image repeated beside itself has {ratio:.3g} times the nats, and should have twice"
+
+
+def _terms(model, x, eps):
+    return np.sum([np.copy(term) for term in model.forward(x, eps).values()], axis=0)
+
+
+def _gradient(model, x, eps):
+    model.buffer.grads[:] = 0
+    model.forward(x, eps)
+    model.backward(1.0)
+    return model.buffer.grads.copy()
+
+
+def _bernoulli(ops):
+    return lambda a, x: ops.bernoulli_nll(a, x, np.empty(len(x)), (np.empty_like(x), np.empty_like(x))).copy()
+
+
+def _gaussian(ops):
+    return lambda m, x: ops.gaussian_nll(m, np.zeros(1), x, np.empty(len(x)), np.empty_like(x)).copy()
+
+
+def _close(got, wanted):
+    worst = float(np.abs(got - wanted).max() / np.abs(wanted).max())
+    return worst < 1e-12, worst

@@ -1,0 +1,49 @@
+"""Small things that several layers look at: images, models with known weights, and their noise."""
+
+import numpy as np
+
+from .... import rng
+
+PIXELS = 12
+
+
+def images(n, seed=0, binary=False):
+    """n images of 4 x 3 pixels in two kinds, bright on the left and bright on the right → (n, 12) uint8"""
+    u = rng.uniform(seed, rng.CHECK, 300, np.arange(n), PIXELS + 1, np.float64)
+    shape = np.where(u[:, :1] < 0.5, np.tile([1.0, 0.2, 0.0], 4), np.tile([0.0, 0.2, 1.0], 4))
+    if binary:
+        return np.where(u[:, 1:] < shape, 255, 0).astype(np.uint8)
+    return (255 * shape * (0.6 + 0.4 * u[:, 1:])).astype(np.uint8)
+
+
+def dataset(copy, train, test):
+    """A Dataset of the copy's own from two arrays (N, 12)."""
+    data = copy["data"]
+    return data.Dataset("small", (4, 3), data.Split(train, None), data.Split(test, None), "made for a layer of proof")
+
+
+def vae(copy, **options):
+    """A small VAE of the copy, in float64 unless told otherwise, the same every time."""
+    settings = {"data_size": PIXELS, "hidden": (8,), "latent": 3, "seed": 3, "dtype": np.float64, **options}
+    return copy["models.vae"].VAE(**settings)
+
+
+def constant(copy, logit, mu=0.0, logvar=0.0, **options):
+    """A VAE whose weights are 0, so that every image has the same code and the same pixels, whatever z is."""
+    model = vae(copy, **options)
+    model.buffer.values[:] = 0
+    model.encoder.layers[2].b.value[:] = np.repeat([mu, logvar], model.latent)
+    model.decoder.layers[2].b.value[:] = logit
+    return model
+
+
+def normal(step, rows, columns):
+    """Noise of a layer's own: (rows, columns) float64, another for every step."""
+    return rng.normal(0, rng.CHECK, 400 + step, np.arange(rows), columns, np.float64)
+
+
+def train(copy, model, data, **options):
+    """Train with the copy's own loop, quietly, in one thread → its records"""
+    max_steps = options.pop("max_steps", None)
+    trainer = copy["training"].Trainer(model, data, **{"epochs": 1, "batch_size": 8, **options})
+    return trainer.run(progress=False, max_steps=max_steps, threads=1)

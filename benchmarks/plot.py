@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from math import floor, log10
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -16,7 +17,7 @@ from scratchvae.timing import read_result
 
 OURS, FLOOR, BEST, OTHER = "#c0392b", "#b0b0b0", "#1f4e79", "#7fa8cc"
 LINES = ["#1f4e79", "#e08e0b", "#2e8b57", "#7d4fa0", "#17becf", "#8c564b", "#7f7f7f", "#d67ab1", "#bcbd22"]
-MARKERS = "osD^vP*X<>"
+MARKERS = "sD^vP*X<>"
 BARS = {
     "step": ("Training step", "ms per step"),
     "epoch": ("One epoch", "ms per epoch"),
@@ -48,7 +49,7 @@ def bars(race, result, path):
         low, high = peer["median_ms"] - peer["q1_ms"], peer["q3_ms"] - peer["median_ms"]
         ax.barh(place, peer["median_ms"], color=colour(name, race["best_peer"]), height=0.7)
         ax.errorbar(peer["median_ms"], place, xerr=[[low], [high]], color="black", capsize=5, lw=1.5)
-        text = f"{peer['median_ms']:.3g} {unit.split()[0]}"
+        text = f"{three(peer['median_ms'])} {unit.split()[0]}"
         if ratio := peer.get("ours_to_this_ratio"):
             text += f"    ours / this: {ratio['median']:.2f}"
         ax.text(peer["q3_ms"] + 0.02 * reach, place, text, va="center")
@@ -56,8 +57,14 @@ def bars(race, result, path):
     ax.invert_yaxis()
     ax.set_xlim(0, 1.55 * reach)
     ax.set_xlabel(f"{unit} (median and quartiles of {race['rounds']} interleaved rounds)")
-    ax.set_title(f"{kind}: batch {race['batch_size']}, width {race['width']}, threads {race['threads']}", loc="left")
+    batch = f"batch {race['batch_size']}, " if race["what"] in ("step", "epoch") else ""  # the others choose their own
+    ax.set_title(f"{kind}: {batch}width {race['width']}, threads {race['threads']}", loc="left")
     save(fig, result, path)
+
+
+def three(value):
+    """Three significant digits and no exponent: 2.00, 57.2, 128, 1250."""
+    return f"{value:.{max(0, 2 - floor(log10(value)))}f}"
 
 
 def curves(races, axis, result, path):
@@ -76,8 +83,10 @@ def curves(races, axis, result, path):
             for key in ("q1_ms", "median_ms", "q3_ms")
         )
         i = 0 if name == "ours" else rivals.index(name)
-        style = {"color": OURS, "lw": 3.5, "zorder": 5} if name == "ours" else {"color": LINES[i % len(LINES)], "lw": 1.8}
-        ax.plot(x, y, marker=MARKERS[i % len(MARKERS)], ms=8, ls=":" if name.startswith("matmul") else "-", label=name, **style)
+        style = {"color": LINES[i % len(LINES)], "lw": 1.8, "marker": MARKERS[i % len(MARKERS)]}
+        if name == "ours":
+            style = {"color": OURS, "lw": 3.5, "zorder": 5, "marker": "o"}
+        ax.plot(x, y, ms=8, ls=":" if name.startswith("matmul") else "-", label=name, **style)
         ax.fill_between(x, low, high, color=style["color"], alpha=0.15, lw=0)
     ax.set(xscale="log", yscale="log", xlabel=label, ylabel=f"{unit} (median)")
     for one in (ax.xaxis, ax.yaxis):
@@ -97,7 +106,8 @@ def save(fig, result, path):
     """Write the figure with the machine and date beneath it."""
     m = result["machine"]
     what = " · ".join(f"{k} {v}" for k, v in versions(result).items())
-    fig.supxlabel(f"{m['cpu']}, {m['usable_cores']} cores · Python {m['python']} · {what} · {m['date_utc'][:10]}", fontsize=11)
+    where = f"{m['cpu']}, {m['usable_cores']} cores · Python {m['python']} · {m['date_utc'][:10]}"
+    fig.supxlabel(f"{where}\n{what}", fontsize=13)
     fig.savefig(path, dpi=110)
     plt.close(fig)
     print(path)

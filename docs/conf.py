@@ -10,7 +10,6 @@ import sys
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
-from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.util import logging
 
@@ -62,7 +61,7 @@ def visit_math_block(self, node):
 def _append_math(self, node, block):
     try:
         self.body.append(tex2mathml(node.astext().strip(), as_block=block))
-    except MathError as error:
+    except Exception as error:  # MathError, and for some unfinished formulas others
         logging.getLogger(__name__).warning("not converted: %s (%s)", node.astext(), error, location=node)
 
 

@@ -2,6 +2,7 @@
 
 __version__ = "0.1.0"
 
+from .backend import use
 from .checks import gradcheck
 from .data import Dataset, Split
 from .data import load as load_data
@@ -22,4 +23,5 @@ __all__ = [
     "load_data",
     "load_model",
     "resume",
+    "use",
 ]

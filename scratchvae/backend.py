@@ -2,22 +2,33 @@
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
+from functools import cache, partial
 from types import ModuleType
 from typing import NamedTuple
 
 import numpy
 
-from .errors import BackendError
+from .errors import BackendError, ShapeError
 from .ops import numpy as numpy_ops
 
 
 class Backend(NamedTuple):
-    """An array library `xp`, the operations `ops` written for it, and empty(shape, dtype) for arrays used every step."""
+    """An array library `xp` and the operations `ops` written for it.
+
+    empty(shape, dtype) makes an array for use in every step. put(array) brings a NumPy array here, and get(array) brings one
+    back; both may give the array itself. failures() is a context in which the library's own errors become BackendErrors.
+    capture(function) is None, or turns the launches of function() into one replay: `ops.cuda.device`.
+    """
 
     name: str
     xp: ModuleType
     ops: ModuleType
     empty: Callable
+    put: Callable = lambda array: array
+    get: Callable = lambda array: array
+    failures: Callable = nullcontext
+    capture: Callable | None = None
 
 
 def aligned_empty(shape, dtype):
@@ -30,10 +41,50 @@ def aligned_empty(shape, dtype):
 
 
 NUMPY = Backend("numpy", numpy, numpy_ops, aligned_empty)
+NAMES = ("numpy", "cupy")
+_current = NUMPY
 
 
-def get(name):
-    """The backend of that name. Raises BackendError, in one line, when it cannot be used here."""
-    if name == "numpy":
+def get(backend=None):
+    """The backend of that name ("numpy", "cupy"), or the one in use for None; a Backend is returned as it is.
+
+    Raises BackendError, in one line, when it cannot be used here.
+    """
+    if backend is None:
+        return _current
+    if isinstance(backend, Backend):
+        return backend
+    if backend == "numpy":
         return NUMPY
-    raise BackendError(f"unknown backend {name!r}: this version has 'numpy'")
+    if backend == "cupy":
+        return _cupy()
+    raise BackendError(f"unknown backend {backend!r}: there are {', '.join(NAMES)}")
+
+
+def use(backend):
+    """From now on models are made on this backend unless they name another. Returns it. Raises BackendError."""
+    global _current
+    _current = get(backend)
+    return _current
+
+
+@cache
+def _cupy():
+    from .ops import cuda
+    from .ops.cuda import device
+
+    cupy = device.probe()
+    return Backend(
+        "cupy", cupy, cuda, cupy.empty, cupy.asarray, cupy.asnumpy, partial(device.failures, cupy), device.capture(cupy)
+    )
+
+
+def same_library(what, array, like):
+    """Raise ShapeError, naming both, unless `array` is an array of the library that `like` is of."""
+    if not isinstance(array, type(like)):
+        raise ShapeError(f"{what} holds {_kind(like)} and was given {_kind(array)}: nothing is copied between backends unasked")
+
+
+def _kind(value):
+    kind = type(value)
+    return f"{kind.__module__.split('.')[0].lstrip('_')}.{kind.__name__}"

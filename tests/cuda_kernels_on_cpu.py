@@ -34,11 +34,14 @@ GROUPS = [
     ("noise.cu", ["words", "normal<float>", "normal<double>"]),
     ("gaussian.cu", _each("{}<{}>", ("reparameterise", "reparameterise_backward", "gaussian_kl", "gaussian_kl_backward",
                                       "posterior_backward"), TYPES) + _each("sample_posterior<{}, {}>", TYPES, ("true", "false"))),
-    ("likelihoods.cu", _each_width("{0}<{T}, {V}, {1}>", ("bernoulli", "squared"), (1, 2, 3)) + _each("gaussian<{}, {}>", TYPES, (1, 2, 3))),
+    ("likelihoods.cu", _each_width("{0}<{T}, {V}, {1}>", ("bernoulli", "squared"), (1, 2, 3))
+     + _each("gaussian<{}, {}>", TYPES, (1, 2, 3))),
     ("gather.cu", _each("gather<{}, {}, {}, {}>", TYPES, ("unsigned char", "float"), (1, 4), ("true", "false"))),
     ("reductions.cu", _each("{}<{}>", ("total", "squares", "clip_factor"), TYPES) + _each_width("add<{T}, {V}>")),
+    ("step.cu", _each("{}<{}>", ("end_of_step", "sum_all"), TYPES)),
     ("optimisers.cu", _each_width("update<{T}, {0}, {V}>", RULES) + _each_width("weight_decay<{T}, {V}>")),
-    *(("affine_fma.cu", _products(T, tile, V)) for T, V in WIDTHS for tile in ("Small", "Medium", "Large")[: 3 if T == "float" else 2]),
+    *(("affine_fma.cu", _products(T, tile, V)) for T, V in WIDTHS for tile in ("Small", "Medium")),
+    *(("affine_fma.cu", _products("float", "Large", V)) for V in (1, 4)),
     *(("affine_tf32.cu", _products("float", tile, V)) for tile in ("SmallTF32", "LargeTF32") for V in (1, 4)),
     ("ladder.cu", _each("{}<{}>", ("naive", "shared_tiles", "register_tiles"), TYPES) + _each_width("double_buffered<{T}, {V}>")),
     ("ladder_tf32.cu", ["tensor_cores<1>", "tensor_cores<4>"]),
@@ -48,7 +51,7 @@ GROUPS = [
 class OnCpu:
     """Kernels built by g++, on NumPy arrays. `launches` lists the expressions that ran."""
 
-    array = np.ndarray
+    array, null = np.ndarray, None
 
     def __init__(self, schedule="forward", seed=0):
         self.schedule, self.seed, self.launches = schedule, seed, []

@@ -188,3 +188,13 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, tiny_
     with pytest.raises(OSError, match="No space left"):
         save_checkpoint(tmp_path / "run" / "checkpoint.npz", model, opt, {"step": 1}, config_of(model))
     assert {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()} == before
+
+
+def test_whoever_reads_the_old_file_while_a_new_one_is_written_reads_all_of_the_old_one(tmp_path):
+    path = tmp_path / "c.npz"
+    write(path, VAE(6, (4,), 2, seed=1))
+    old = path.read_bytes()
+    with open(path, "rb") as reader:
+        write(path, VAE(6, (4,), 2, seed=2))
+        assert reader.read() == old
+    assert path.read_bytes() != old

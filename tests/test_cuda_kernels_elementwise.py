@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from scratchvae import rng
 from scratchvae.data import gather
-from scratchvae.ops import cuda, numpy as twins
+from scratchvae.ops import cuda
+from scratchvae.ops import numpy as twins
 from scratchvae.ops.cuda.launch import run_on
 
 DTYPES = np.float32, np.float64
@@ -110,7 +111,10 @@ def posterior(seed, B, L, dtype, halves):
     return mu, logvar, numbers(seed + 1, (B, L), dtype, 1)
 
 
-@given(B=st.integers(1, 9), L=st.one_of(st.integers(1, 9), st.just(133)), dtype=dtypes, halves=st.booleans(), schedule=schedules, seed=st.integers(0, 9))
+@given(
+    B=st.integers(1, 9), L=st.one_of(st.integers(1, 9), st.just(133)), dtype=dtypes, halves=st.booleans(), schedule=schedules,
+    seed=st.integers(0, 9),
+)  # fmt: skip
 def test_the_posteriors_operations_equal_their_twins(B, L, dtype, halves, schedule, seed):
     mu, logvar, eps = posterior(seed, B, L, dtype, halves)
     mu0, logvar0 = mu.copy(), logvar.copy()
@@ -145,7 +149,10 @@ def test_the_posteriors_operations_equal_their_twins(B, L, dtype, halves, schedu
     close(z2, z0, floor=np.abs(z0).max()), close(kl2, kl0, floor=L * big)
 
 
-@given(B=st.integers(1, 6), L=st.integers(1, 9), dtype=dtypes, seed=st.integers(0, 2**64 - 1), step=st.integers(0, 2**32 - 1), schedule=schedules)
+@given(
+    B=st.integers(1, 6), L=st.integers(1, 9), dtype=dtypes, seed=st.integers(0, 2**64 - 1), step=st.integers(0, 2**32 - 1),
+    schedule=schedules,
+)  # fmt: skip
 def test_a_posterior_samples_with_the_noise_of_its_rows(B, L, dtype, seed, step, schedule):
     mu, logvar, _ = posterior(3, B, L, dtype, True)
     eps, z, std, kl = blank((B, L), dtype), blank((B, L), dtype), blank((B, L), dtype), blank(B, dtype)

@@ -8,7 +8,8 @@ from cuda_on_cpu.cpu_module import poison
 from scratchvae import rng
 from scratchvae.data import gather
 from scratchvae.models import VAE
-from scratchvae.ops import cuda, numpy as twins
+from scratchvae.ops import cuda
+from scratchvae.ops import numpy as twins
 from scratchvae.ops.cuda.affine import Scratch
 from scratchvae.ops.cuda.launch import run_on
 
@@ -42,7 +43,9 @@ class CudaStep:
         cuda.dense(self.z, W["decoder.0.W"], W["decoder.0.b"], self.h2, "relu", **how)
         cuda.dense(self.h2, W["decoder.2.W"], W["decoder.2.b"], self.logits, "none", **how)
         cuda.bernoulli_nll_and_gradient(1 / BATCH, self.logits, self.x, nll, self.logits)
-        back = lambda dY, x, layer, dX, below: cuda.dense_backward(dY, x, W[f"{layer}.W"], dX, dW[f"{layer}.W"], dW[f"{layer}.b"], below, **how)
+        back = lambda dY, x, layer, dX, below: cuda.dense_backward(
+            dY, x, W[f"{layer}.W"], dX, dW[f"{layer}.W"], dW[f"{layer}.b"], below, **how
+        )
         back(self.logits, self.h2, "decoder.2", self.dh, "relu")
         back(self.dh, self.z, "decoder.0", self.dz, "none")
         dmu, dlogvar = self.dcode[:, :L], self.dcode[:, L:]

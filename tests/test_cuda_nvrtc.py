@@ -22,15 +22,27 @@ REGISTER_LIMITS = {"affine_fma.cu": 232, "affine_tf32.cu": 128, "ladder.cu": 168
 REGISTER_LIMIT = 96  # of all others
 TENSOR_CORES = {"affine_tf32.cu", "ladder_tf32.cu"}  # from sm_80 on
 
-# Where a kernel's list of template arguments says how many numbers it moves at once. More than one means 16 bytes.
-WIDTH_AT = {
-    **{"activation": 2, "activation_backward": 2, "add": 1, "affine": 3, "affine_dX": 3, "affine_dW": 2, "bernoulli": 1},
-    **{"double_buffered": 1, "gather": 2, "squared": 1, "tensor_cores": 0, "update": 2, "weight_decay": 1},
-}
+# Its template's parameters, its name.
+KERNEL = re.compile(
+    r"(?:template <(.*)>\s*)?__global__\s+(?:__launch_bounds__\s*\((?:[^()]|\([^()]*\))*\)\s*|void\s+)+(\w+)\s*\("
+)
 # A product takes the compiler a fifth of a second. Its activation is in the epilogue alone, and activations.cu has them all:
 # one is enough here. Elsewhere than on this architecture, so are float and 16 bytes at a time.
 FULLY_PROVEN = (90,)
 DISASSEMBLED = (75, 90, 120)  # the oldest, the newest, and the one in full
+
+
+def kernels_in(text):
+    """The kernels in a source: {name: [template parameter, …]}"""
+    found = KERNEL.findall(re.sub(r"//.*", "", text))
+    return {name: [part.split()[-1] for part in parameters.split(",")] if parameters else [] for parameters, name in found}
+
+
+PARAMETERS = {
+    name: parameters
+    for path in sorted(KERNELS.glob("*.cu*"))
+    for name, parameters in kernels_in(path.read_text(encoding="utf-8")).items()
+}
 
 
 def arguments_of(name):
@@ -38,8 +50,8 @@ def arguments_of(name):
 
 
 def is_wide(name):
-    position = WIDTH_AT.get(name.split("<")[0])
-    return position is not None and arguments_of(name)[position] != "1"
+    """Whether this variant moves several numbers at once, which by the house's rule (common.cuh) are 16 bytes."""
+    return dict(zip(PARAMETERS[name.split("<")[0]], arguments_of(name), strict=False)).get("V", "1") != "1"
 
 
 @functools.cache
@@ -47,7 +59,7 @@ def names_for(file, architecture):
     """The name expressions of a file that are proven for an architecture."""
     names = [name for group, names in GROUPS if group == file for name in names]
     if file.startswith("affine"):
-        names = [name for name in names if "RELU" in arguments_of(name) or name.startswith("affine_dW")]
+        names = [name for name in names if "ACT" not in PARAMETERS[name.split("<")[0]] or "RELU" in arguments_of(name)]
         if architecture not in FULLY_PROVEN:
             names = [name for name in names if arguments_of(name)[0] == "float" and is_wide(name)]
     return names if architecture >= 80 or file not in TENSOR_CORES else []
@@ -58,12 +70,6 @@ def program(file, architecture):
     return nvrtc.compile(KERNELS / file, architecture, names_for(file, architecture))
 
 
-def kernels_in(text):
-    """The names of the __global__ functions in a source."""
-    text = re.sub(r"//.*", "", text)
-    return set(re.findall(r"__global__\s+(?:__launch_bounds__\s*\((?:[^()]|\([^()]*\))*\)\s*|void\s+)+(\w+)\s*\(", text))
-
-
 # ---- the list is complete, the compiler is the one we think
 
 
@@ -71,9 +77,11 @@ def test_every_kernel_in_the_sources_is_listed():
     assert sorted(path.name for path in KERNELS.glob("*.cu")) == FILES
     for file in FILES:
         listed = {name.split("<")[0] for group, names in GROUPS if group == file for name in names}
-        assert kernels_in((KERNELS / file).read_text(encoding="utf-8")) <= listed <= kernels_in(flatten(KERNELS / file)), file
-    everywhere = {name.split("<")[0] for _, names in GROUPS for name in names}
-    assert everywhere == set().union(*(kernels_in(path.read_text(encoding="utf-8")) for path in KERNELS.glob("*.cu*")))
+        own, included = (
+            set(kernels_in(text)) for text in ((KERNELS / file).read_text(encoding="utf-8"), flatten(KERNELS / file))
+        )
+        assert own <= listed <= included, file
+    assert {name.split("<")[0] for _, names in GROUPS for name in names} == set(PARAMETERS)
 
 
 def test_the_compiler_knows_the_architectures_in_use():

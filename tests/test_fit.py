@@ -7,13 +7,16 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from scratchvae import rng
+from scratchvae.data import Split
 from scratchvae.errors import CheckpointError, ConfigError, NonFiniteError, RunFolderError
 from scratchvae.models import VAE, Autoencoder
-from scratchvae.training import OPTIMISERS, Optimiser, RunFolder, Schedule, fit, load_model, resume
+from scratchvae.training import OPTIMISERS, Optimiser, RunFolder, Schedule, TrainingStep, fit, load_model, resume
 
 
 def checkpoint(folder):
@@ -109,6 +112,32 @@ def test_the_tensor_named_is_the_first_that_went_wrong(tiny_data, tiny_vae):
         fit(model, tiny_data, epochs=1)
 
 
+def test_the_name_is_found_in_whichever_worker_met_it(tiny_data, tiny_vae):
+    order = rng.permutation(0, 0, 60)  # the one batch of 60 images, cut into shards of 30
+    images = np.zeros((60, 12), np.uint8)
+    images[order[-1], 0] = 255  # the last image of the second shard has σ = exp(500), an infinity in float32
+    model = tiny_vae(hidden=())
+    model.buffer.view("encoder.0.W")[0, 2:] = 1000
+    data = replace(tiny_data, train=Split(images, None))
+    with pytest.raises(NonFiniteError, match="std of vae is not finite"):
+        fit(model, data, epochs=1, batch_size=60, threads=2)
+
+
+def test_every_epoch_visits_every_image_once_in_an_order_of_its_own(tiny_data, tiny_vae, monkeypatch):
+    visited, whole = [], TrainingStep.__call__
+
+    def listening(self, rows, step, lr):
+        visited.append(np.array(rows))
+        return whole(self, rows, step, lr)
+
+    monkeypatch.setattr(TrainingStep, "__call__", listening)
+    fit(tiny_vae(), tiny_data, epochs=3, batch_size=7)
+    assert [len(rows) for rows in visited] == ([7] * 8 + [4]) * 3
+    epochs = np.concatenate(visited).reshape(3, 60)
+    assert (np.sort(epochs, axis=1) == np.arange(60)).all()
+    assert len({tuple(order) for order in epochs.tolist()}) == 3
+
+
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     run = tmp_path / "run"
     command = [sys.executable, "-m", "scratchvae", "train", "--epochs", "500", "--out", str(run)]
@@ -143,8 +172,6 @@ def test_the_interrupt_handler_is_put_back(tiny_data, tiny_vae):
 
 
 def test_one_interrupt_finishes_the_step_and_a_second_stops_at_once(tmp_path, tiny_data, tiny_vae, monkeypatch):
-    from scratchvae.training.step import TrainingStep
-
     whole = TrainingStep.__call__
 
     def interrupted(self, rows, step, lr):
@@ -182,10 +209,6 @@ def test_a_run_can_be_extended(tmp_path, tiny_data, tiny_vae):
 
 
 def test_resuming_on_other_data_is_refused(tmp_path, tiny_data, tiny_vae):
-    from dataclasses import replace
-
-    from scratchvae.data import Split
-
     fit(tiny_vae(), tiny_data, out=tmp_path / "run", epochs=1)
     other = replace(tiny_data, train=Split(255 - tiny_data.train.images, None))
     with pytest.raises(RunFolderError, match="other data"):

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scratchvae import rng
 from scratchvae.errors import ConfigError
 from scratchvae.models import Autoencoder
 from scratchvae.training import Optimiser, TrainingStep, fit
@@ -93,6 +94,14 @@ def test_the_tree_adds_neighbours_first():
             g[...] = value
         do._sum_shards(slice(0, 3))
     assert do.grads[0][:3].tolist() == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("shards", [1, 2, 3])
+def test_the_noise_of_an_image_is_that_of_its_row_in_the_batch_whatever_the_shards(tiny_data, tiny_vae, shards):
+    do, _ = train(tiny_vae(), tiny_data.train.images, np.arange(11), shards=shards, seed=9)
+    for step in (0, 5, 40):
+        drawn = np.concatenate([do.noise(i, step, *bounds) for i, bounds in enumerate(shard_bounds(11, shards))])
+        assert np.array_equal(drawn, rng.normal(9, rng.LATENT, step, np.arange(11), 2))
 
 
 def test_the_same_noise_whatever_block_it_was_drawn_in(tiny_data, tiny_vae, monkeypatch):

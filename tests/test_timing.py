@@ -13,7 +13,7 @@ def test_each_round_starts_with_the_next_contestant_and_takes_everyone_once():
     calls = []
     samplers = {name: (lambda name=name: calls.append(name) or float(len(calls))) for name in "abc"}
     timing.interleave(samplers, rounds=4)
-    assert "".join(calls) == "abc" "bca" "cab" "abc"
+    assert "".join(calls) == "abcbcacababc"
 
 
 def test_sample_r_of_everyone_was_taken_in_round_r():

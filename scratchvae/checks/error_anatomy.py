@@ -5,6 +5,7 @@ leaves about ε f/h. The first falls with h and the second rises, so the best a 
 h = √ε, and a central one ε^⅔, near h = ∛ε. A complex step (E34) subtracts nothing and has the first error alone.
 """
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,7 +65,8 @@ def error_anatomy(f, x, v=None, slope=None, steps=STEPS):
     if v.shape != x.shape:
         raise ConfigError(f"v must have the shape of x, {x.shape}, not {v.shape}")
     curves = {}
-    with np.errstate(all="ignore"):  # steps are taken far beyond sense: that is what is shown
+    with np.errstate(all="ignore"), warnings.catch_warnings():  # steps are taken far beyond sense: that is what is shown
+        warnings.simplefilter("error", np.exceptions.ComplexWarning)  # "casting discards the imaginary part"
         along = _along(f, x, v, np.complex128)
         if slope is None:
             slope = complex_step_along(lambda: along(t[0]), t := np.zeros(1, np.complex128), np.ones(1), STEP)
@@ -86,7 +88,7 @@ def _along(f, x, v, dtype):
     def g(t):
         try:
             y = np.asarray(f(x + dtype(t) * v))
-        except TypeError as error:  # math.sin and the like
+        except (TypeError, np.exceptions.ComplexWarning) as error:  # math.sin and the like
             raise ConfigError(f"f does not take {np.dtype(dtype)} numbers ({error}): use NumPy's functions in it") from error
         if y.dtype != dtype:
             raise ConfigError(f"f returned {y.dtype} for {np.dtype(dtype)}: it must keep the dtype of its argument, and for "

@@ -62,7 +62,9 @@ def ppca_optimum(x, latent, sigma=None):
     """
     x = np.asarray(x, np.float64)
     if x.ndim != 2 or x.size == 0 or not np.isfinite(x).all():
-        raise DataError(f"ppca_optimum takes finite numbers (images, pixels), not an array of shape {x.shape} holding anything else")
+        raise DataError(
+            f"ppca_optimum takes finite numbers (images, pixels), not an array of shape {x.shape} holding anything else"
+        )
     largest = x.shape[1] - (sigma is None)
     if not 1 <= latent <= largest:
         raise ConfigError(f"latent must be between 1 and {largest} for {x.shape[1]} pixels, not {latent}")
@@ -73,7 +75,9 @@ def ppca_optimum(x, latent, sigma=None):
     values, U = np.maximum(values[::-1], 0), vectors[:, ::-1][:, :latent]  # rounding makes a 0 negative
     sigma2 = float(values[latent:].mean() if sigma is None else sigma**2)
     if sigma2 <= 1e-14 * values[0]:
-        raise DataError(f"{latent} latents explain these images without noise, so no σ is the best one: take fewer, or fix sigma")
+        raise DataError(
+            f"{latent} latents explain these images without noise, so no σ is the best one: take fewer, or fix sigma"
+        )
     active = values[:latent] > sigma2
     W = U * np.sqrt(np.where(active, values[:latent] - sigma2, 0))
     kl = 0.5 * np.log(np.where(active, values[:latent], sigma2) / sigma2)

@@ -2,6 +2,8 @@
 
 import argparse
 
+from ..backend import NAMES
+
 
 def command(commands, function, help, example):
     """Add a command that runs `function`, with its help, an example and --json → its parser"""
@@ -25,6 +27,16 @@ def add_run(sub):
 def add_threads(sub):
     """The number of workers."""
     sub.add_argument("--threads", type=at_least_1, help="changes speed, never a bit of the result (default: one per core)")
+
+
+def add_backend(sub):
+    """Where a trained model is put to use, wherever it was trained."""
+    sub.add_argument("--backend", choices=NAMES, default="numpy", help="numpy, or cupy for an NVIDIA GPU")
+
+
+def add_graph(sub):
+    """How a GPU is given its work."""
+    sub.add_argument("--no-graph", action="store_true", help="on a GPU: launch kernel by kernel, slower and with the same bits")
 
 
 def at_least_1(text):

@@ -3,8 +3,9 @@
 import json
 from pathlib import Path
 
+from ..backend import NAMES
 from ..errors import ConfigError, DataError
-from .options import add_run, add_threads, at_least_1, command, sizes
+from .options import add_backend, add_graph, add_run, add_threads, at_least_1, command, sizes
 
 
 def add(commands):
@@ -35,7 +36,9 @@ def add(commands):
     add("--seed", type=int, default=0, help="of the initial weights, the shuffling and the noise")
     add("--shards", type=at_least_1, default=2, help="parts of a batch that threads may share; changes rounding")
     add("--log-every", type=at_least_1, default=50, help="steps between two lines of metrics.jsonl")
-    add("--backend", choices=("numpy",), default="numpy", help="array library")
+    add("--backend", choices=NAMES, default="numpy", help="numpy, or cupy for an NVIDIA GPU")
+    add("--tf32", action="store_true", help="on a GPU: products on tensor cores, with factors of 11 significant bits")
+    add_graph(sub)
     add("--out", help="run folder to make (default: runs/MODEL-DATA-NUMBER)")
     add_threads(sub)
 
@@ -44,6 +47,8 @@ def add(commands):
     )
     add_run(sub)
     sub.add_argument("--epochs", type=at_least_1, help="extend the run to this many epochs")
+    sub.add_argument("--backend", choices=NAMES, help="go on on this one (default: that of the run)")
+    add_graph(sub)
     add_threads(sub)
 
     sub = command(
@@ -53,6 +58,7 @@ def add(commands):
     sub.add_argument("--split", choices=("train", "test"), default="test", help="which images")
     sub.add_argument("--samples", type=at_least_1, default=1, help="draws of z per image")
     sub.add_argument("--seed", type=int, default=0, help="of the draws of z")
+    add_backend(sub)
     add_threads(sub)
 
     sub = command(
@@ -62,6 +68,7 @@ def add(commands):
     sub.add_argument("--n", type=at_least_1, default=100, help="how many")
     sub.add_argument("--seed", type=int, default=0, help="of z")
     sub.add_argument("--out", help="a .png grid or an .npz array (default: samples.png in the run folder)")
+    add_backend(sub)
 
     sub = command(commands, plot, "draw a run's figures again", "scratchvae plot runs/vae-mnist-small-1")
     add_run(sub)
@@ -79,7 +86,8 @@ def train(o):
     if o.beta is None:
         options.pop("beta", None)
     model = MODELS[o.model](
-        data.train.images.shape[1], o.hidden, o.latent, o.activation, o.likelihood, o.sigma, o.init, seed=o.seed, **options
+        data.train.images.shape[1], o.hidden, o.latent, o.activation, o.likelihood, o.sigma, o.init, seed=o.seed,
+        backend=o.backend, **options
     )
     out = o.out or _free_folder(f"runs/{o.model}-{Path(data.name).stem}")
     epochs = o.epochs or default_epochs(len(data.train.images))
@@ -103,22 +111,24 @@ def train(o):
         seed=o.seed,
         shards=o.shards,
         log_every=o.log_every,
+        tf32=o.tf32,
+        graph=not o.no_graph,
     )
     return _finish(model, data, out, o)
 
 
 def resume(o):
-    from ..training import resume
+    from ..training import RunFolder, resume
 
-    model, data = open_run(o.run)
-    resume(model, data, o.run, threads=o.threads, epochs=o.epochs)
+    model, data = open_run(o.run, o.backend or RunFolder(o.run).config().get("backend", "numpy"))
+    resume(model, data, o.run, threads=o.threads, epochs=o.epochs, graph=not o.no_graph)
     return _finish(model, data, o.run, o)
 
 
 def evaluate(o):
     from ..evaluate import measure, table
 
-    measured = measure(*open_run(o.run), o.split, o.seed, o.samples, o.threads)
+    measured = measure(*open_run(o.run, o.backend), o.split, o.seed, o.samples, o.threads)
     if o.json:
         print(json.dumps({name: m.to_dict() for name, m in measured.items()}, indent=2))
     else:
@@ -132,7 +142,7 @@ def sample(o):
     from ..files import replacing
     from ..training import RunFolder, load_model
 
-    shape, model = tuple(RunFolder(o.run).config()["data"]["image_shape"]), load_model(o.run)
+    shape, model = tuple(RunFolder(o.run).config()["data"]["image_shape"]), load_model(o.run, o.backend)
     out = Path(o.out or Path(o.run) / "samples.png")
     if out.suffix == ".png":
         plots.draw_samples(model, shape, out, f"Samples of {describe(model)}", n=o.n, seed=o.seed)
@@ -183,8 +193,8 @@ def _draw(model, data, out):
     return [str(path) for path in plots.draw_all(model, data, records, out, title)]
 
 
-def open_run(run):
-    """The model of a run folder and the data it was trained on. Raises DataError when the data has changed since."""
+def open_run(run, backend="numpy"):
+    """The model of a run folder, on a backend, and the data it was trained on. Raises DataError when the data has changed since."""
     from ..data import load
     from ..training import RunFolder, load_model
 
@@ -196,7 +206,7 @@ def open_run(run):
     data = load(config["location"])
     if data.fingerprint != config["fingerprint"]:
         raise DataError(f"{config['location']} has changed since this run was trained on it")
-    return load_model(run), data
+    return load_model(run, backend), data
 
 
 def _free_folder(stem):

@@ -20,6 +20,9 @@ def image_terms(model, images, workers, seed=0, samples=1, replicas=None):
     """
     if samples < 1:
         raise ConfigError(f"samples must be at least 1, not {samples}")
+    if model.backend.name != "numpy":
+        with model.backend.failures():
+            return _device_terms(replicas[0] if replicas else model.replica(), images, seed, samples)
     terms = {term: np.zeros(len(images)) for term in model.terms}
     replicas = replicas or [model.replica() for _ in range(workers.count)]
     starts = range(0, len(images), BATCH)
@@ -39,6 +42,26 @@ def image_terms(model, images, workers, seed=0, samples=1, replicas=None):
 
     workers.run(share)
     return terms
+
+
+def _device_terms(replica, images, seed, samples):
+    """The same on a GPU: images are brought there once, ε is drawn there, and the sums come back once."""
+    backend, ops, dtype, N = replica.backend, replica.ops, replica.dtype, len(images)
+    on_device, order = backend.put(np.ascontiguousarray(images)), backend.put(np.arange(N))
+    terms = {term: backend.empty((N,), np.float64) for term in replica.terms}
+    for start in range(0, N, BATCH):
+        rows = slice(start, min(start + BATCH, N))
+        x = replica.scratch("batch", rows.stop - start, images.shape[1], dtype)
+        ops.gather_batch(on_device, order, x, start // BATCH, BATCH)
+        eps = replica.scratch("noise", len(x), replica.noise_columns, dtype) if replica.noise_columns else None
+        for values in terms.values():
+            values[rows] = 0
+        for k in range(samples):
+            if eps is not None:
+                ops.normal(eps, seed, rng.EVALUATE, k, start)
+            for term, values in replica.forward(x, eps).items():
+                terms[term][rows] += values / samples
+    return {term: backend.get(values) for term, values in terms.items()}
 
 
 def measure(model, dataset, split="test", seed=0, samples=1, threads=None):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .. import backend as backends
 from .. import nn, rng
 from ..errors import ConfigError, ShapeError
 from ..nn import init
@@ -23,11 +24,12 @@ class Autoencoder(nn.Module):
 
     def __init__(
         self, data_size=784, hidden=(400,), latent=20, activation="relu", likelihood="bernoulli", sigma=None, init_W="glorot",
-        seed=0, dtype=np.float32,
+        seed=0, dtype=np.float32, backend=None,
     ):
-        """data_size D, the decoder mirrors the encoder's hidden sizes; sigma only for the Gaussian likelihood.
+        """data_size D, the decoder mirrors the encoder's hidden sizes; sigma only for the Gaussian likelihood; backend "numpy"
+        or "cupy" (default: the one in use, see backend.use).
 
-        Raises ConfigError for sizes below 1 and names that do not exist.
+        Raises ConfigError for sizes below 1 and names that do not exist, BackendError where there is no CUDA.
         """
         if not isinstance(hidden, (tuple, list)):
             raise ConfigError(f"hidden must be a list of sizes, such as [400], not {hidden!r}")
@@ -46,7 +48,7 @@ class Autoencoder(nn.Module):
         self.decoder = mlp([latent, *reversed(hidden), data_size], act, start)
         self.likelihood = like() if like is not Gaussian else like(sigma)
         self.weights = {"reconstruction": 1.0}
-        self.initialise(seed, dtype)
+        self.initialise(seed, dtype, backends.get(backend))
 
     @property
     def code_size(self):
@@ -67,7 +69,7 @@ class Autoencoder(nn.Module):
         """Write into every Parameter's grad the gradient of scale · Σ_images (the objective)."""
         self.encoder.backward(self.decoder.backward(self.likelihood.backward(scale)))
 
-    # Use --------------------------------------------------------------------------------------------------------------
+    # Use: NumPy arrays in and out, whatever the backend ---------------------------------------------------------------
 
     def encode(self, x):
         """The code of each image.   x (N, D) or (D,) → z (N, L)"""
@@ -114,15 +116,22 @@ class Autoencoder(nn.Module):
         return super().summary(self.data_size if columns is None else columns, rows)
 
     def _chunked(self, x, width, width_out, write):
-        """write(part, out) for CHUNK rows of x (N, width) at a time, in this model's dtype → a new (N, width_out)"""
+        """write(part, out) for CHUNK rows of x (N, width) at a time, in this model's dtype and backend → a new (N, width_out)"""
         x = np.atleast_2d(x)
+        backends.same_library(f"a {type(self).__name__}'s interface", x, np.empty(0))
         if x.ndim != 2 or x.shape[1] != width:
             raise ShapeError(f"expected (rows, {width}), not {x.shape}")
         if np.issubdtype(x.dtype, np.integer):
             raise ShapeError(f"expected {self.dtype} numbers, not {x.dtype}: divide uint8 images by 255, or convert with astype")
         result = np.empty((len(x), width_out), self.dtype)
-        for i in range(0, len(x), CHUNK):
-            write(x[i : i + CHUNK].astype(self.dtype, copy=False), result[i : i + CHUNK])
+        put, get, here = self.backend.put, self.backend.get, self.backend.name == "numpy"
+        with self.backend.failures():
+            for i in range(0, len(x), CHUNK):
+                part, wanted = x[i : i + CHUNK].astype(self.dtype, copy=False), result[i : i + CHUNK]
+                out = wanted if here else self.scratch("result", len(part), width_out, self.dtype)
+                write(put(part), out)
+                if not here:
+                    wanted[...] = get(out)
         return result
 
 

@@ -40,7 +40,11 @@ class Gaussian(nn.Module):
     def forward(self, mean, x):
         """mean, x (B, D) → nll (B,), nats per image summed over pixels"""
         self.m, self.x = mean, x
-        self.lv = self.logvar.value if self.sigma is None else np.full(1, 2 * np.log(self.sigma), x.dtype)
+        if self.sigma is None:
+            self.lv = self.logvar.value
+        else:
+            self.lv = self.scratch("logvar", 1, None, x.dtype)
+            self.lv[...] = 2 * np.log(self.sigma)
         work = self.scratch("work", *x.shape, x.dtype)
         return self.ops.gaussian_nll(mean, self.lv, x, self.scratch("nll", len(x), None, x.dtype), work)
 

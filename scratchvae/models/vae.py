@@ -41,7 +41,9 @@ class VAE(Autoencoder):
         """
         rows, dtype = len(x), x.dtype
         L = self.latent
-        self.eps = np.zeros((rows, L), dtype) if eps is None else eps
+        self.eps = self.scratch("eps", rows, L, dtype) if eps is None else eps
+        if eps is None:
+            self.eps[...] = 0
         if self.eps.shape != (rows, L):
             raise ShapeError(f"eps must be ({rows}, {L}), not {self.eps.shape}")
         code = self.encoder.forward(x)
@@ -66,7 +68,7 @@ class VAE(Autoencoder):
         self.encoder.backward(through_z)
 
     def encode(self, x):
-        """The posterior of each image.   x (N, D) or (D,) → mu (N, L), logvar (N, L)"""
+        """The posterior of each image.   x (N, D) or (D,) → mu (N, L), logvar (N, L), NumPy arrays"""
         code = super().encode(x)
         return code[:, : self.latent], code[:, self.latent :]
 

@@ -1,5 +1,6 @@
 """Dense layers, activations and their composition. Each layer calls one pair of operations and remembers what it needs."""
 
+from ..backend import same_library
 from ..errors import ConfigError, ShapeError
 from . import init
 from .module import Module
@@ -17,10 +18,11 @@ class Dense(Module):
         self.W, self.b = Parameter((inputs, outputs), init_W), Parameter((outputs,), init_b)
 
     def forward(self, x):
-        """x (B, inputs) → (B, outputs). Raises ShapeError for another width or dtype."""
+        """x (B, inputs) → (B, outputs). Raises ShapeError for another width, dtype or backend."""
         W = self.W.value
         if W is None:
             raise ShapeError("Dense is not initialised: call initialise(seed) on it or on the model that holds it")
+        same_library("Dense", x, W)
         if x.ndim != 2 or x.shape[1] != self.inputs:
             raise ShapeError(f"Dense takes (rows, {self.inputs}), not {x.shape}")
         if x.dtype != W.dtype:

@@ -72,11 +72,31 @@ class Module:
 
     # Life -------------------------------------------------------------------------------------------------------------
 
-    def initialise(self, seed=0, dtype=np.float32):
-        """Give every Parameter its first value, in one flat buffer. The same seed gives the same values. Returns self."""
+    def initialise(self, seed=0, dtype=np.float32, backend=None):
+        """Give every Parameter its first value, in one flat buffer on a backend (its name; default: where the module is).
+
+        The same seed gives the same values on every backend. Returns self.
+        """
         parameters = self.parameters()
         values = [np.asarray(p.init(p.shape, seed, i), dtype).reshape(-1) for i, (_, p) in enumerate(parameters)]
-        return self.rebind(np.concatenate([np.empty(0, dtype), *values]))
+        return self._place(np.concatenate([np.empty(0, dtype), *values]), self.backend if backend is None else backend)
+
+    def to(self, backend):
+        """Move an initialised module to another backend: its values, not its gradients or caches. Returns self."""
+        if self.buffer is None:
+            raise ShapeError(f"{type(self).__name__} is not initialised: call initialise(seed) first")
+        return self._place(self.backend.get(self.buffer.values), backend)
+
+    def _place(self, values, backend):
+        """Live on a backend with these values, a NumPy array."""
+        backend = backends.get(backend)
+        with backend.failures():
+            values = backend.put(values)
+            for _, module in self.modules():
+                if module.backend is not backend:
+                    module.backend = backend
+                    module.__dict__.pop("_scratch", None)
+            return self.rebind(values)
 
     def rebind(self, values, grads=None):
         """Let every Parameter view these flat arrays from now on, as they are. Returns self."""
@@ -91,6 +111,7 @@ class Module:
         if self.buffer is None:
             raise ShapeError(f"{type(self).__name__} is not initialised: call initialise(seed) first")
         memo = {id(m._scratch): {} for _, m in self.modules() if "_scratch" in vars(m)}  # scratch is not copied
+        memo |= {id(m.backend): m.backend for _, m in self.modules()}  # nor are libraries
         twin = copy.deepcopy(self, {**memo, id(self.buffer): None})
         return twin.rebind(self.buffer.values if dtype is None else self.buffer.values.astype(dtype))
 

@@ -14,7 +14,7 @@ def summary(module, columns, rows):
     shapes = {}
     for path, leaf in leaves:
         leaf.forward = _recording(leaf.forward, shapes, path)  # an instance attribute, on the replica alone
-    twin.forward(np.zeros((1, columns), twin.buffer.values.dtype))
+    twin.forward(twin.backend.put(np.zeros((1, columns), twin.buffer.values.dtype)))
 
     table = [("layer", "kind", "output", "parameters", "operations")]
     total = 0

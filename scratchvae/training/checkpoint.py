@@ -21,7 +21,8 @@ def save_checkpoint(path, model, optimiser, state, config):
     not finite, so that the file on disk stays the last good one.
     """
     buffer = model.buffer
-    flats = {"parameters": buffer.values, **optimiser.moments}
+    with model.backend.failures():
+        flats = {kind: model.backend.get(flat) for kind, flat in {"parameters": buffer.values, **optimiser.moments}.items()}
     for kind, flat in flats.items():
         if not np.isfinite(flat).all():
             raise NonFiniteError(
@@ -56,15 +57,18 @@ def read_checkpoint(path):
     return note["state"], note["config"], arrays
 
 
-def load_model(path):
-    """The trained model in a run folder or a checkpoint file. Raises CheckpointError or RunFolderError."""
+def load_model(path, backend=None):
+    """The trained model in a run folder or a checkpoint file, on a backend, whichever it was trained on.
+
+    Raises CheckpointError, RunFolderError or BackendError.
+    """
     path = Path(path)
     if path.is_dir():
         path = path / "checkpoint.npz"
     _, config, arrays = read_checkpoint(path)
     try:
         dtype = next(array.dtype for name, array in arrays.items() if name.startswith("parameters/"))
-        model = MODELS[config["model"]["kind"]](**config["model"]["config"], dtype=dtype)
+        model = MODELS[config["model"]["kind"]](**config["model"]["config"], dtype=dtype, backend=backend)
     except (KeyError, TypeError, StopIteration) as error:
         raise CheckpointError(f"{path}: its configuration describes no model of this version ({error!r})") from error
     load_arrays(path, arrays, model)
@@ -89,7 +93,7 @@ def load_arrays(path, arrays, model, optimiser=None):
             a, b = arrays[name], target
             raise CheckpointError(f"{path}: {name} is {a.dtype} {a.shape}, and this model's is {b.dtype} {b.shape}")
     for name, target in wanted.items():
-        target[...] = arrays[name]
+        target[...] = model.backend.put(arrays[name])
 
 
 def _first_bad(buffer, kind, flat):

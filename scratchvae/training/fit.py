@@ -1,23 +1,22 @@
 """Training from the first step to the last: epochs, log lines, validation, checkpoints, and stopping well."""
 
-import signal
-import threading
 import time
-from contextlib import contextmanager
 from math import isfinite
 
 import numpy as np
 from tqdm import tqdm
 
 from .. import rng
-from ..errors import ConfigError, NonFiniteError, RunFolderError
+from ..errors import BackendError, ConfigError, NonFiniteError, RunFolderError
 from ..evaluate import image_terms
 from ..workers import Threads, usable_cores
 from .checkpoint import load_arrays, read_checkpoint, save_checkpoint
+from .device_step import DeviceStep
 from .optimisers import Optimiser
 from .run import RunFolder
 from .schedules import Schedule
 from .step import TrainingStep
+from .stopping import first_not_finite, interrupts
 
 UNITS = {
     "loss": "nats per image, summed over pixels, mean over images: the objective, reconstruction + beta * kl",
@@ -31,17 +30,19 @@ UNITS = {
 }
 
 
-def fit(model, data, *, out=None, progress=True, max_steps=None, threads=None, **options):
+def fit(model, data, *, out=None, progress=True, max_steps=None, threads=None, graph=True, **options):
     """Train `model` in place on `data.train`, validating on `data.test` after each epoch. Returns a list of records.
 
     data: a Dataset (`scratchvae.load_data`) · out: a run folder to make, or None to write nothing · progress: a bar, when
-    the terminal is one · max_steps: stop early, resumable · threads: default, one per core. Options and defaults:
+    the terminal is one · max_steps: stop early, resumable · threads: default, one per core · graph: on a GPU, launch many steps
+    as one CUDA graph, with the same bits. Options and defaults:
     epochs=default_epochs(images), batch_size=128, lr=1e-3, schedule="constant" ("step", "cosine") with warmup=0, every=1000, factor=0.1,
-    optimiser="adam" with optimiser_settings={}, weight_decay=0, clip=None, seed=0, shards=2, log_every=50.
+    optimiser="adam" with optimiser_settings={}, weight_decay=0, clip=None, seed=0, shards=2 (on the CPU), log_every=50,
+    tf32=False (on a GPU: tensor cores).
     Each record is a line of metrics.jsonl; UNITS says what its numbers mean.
 
-    Raises ConfigError, RunFolderError, NonFiniteError (a NaN or infinity: epoch, step, tensor, last good checkpoint) and
-    KeyboardInterrupt (after Ctrl-C, with the checkpoint written).
+    Raises ConfigError, RunFolderError, NonFiniteError (a NaN or infinity: epoch, step, tensor, last good checkpoint),
+    BackendError (out of memory, a lost GPU) and KeyboardInterrupt (after Ctrl-C, with the checkpoint written).
     """
     trainer = Trainer(model, data, **options)
     folder = None
@@ -50,24 +51,30 @@ def fit(model, data, *, out=None, progress=True, max_steps=None, threads=None, *
         folder.create(trainer.config)
         folder.start_metrics(trainer.header)
         trainer.save(folder.checkpoint_path)
-    return trainer.run(folder, progress, max_steps, threads)
+    return trainer.run(folder, progress, max_steps, threads, graph)
 
 
-def resume(model, data, out, *, progress=True, max_steps=None, threads=None, epochs=None):
-    """Go on with the run in folder `out` as if it had never stopped; `epochs` extends it. Returns the new records."""
+def resume(model, data, out, *, progress=True, max_steps=None, threads=None, graph=True, epochs=None):
+    """Go on with the run in folder `out` as if it had never stopped; `epochs` extends it. Returns the new records.
+
+    The model may live on another backend than the one that began; on the CPU there are no tensor cores to go on with.
+    """
     folder = RunFolder(out)
     config = folder.config()
     if epochs is not None:
         if config["training"]["schedule"] == "cosine":
             raise ConfigError("a cosine schedule ends with its last epoch: this run cannot be extended")
         config["training"]["epochs"] = epochs
+    config["backend"] = model.backend.name
+    if model.backend.name == "numpy":
+        config["training"]["tf32"] = False
     trainer = Trainer(model, data, **config["training"])
     if data.fingerprint != config["data"]["fingerprint"]:
         raise RunFolderError(f"{folder.path} was trained on other data: on {config['data']['name']}, as it was then")
     trainer.restore(folder.checkpoint_path)
     folder.write_config(config)
     folder.forget_after(trainer.step)
-    return trainer.run(folder, progress, max_steps, threads)
+    return trainer.run(folder, progress, max_steps, threads, graph)
 
 
 def default_epochs(images):
@@ -81,6 +88,7 @@ class Trainer:
     def __init__(
         self, model, data, *, epochs=None, batch_size=128, lr=1e-3, schedule="constant", warmup=0, every=1000, factor=0.1,
         optimiser="adam", optimiser_settings=None, weight_decay=0.0, clip=None, seed=0, shards=2, log_every=50,
+        tf32=False,
     ):
         epochs = default_epochs(len(data.train.images)) if epochs is None else epochs
         for name, value in (("epochs", epochs), ("batch_size", batch_size), ("shards", shards), ("log_every", log_every)):
@@ -88,14 +96,16 @@ class Trainer:
                 raise ConfigError(f"{name} must be a whole number of at least 1, not {value!r}")
         if data.train.images.shape[1] != model.data_size:
             raise ConfigError(f"the model takes {model.data_size} pixels, and the images have {data.train.images.shape[1]}")
-        self.model, self.data = model, data
+        if tf32 and model.backend.name == "numpy":
+            raise ConfigError("tf32 belongs to the cupy backend: a CPU has no tensor cores")
+        self.model, self.data, self.tf32 = model, data, tf32
         self.epochs, self.batch_size, self.seed, self.shards, self.clip = epochs, batch_size, seed, shards, clip
         self.log_every = log_every
         self.images = data.train.images
         self.steps_per_epoch = -(-len(self.images) // batch_size)
         total = epochs * self.steps_per_epoch
         self.schedule = Schedule(lr, schedule, warmup, every, factor, total if schedule == "cosine" else None)
-        self.optimiser = Optimiser(optimiser, weight_decay, **(optimiser_settings or {}))
+        self.optimiser = Optimiser(optimiser, weight_decay, model.backend, **(optimiser_settings or {}))
         self.optimiser.start(model.buffer.values)
         self.step = 0
         self.window = {"images": 0, **dict.fromkeys(model.terms, 0.0)}
@@ -103,11 +113,12 @@ class Trainer:
             "data": {
                 "name": data.name, "location": data.location, "fingerprint": data.fingerprint, "image_shape": list(data.image_shape),
             },
-            "model": {"kind": model.kind, "config": model.config},
+            "backend": model.backend.name, "model": {"kind": model.kind, "config": model.config},
             "training": {
                 "epochs": epochs, "batch_size": batch_size, "lr": lr, "schedule": schedule, "warmup": warmup, "every": every,
                 "factor": factor, "optimiser": optimiser, "optimiser_settings": optimiser_settings or {},
                 "weight_decay": weight_decay, "clip": clip, "seed": seed, "shards": shards, "log_every": log_every,
+                "tf32": tf32,
             },
         }
         self.header = {
@@ -131,40 +142,46 @@ class Trainer:
         load_arrays(path, arrays, self.model, self.optimiser)
         self.step, self.window = state["step"], state["window"]
 
-    def run(self, folder=None, progress=True, max_steps=None, threads=None):
+    def run(self, folder=None, progress=True, max_steps=None, threads=None, graph=True):
         """Train to the last epoch, or for max_steps more updates. Returns the records written."""
+        try:
+            return self._run(folder, progress, max_steps, threads, graph)
+        except BackendError as error:
+            kept = f"; the last good checkpoint is {folder.checkpoint_path}" if folder else ""
+            raise BackendError(f"{error}{kept}") from error
+
+    def _run(self, folder, progress, max_steps, threads, graph):
         records, order, last = [], None, self.epochs * self.steps_per_epoch
         stop = last if max_steps is None else min(last, self.step + max_steps)
         self.began = self.line_began = time.perf_counter()
-        threads = threads or usable_cores()
+        threads = (threads or usable_cores()) if self.model.backend.name == "numpy" else 1
 
         def log(record):
             records.append(record)
             if folder is not None:
                 folder.append(record)
 
-        do = TrainingStep(
-            self.model, self.optimiser, self.images, self.batch_size, threads=threads, seed=self.seed, shards=self.shards, clip=self.clip
-        )
+        do = self._step_taker(threads, graph)
         replicas = [self.model.replica() for _ in range(threads)]
-        with do, Threads(threads) as validators, _interrupts() as interrupted, self._bar(progress) as bar:
+        with do, Threads(threads) as validators, interrupts() as interrupted, self._bar(progress) as bar:
             while self.step < stop and not interrupted:
                 epoch, place = divmod(self.step, self.steps_per_epoch)
                 if place == 0 or order is None:
                     order = rng.permutation(self.seed, epoch, len(self.images))
-                rows = order[place * self.batch_size : (place + 1) * self.batch_size]
-                lr = self.schedule(self.step)
-                sums = do(rows, self.step, lr)
+                count = min(do.at_once, self.log_every - self.step % self.log_every, self.steps_per_epoch - place, stop - self.step)
+                sums = do.run(order, place, count, self.step, self.schedule)
                 if not all(map(isfinite, sums.values())):
+                    self.step += do.good
                     raise self._not_finite(do, folder)
-                self.step += 1
-                self.window["images"] += len(rows)
+                self.step += count
+                images = min((place + count) * self.batch_size, len(order)) - place * self.batch_size
+                self.window["images"] += images
                 for term, value in sums.items():
                     self.window[term] += value
-                bar.update(len(rows))
-                epoch_ends = place + 1 == self.steps_per_epoch
+                bar.update(images)
+                epoch_ends = place + count == self.steps_per_epoch
                 if self.step % self.log_every == 0 or epoch_ends:
-                    record = self._train_record(lr)
+                    record = self._train_record(self.schedule(self.step - 1))
                     log(record)
                     bar.set_description(f"epoch {epoch + 1}/{self.epochs}", refresh=False)
                     bar.set_postfix({name: f"{record[name]:.1f}" for name in ("loss", *self.model.terms)})
@@ -178,6 +195,17 @@ class Trainer:
             where = f"; go on with: scratchvae resume {folder.path}" if folder else ""
             raise KeyboardInterrupt(f"stopped after step {self.step} of {last}{where}")
         return records
+
+    def _step_taker(self, threads, graph):
+        if self.model.backend.name == "numpy":
+            return TrainingStep(
+                self.model, self.optimiser, self.images, self.batch_size, threads=threads, seed=self.seed, shards=self.shards,
+                clip=self.clip,
+            )
+        return DeviceStep(
+            self.model, self.optimiser, self.images, self.batch_size, seed=self.seed, clip=self.clip,
+            precision="tf32" if self.tf32 else "fp32", graph=graph,
+        )
 
     def _bar(self, progress):
         disable = None if progress else True  # None: tqdm is quiet when standard error is not a terminal
@@ -210,42 +238,9 @@ class Trainer:
 
     def _not_finite(self, do, folder):
         do.repeat()
-        tensor = _first_not_finite(do.replicas)
+        tensor = first_not_finite(do.replicas)
         kept = f"; the last good checkpoint is {folder.checkpoint_path}" if folder else ""
         return NonFiniteError(
             f"{tensor} is not finite at step {self.step + 1} (epoch {int(self.epoch) + 1}){kept}. "
             "A smaller --lr or a --clip usually helps"
         )
-
-
-def _first_not_finite(replicas):
-    """The name of the first tensor that holds a NaN or an infinity, in the order of computation: parameters, then outputs."""
-    buffer = replicas[0].buffer
-    for name in buffer.names:
-        if not np.isfinite(buffer.view(name)).all():
-            return f"parameter {name}"
-    for replica in replicas:
-        for name, path, array in replica.scratch_arrays():
-            if not np.isfinite(array).all():
-                return f"{name} of {path or replica.kind}"
-    return "the loss"
-
-
-@contextmanager
-def _interrupts():
-    """Collects Ctrl-C into a list, so that a step is never cut in two; a second Ctrl-C stops at once."""
-    seen = []
-    if threading.current_thread() is not threading.main_thread():  # only the main thread may handle signals
-        yield seen
-        return
-
-    def handle(number, frame):
-        if seen:
-            raise KeyboardInterrupt
-        seen.append(number)
-
-    before = signal.signal(signal.SIGINT, handle)
-    try:
-        yield seen
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -1,6 +1,6 @@
 """Optimisers: which update is applied, with which settings, and the moments it keeps, each one flat array."""
 
-import numpy as np
+import numpy as np  # zeros_like makes an array of the library that its argument is of
 
 from .. import backend as backends
 from ..errors import ConfigError

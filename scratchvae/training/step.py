@@ -96,6 +96,13 @@ class TrainingStep:
             self.workers.run(self._update)
         return total
 
+    at_once, good = 1, 0  # steps that run takes before the caller may look; of those, the ones before one that was not finite
+
+    def run(self, order, place, count, step, schedule):
+        """The update from batch `place` of the epoch that visits images in this order (N,). As DeviceStep.run, which takes more."""
+        size = len(self._rows)
+        return self(order[place * size : (place + 1) * size], step, schedule(step))
+
     def repeat(self):
         """Forward and backward of the last batch once more, all in the caller, so that its replicas hold what was computed."""
         for worker in range(self.workers.count):

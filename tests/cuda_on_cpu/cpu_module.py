@@ -49,12 +49,12 @@ class CpuModule:
         self.name = source.name if isinstance(source, Path) else "kernels.cu"
         self.names = [*plain_kernels(text), *name_expressions]
         exports = "\n".join(f"CUDA_ON_CPU_EXPORT({number}, {name})" for number, name in enumerate(self.names))
-        # In an unnamed namespace the templates' shared arrays go to the harness's section like everybody's.
+        # An unnamed namespace keeps names such as `add` or `normal` apart from the C and C++ libraries' own.
         text = f'#include "cuda_on_cpu.hpp"\nnamespace {{\n{text}\n}}\n#line 1 "exports of {self.name}"\n{exports}\n'
         self.library_path = build(text, sanitizer, tuple(options))
         self._library = ctypes.CDLL(str(self.library_path))
         self._library.cuda_on_cpu_max_dynamic_shared.restype = ctypes.c_size_t
-        self._exact = _address_sanitizer_allocator(self._library) if sanitizer == "asan" else None
+        self._exact = _address_sanitizer_allocator() if sanitizer == "asan" else None
         self.set_schedule(schedule, seed)
 
     def set_schedule(self, schedule, seed=0):
@@ -62,7 +62,7 @@ class CpuModule:
         self.schedule, self.seed = SCHEDULES.index(schedule), seed
 
     def set_unordered_blocks(self, unordered):
-        """Under ThreadSanitizer blocks count as unordered, at about 0.5 ms a thread: off for a larger grid."""
+        """Under ThreadSanitizer blocks count as unordered, which takes new fibers for each block: off for a larger grid."""
         self._library.cuda_on_cpu_set_unordered_blocks(int(unordered))
 
     def get_function(self, name):
@@ -162,7 +162,7 @@ def _c_value(argument, address):
     return (ctypes.c_char * len(raw)).from_buffer_copy(raw)
 
 
-def _address_sanitizer_allocator(library):
+def _address_sanitizer_allocator():
     """Allocates with red zones directly before and after the bytes asked for."""
     process = ctypes.CDLL(None)
     process.posix_memalign.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t]

@@ -28,6 +28,8 @@ def row_stride(operation, shape, dtype, **arrays):
     for name, array in arrays.items():
         _on_device(operation, name, array)
         _is(operation, name, array, shape, dtype)
+        if array.size == 0:
+            return shape[1]
         rows, columns = (stride // dtype.itemsize for stride in array.strides)
         if shape[1] > 1 and columns != 1:
             raise ShapeError(f"{operation}: the rows of {name} must be contiguous, not strides {array.strides}: copy it first")

@@ -16,6 +16,7 @@ from ...errors import BackendError, ShapeError
 
 KERNELS = Path(__file__).parent / "kernels"
 C_NAMES = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
+OPTIONS = ("-std=c++17",)  # of the compiler. Never --use_fast_math: it would round otherwise than NumPy does
 THREADS = 256  # per block, for kernels that do something to each element
 _STATIC_SHARED = 48 * 1024  # bytes of shared memory a block may have without asking
 _INCLUDE = re.compile(r'^#include "([^"]+)".*$', re.MULTILINE)
@@ -23,6 +24,8 @@ _INCLUDE = re.compile(r'^#include "([^"]+)".*$', re.MULTILINE)
 
 class CuPy:
     """Where kernels run: on CuPy arrays, compiled by NVRTC. Raises BackendError where CuPy is not installed."""
+
+    null = np.uint64(0)  # a null pointer as an argument: of None some versions of CuPy make 0xffffffff (its issue 9046)
 
     def __init__(self):
         try:
@@ -33,14 +36,14 @@ class CuPy:
 
     def build(self, file, expression):
         """The kernel of that C++ name in that file of `kernels/`."""
-        module = self._cupy.RawModule(code=source(file), options=("-std=c++17",), name_expressions=(expression,))
+        module = self._cupy.RawModule(code=source(file), options=OPTIONS, name_expressions=(expression,))
         return module.get_function(expression)
 
     def address(self, array):
         return array.data.ptr
 
 
-_place = None  # the CuPy above, from the first launch on; or another place of the same three names
+_place = None  # the CuPy above, from the first launch on; or another place of the same four names
 _built = {}
 
 
@@ -92,6 +95,8 @@ def kernel(file, expression, shared_bytes=0):
 def launch(file, expression, grid, block, arguments, shared_bytes=0):
     """Run it, unless there is nothing to do. Arguments are arrays, None for a null pointer, and NumPy scalars."""
     if 0 not in grid:
+        null = place().null
+        arguments = tuple(null if argument is None else argument for argument in arguments)
         kernel(file, expression, shared_bytes)(grid, block, arguments, shared_mem=shared_bytes)
 
 

@@ -49,11 +49,12 @@ template <class T, int OUTER, int BK, int THREADS, int V, bool K_FASTEST> struct
 template <class T, int BM_, int BN_, int BK, int TM, int TN> struct FmaTile {
   static constexpr int BM = BM_, BN = BN_, NUMBERS = TM * TN; // numbers of the result per thread
   static constexpr int THREADS = BM / TM * (BN / TN);
-  static constexpr int BLOCKS = THREADS < 256 ? 4 : 2; // at least so many per multiprocessor: bounds the registers
+  static constexpr int BLOCKS = THREADS < 256 ? 4 : 2; // per multiprocessor at least
   static constexpr int AT_ONCE = 4;                  // a thread's rows and columns come in runs of four, for wide accesses,
   static constexpr int ROW_RUN = BM / (TM / AT_ONCE); // the runs this far apart, so that neighbours' accesses abut
   static constexpr int COLUMN_RUN = BN / (TN / AT_ONCE);
 
+  static constexpr int STEPS_AHEAD = 256 / (NUMBERS * sizeof(T)); // of k unrolled: with more, loads moved ahead spill registers
   static constexpr int PITCH_A = BM + 4, PITCH_B = BN + 4;
 
   // The block's shared memory, the same for every product that a kernel computes.
@@ -90,7 +91,7 @@ template <class T, int BM_, int BN_, int BK, int TM, int TN> struct FmaTile {
         a.fetch(A, A_K ? K : M, m0, M, k0 + BK, ks.end);
         b.fetch(B, B_K ? K : N, n0, N, k0 + BK, ks.end);
       }
-#pragma unroll 8 // further, the loads that the compiler moves ahead take too many registers
+#pragma unroll STEPS_AHEAD
       for (int k = 0; k < BK; ++k) {
         T as[TM], bs[TN];
 #pragma unroll
@@ -103,6 +104,7 @@ template <class T, int BM_, int BN_, int BK, int TM, int TN> struct FmaTile {
           for (int j = 0; j < TN; ++j) sums[i][j] += as[i] * bs[j];
       }
       if (sums_columns)
+#pragma unroll 2
         for (int k = 0; k < BK; ++k) column_sum += Bs[now][k][threadIdx.x];
       if (more) { // into the other pair of parts, which nobody has read since the last barrier
         a.keep(As[now ^ 1]);

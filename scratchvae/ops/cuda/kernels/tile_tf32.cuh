@@ -88,18 +88,14 @@ template <int OUTER, int BK, bool K_FASTEST> struct Part {
 template <int BM_, int BN_, int BK, int WM, int WN, int STAGES> struct TensorTile {
   static constexpr int BM = BM_, BN = BN_, THREADS = BM / WM * (BN / WN) * 32;
   static constexpr int ROWS = WM / 16, COLUMNS = WN / 8, NUMBERS = ROWS * COLUMNS * 4; // numbers of the result per thread
-  static constexpr int BLOCKS = THREADS < 256 ? 4 : 2; // at least so many per multiprocessor: bounds the registers
-
-  static __device__ float* memory() {
-    extern __shared__ __align__(16) float all[];
-    return all;
-  }
+  static constexpr int BLOCKS = THREADS < 256 ? 4 : 2; // per multiprocessor at least
 
   // The arguments of FmaTile::run. The launch gives STAGES · (SIZE of A's part + of B's) floats of dynamic shared memory.
   template <bool A_K, bool B_K, int V, class Epilogue>
   static __device__ void run(const float* A, const float* B, int M, int N, int K, Place place, Scratch<float> scratch, const Epilogue& epilogue) {
     using PartA = Part<BM, BK, A_K>;
     using PartB = Part<BN, BK, B_K>;
+    extern __shared__ __align__(16) float parts[];
     const int m0 = place.m * BM, n0 = place.n * BN;
     const int warp = threadIdx.x / 32, g = threadIdx.x % 32 / 4, p = threadIdx.x % 4;
     const int warp_m = warp / (BN / WN) * WM, warp_n = warp % (BN / WN) * WN;
@@ -107,7 +103,7 @@ template <int BM_, int BN_, int BK, int WM, int WN, int STAGES> struct TensorTil
     const bool sums_columns = Epilogue::COLUMN_SUMS && place.m == 0 && threadIdx.x < BN;
     float sums[ROWS][COLUMNS][4] = {}, column_sum = 0;
 
-    const auto stage = [&](int step) { return memory() + step % STAGES * (PartA::SIZE + PartB::SIZE); };
+    const auto stage = [&](int step) { return parts + step % STAGES * (PartA::SIZE + PartB::SIZE); };
     const auto start_copy = [&](int step) {
       const int k0 = ks.begin + step * BK;
       if (k0 < ks.end) {

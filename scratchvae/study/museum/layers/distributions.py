@@ -10,8 +10,8 @@ def distributions(copy):
     moments = copy["checks.moments"]
     for moment in moments.check_moments():
         yield moment.ok, moment.z_score, str(moment)
-    bernoulli = copy["models.likelihood"].Bernoulli()
-    pixels = moments.bernoulli_pixels_have_their_mean(1.2, probability=lambda logits, out: bernoulli.mean(logits))
+    mean = copy["models.likelihood"].Bernoulli().mean
+    pixels = moments.bernoulli_pixels_have_their_mean(1.2, probability=mean)
     yield pixels.ok, pixels.z_score, f"pixels drawn with the model's own probability, {pixels}"
     z = _prior_draws(copy, 5_000)
     for name, off in (("mean 0", z.mean() * np.sqrt(z.size)), ("variance 1", ((z**2).mean() - 1) * np.sqrt(z.size / 2))):

@@ -1,0 +1,376 @@
+"""Draw every picture of the book from real runs: python docs/figures.py [name …]
+
+Names are those of the functions below; without any, all are drawn. Models train on the bundled digits with seed 1, so the same
+pictures come out again, but for `speed`, which is about the machine it is drawn on. A few minutes on two cores.
+"""
+
+import sys
+import time
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+import scratchvae
+from scratchvae import plots, rng, timing
+from scratchvae.checks import central_differences, complex_step
+from scratchvae.data import Dataset, Split, gather
+from scratchvae.ops import numpy as ops
+from scratchvae.plots.page import BLUE, BODY, GREY, INK, RULE, SMALL, VERMILION, page
+from scratchvae.plots.tiles import mosaic, tiles
+from scratchvae.study import gradients
+from scratchvae.study.linear_gaussian import LinearGaussian, log_standard_normal, pca
+from scratchvae.study.probability import elbo_terms, importance_weighted_bound
+
+FOLDER = Path(__file__).resolve().parent / "figures"
+GREEN, WIDTH = "#009e73", 1040  # the third colour of Okabe & Ito; pixels, so that a phone can still show the letters
+SHAPE = (28, 28)
+
+
+def normal(draws, columns, place, dtype=np.float64):
+    """Noise of this script's own: N(0, 1), (draws, columns)."""
+    return rng.normal(1, rng.CHECK, place, np.arange(draws), columns, dtype)
+
+
+@cache
+def digits():
+    return scratchvae.load_data("mnist-small")
+
+
+@cache
+def trained(kind, hidden, latent, epochs):
+    """A model trained on the bundled digits; each is trained once per call of this script."""
+    model = {"ae": scratchvae.Autoencoder, "vae": scratchvae.VAE}[kind](784, (hidden,), latent, seed=1)
+    scratchvae.fit(model, digits(), epochs=epochs, progress=False)
+    return model
+
+
+def test_images():
+    return (digits().test.images / 255).astype(np.float32)
+
+
+# Chapters 1 and 2 --------------------------------------------------------------------------------------------------------
+
+
+def ae_reconstructions(path):
+    title = "What 20 numbers keep\nAutoencoder 784-400-20, 60 epochs of 5,000 digits; test images it has not seen"
+    test = digits().test
+    plots.draw_reconstructions(trained("ae", 400, 20, 60), test.images, test.labels, SHAPE, path, title)
+
+
+def reconstructions(path):
+    title = "Test digits and their reconstructions\nVAE 784-400-20, 60 epochs of 5,000 digits; decoded from the mean code"
+    test = digits().test
+    plots.draw_reconstructions(trained("vae", 400, 20, 60), test.images, test.labels, SHAPE, path, title)
+
+
+def bottleneck(path):
+    sizes, x = [1, 2, 4, 8, 16, 32, 64], test_images()
+    mean = digits().train.images.mean(axis=0) / 255
+    U, _ = pca(digits().train.images / 255, 64)
+    models = [trained("ae", 200, n, 20) for n in sizes]
+    curved = [np.sum((m.reconstruct(x) - x) ** 2, axis=1).mean() for m in models]
+    flat = [np.sum((mean + (x - mean) @ U[:, :n] @ U[:, :n].T - x) ** 2, axis=1).mean() for n in sizes]
+    title = "What a bottleneck keeps\nSquared error per test image, by the number of latents; below, two images through each"
+    with page(path, title, WIDTH, 980, whole=True) as sheet:
+        ax = sheet.axes(90, 30, sheet.width - 100, 370)
+        ax.plot(sizes, flat, "o-", color=VERMILION, label="PCA, the best linear code (E39)")
+        ax.plot(sizes, curved, "o-", color=BLUE, label="autoencoder 784-200-L, 20 epochs")
+        ax.set_xscale("log", base=2)
+        ax.set_xticks(sizes, sizes)
+        ax.set_ylim(0)
+        ax.set_xlabel("latents L")
+        ax.set_ylabel("squared error")
+        ax.grid(axis="y")
+        ax.legend(frameon=False)
+        side, left = 104, 90
+        for r, row in enumerate((0, 1)):
+            for c, n in enumerate([None, *sizes]):
+                image = x[row] if n is None else models[c - 1].reconstruct(x[row])[0]
+                sheet.picture(left + c * (side + 6), 490 + r * (side + 6), tiles(image, SHAPE, (side, side)))
+                if r == 0:
+                    name = "image" if n is None else f"L = {n}"
+                    sheet.text(left + c * (side + 6) + side / 2, 478, name, SMALL, ha="center", va="baseline", color=GREY)
+
+
+def random_codes(path):
+    ae, vae = trained("ae", 400, 20, 60), trained("vae", 400, 20, 60)
+    z = ae.codes((digits().train.images / 255).astype(np.float32))
+    shaped = z.mean(axis=0) + normal(40, 20, 1) @ np.linalg.cholesky(np.cov(z.T)).T
+    panels = [
+        ("Autoencoder, z ~ N(0, I)", ae.sample(40, 1)),
+        ("Autoencoder, z ~ N(its codes' mean, covariance)", ae.decode(shaped.astype(np.float32))),
+        ("VAE, z ~ N(0, I)", vae.sample(40, 1)),
+    ]
+    side = 84
+    with page(path, "Decoding random codes\n784-400-20, 60 epochs of 5,000 digits; decoded means", 1000, 3 * (4 * side + 60) - 20) as sheet:
+        for k, (name, images) in enumerate(panels):
+            top = k * (4 * side + 60)
+            sheet.text(0, top + 14, name, weight="bold", va="center")
+            sheet.picture(0, top + 32, mosaic(tiles(images, SHAPE, (side, side)), 10, 6)[:, : 10 * (side + 6) - 6])
+
+
+def manifold(path):
+    title = "The latent plane, decoded\nVAE 784-400-2, 60 epochs of 5,000 digits; every tile is equally probable (E37)"
+    plots.draw_manifold(trained("vae", 400, 2, 60), SHAPE, path, title, n=16)
+
+
+def latent_vae(path):
+    title = "Where a VAE puts its codes\nVAE 784-400-2, 60 epochs of 5,000 digits; mean codes of the test images"
+    plots.draw_latent(trained("vae", 400, 2, 60), digits().test.images, digits().test.labels, path, title)
+
+
+def latent_ae(path):
+    title = "Where an autoencoder puts its codes\nAutoencoder 784-400-2, 60 epochs of 5,000 digits; test images"
+    plots.draw_latent(trained("ae", 400, 2, 60), digits().test.images, digits().test.labels, path, title)
+
+
+# Chapter 3 ---------------------------------------------------------------------------------------------------------------
+
+
+def bounds(path):
+    model = LinearGaussian(normal(100, 10, 2), np.zeros(100), 0.1)
+    x = normal(1, 10, 3) @ model.W.T + np.sqrt(0.1) * normal(1, 100, 4)
+    exact = model.log_marginal(x)[0]
+    mean, covariance = model.posterior(x)
+    K = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]
+    title = "The importance-weighted bound climbs to log p(x)\nLinear model, 100 pixels and 10 latents, where log p(x) is known (E41, E48); 200,000 draws"
+    with page(path, title, WIDTH, 720, whole=True) as sheet:
+        ax = sheet.axes(100, 20, sheet.width - 110, sheet.height - 100)
+        for width, colour in ((1.1, GREEN), (1.2, BLUE), (1.5, VERMILION)):
+            std = width * np.sqrt(np.diag(covariance))
+            eps = normal(200_000, 10, 5)
+            log_q = log_standard_normal(eps) - np.log(std).sum()
+            log_w = elbo_terms(model.log_joint(x, mean[0] + std * eps), log_q)
+            values = [importance_weighted_bound(log_w[: 200_000 // k * k].reshape(k, -1)).mean() for k in K]
+            ax.plot(K, values, "o-", color=colour, label=f"q with {width:g} times the posterior's standard deviations")
+        ax.axhline(exact, color=INK, linewidth=1.2, linestyle=(0, (5, 3)))
+        ax.text(1, exact + 0.12, "log p(x), exactly", fontsize=BODY, va="bottom")
+        ax.set_xscale("log")
+        ax.set_ylim(exact - 8, exact + 0.9)
+        ax.set_xlabel("samples K (K = 1: the ELBO)")
+        ax.set_ylabel("bound, nats")
+        ax.grid(axis="y")
+        ax.legend(frameon=False, loc="lower right")
+
+
+def estimators(path):
+    sigmas, eps = np.logspace(-1.5, 0.5, 13), normal(100_000, 1, 6)[:, 0]
+    score = [gradients.score_gradient(lambda z: z**2, 1.0, s, eps).var() for s in sigmas]
+    path_ = [gradients.pathwise_gradient(lambda z: 2 * z, 1.0, s, eps).var() for s in sigmas]
+    fine = np.logspace(-1.5, 0.5, 200)
+    formula = gradients.quadratic_variances(1.0, fine)
+
+    vae = trained("vae", 400, 20, 60).replica(np.float64)
+    image = np.repeat(test_images()[:1].astype(float), 5000, axis=0)
+    noise = normal(5000, 20, 7)
+    nll = vae.forward(image, noise)["reconstruction"].copy()
+    by_path = vae.decoder.backward(vae.likelihood.backward(1.0)).var(axis=0)
+    plain = (nll[:, None] * noise / vae.std).var(axis=0)
+    baseline = ((nll - nll.mean())[:, None] * noise / vae.std).var(axis=0)
+
+    title = "Two gradients of the same mean\nVariance of one draw. Left: f(z) = z², μ = 1 (lines E52, dots measured). Right: a trained VAE 784-400-20, one image"
+    with page(path, title, WIDTH, 640, whole=True) as sheet:
+        half = sheet.width / 2
+        ax = sheet.axes(80, 20, half - 110, sheet.height - 110)
+        for values, line, colour, name in ((score, formula[0], VERMILION, "score function"), (path_, formula[1], BLUE, "pathwise")):
+            ax.plot(fine, np.broadcast_to(line, fine.shape), color=colour, label=name)
+            ax.plot(sigmas, values, "o", color=colour)
+        ax.set(xscale="log", yscale="log", xlabel="σ", ylabel="variance")
+        ax.legend(frameon=False)
+        ax.grid(axis="y")
+        ax = sheet.axes(half + 70, 20, half - 80, sheet.height - 110)
+        order = np.argsort(plain)
+        for values, colour, name in ((plain, VERMILION, "score function"), (baseline, GREEN, "with its mean as baseline"), (by_path, BLUE, "pathwise")):
+            ax.plot(values[order], "o", color=colour, label=name, markersize=5)
+        ax.set(yscale="log", xlabel="latents, sorted")
+        ax.set_ylim(top=ax.get_ylim()[1] * 20)
+        ax.set_xticks([])
+        ax.grid(axis="y")
+        ax.legend(frameon=False, loc="upper left")
+
+
+def blur(path):
+    n = 2000
+    modes = np.where(np.arange(n) % 2 == 0, 0.3, 0.7)[:, None]
+    pixel = (modes + 0.04 * normal(n, 1, 8)).astype(np.float32)
+    data = Dataset("two modes", (1, 1), Split(pixel[:1600], None), Split(pixel[1600:], None), "made for this picture")
+    sigmas, edges = [0.02, 0.05, 0.1, 0.15, 0.18, 0.2, 0.3], np.linspace(-0.2, 1.2, 71)
+    title = (
+        "Why samples blur: one pixel with two modes, and a VAE for each σ\n"
+        "Gray: the data. Blue: decoded means of z ~ N(0, 1). Orange: full samples, mean + σ ε. KL in nats, on test data"
+    )
+    with page(path, title, WIDTH + 260, 640, whole=True) as sheet:
+        width = sheet.width / len(sigmas)
+        for k, sigma in enumerate(sigmas):
+            model = scratchvae.VAE(1, (32, 32), 1, "tanh", likelihood="gaussian", sigma=sigma, seed=2)
+            scratchvae.fit(model, data, epochs=150, batch_size=100, lr=5e-3, schedule="cosine", threads=1, progress=False)
+            kl = scratchvae.measure(model, data)["KL"].value
+            means = model.sample(8000)[:, 0]
+            full = means + sigma * normal(8000, 1, 9)[:, 0]
+            sheet.text(k * width + width / 2 - 8, 8, f"σ = {sigma:g}", weight="bold", ha="center", va="center")
+            sheet.text(k * width + width / 2 - 8, 34, f"KL {kl + 0:.2f}", SMALL, ha="center", va="center", color=GREY)
+            for row, (values, colour) in enumerate(((means, BLUE), (full, VERMILION))):
+                ax = sheet.axes(k * width, 60 + row * 220, width - 16, 170)
+                ax.hist(pixel[:, 0], edges, density=True, color=RULE)
+                heights, _, _ = ax.hist(values, edges, density=True, histtype="step", color=colour, linewidth=2)
+                ax.set_ylim(0, min(max(heights.max() * 1.05, 5.5), 12))
+                ax.set_yticks([])
+                ax.set_xticks([0, 0.5, 1], ["0", ".5", "1"])
+                ax.spines["left"].set_visible(False)
+
+
+# Chapters 4, 6 and 8 -----------------------------------------------------------------------------------------------------
+
+
+def activations(path):
+    names = ("relu", "leaky_relu", "tanh", "sigmoid", "softplus", "gelu", "silu")
+    x = np.linspace(-4, 4, 401)[None]
+    title = "Activations and their derivatives (E6 to E12)\nBlue: y. Orange: dy/dx, as backward writes it"
+    with page(path, title, WIDTH, 700, whole=True) as sheet:
+        width, height = sheet.width / 4, 250
+        for k, name in enumerate(names):
+            y = getattr(ops, name)(x, np.empty_like(x), np.empty_like(x))
+            slope = getattr(ops, f"{name}_backward")(np.ones_like(x), x, y, np.empty_like(x), np.empty_like(x))
+            ax = sheet.axes(k % 4 * width + 30, k // 4 * (height + 20) + 26, width - 50, height - 60)
+            ax.plot(x[0], y[0], color=BLUE, linewidth=2)
+            ax.plot(x[0], slope[0], color=VERMILION, linewidth=2)
+            ax.set_ylim(-1.3, 2.6)
+            ax.set_yticks([-1, 0, 1, 2], ["−1", "0", "1", "2"])
+            ax.set_xticks([-4, 0, 4], ["−4", "0", "4"])
+            ax.grid()
+            ax.set_title(name.replace("_", " "), fontsize=BODY, fontweight="bold")
+
+
+def steps(path):
+    def f(a):
+        return np.exp(np.sin(a))
+
+    exact = float(np.cos(0.7) * f(0.7))
+    h = np.logspace(-18, 0, 181)
+    real, imaginary = np.array([0.7]), np.array([0.7 + 0j])
+    central = [abs(central_differences(lambda: f(real), real, [0], s)[0][0] - exact) if 0.7 + s != 0.7 else exact for s in h]
+    step = [abs(complex_step(lambda: f(imaginary), imaginary, [0], s)[0] - exact) for s in h]
+    title = "How wrong a measured derivative is\nd/dx of exp(sin x) at 0.7, by the size of the step"
+    with page(path, title, WIDTH, 720, whole=True) as sheet:
+        ax = sheet.axes(110, 20, sheet.width - 120, sheet.height - 100)
+        ax.plot(h, np.maximum(central, 1e-17), color=VERMILION, label="central difference (E35)")
+        c = np.cos(0.7)
+        third = abs(f(0.7) * (c**3 - 3 * np.sin(0.7) * c - c))
+        ax.plot(h, gradients.difference_error(h, f(0.7), third), color=INK, linewidth=1, linestyle=(0, (4, 3)), label="its prediction (E58)")
+        ax.plot(h, np.maximum(step, 1e-17), color=BLUE, linewidth=2, label="complex step (E34)")
+        ax.set(xscale="log", yscale="log", xlabel="step h", ylabel="absolute error")
+        ax.set_ylim(3e-18, 30)
+        ax.grid()
+        ax.legend(frameon=False, loc="upper center")
+
+
+def speed(path):
+    B, sizes, x = 128, ((784, 400), (400, 40), (20, 400), (400, 784)), np.empty((128, 784), np.float32)
+    rows, draw = np.arange(B), lambda *shape: normal(shape[0], shape[1], 10, np.float32)
+    layers = [(draw(B, i), draw(i, o), np.zeros(o, np.float32), np.empty((B, o), np.float32)) for i, o in sizes]
+    grads = [(draw(B, o), np.empty((B, i), np.float32), np.empty((i, o), np.float32), np.empty(o, np.float32)) for i, o in sizes]
+    hidden, logits, code = draw(B, 400), draw(B, 784), draw(B, 20)
+    nll, work, small = np.empty(B, np.float32), [np.empty((B, 784), np.float32) for _ in range(2)], [np.empty_like(code) for _ in range(4)]
+    N, chunk = 652_824, 65_536
+    p, g = (0.01 * draw(1, N)[0] for _ in range(2))
+    m, v, scratch = np.zeros(N, np.float32), np.zeros(N, np.float32), np.empty(chunk, np.float32)
+
+    def products():
+        for k, ((a, W, b, y), (dY, dX, dW, db)) in enumerate(zip(layers, grads, strict=True)):
+            ops.affine(a, W, b, y)
+            ops.affine_backward(dY, a, W, dX if k else None, dW, db)
+
+    def activation():
+        for _ in range(2):
+            ops.relu(hidden, layers[0][3])
+            ops.relu_backward(hidden, hidden, layers[0][3], grads[3][1])
+
+    def likelihood():
+        ops.bernoulli_nll(logits, x, nll, work)
+        ops.bernoulli_nll_backward(1 / B, logits, x, work[0])
+
+    def bottleneck_():
+        ops.reparameterise(code, code, code, small[0], small[1])
+        ops.gaussian_kl(code, code, nll, small[2:])
+        ops.reparameterise_backward(code, code, small[1], small[2], small[3])
+        ops.gaussian_kl_backward(1 / B, code, code, small[2], small[3])
+
+    def adam():
+        for start in range(0, N, chunk):
+            s = slice(start, min(start + chunk, N))
+            ops.adam(p[s], g[s], m[s], v[s], scratch[: s.stop - s.start], 1e-6, 1000)
+
+    def noise():
+        rng.normal(0, rng.LATENT, np.arange(32), rows, 20)
+
+    def careless_adam():
+        nonlocal_m, nonlocal_v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+        return p - 1e-6 * (nonlocal_m / 0.5) / (np.sqrt(nonlocal_v / 0.5) + 1e-8)
+
+    def careless_likelihood():
+        probability = 1 / (1 + np.exp(-logits))
+        loss = -(x * np.log(probability + 1e-7) + (1 - x) * np.log(1 - probability + 1e-7)).sum(axis=1)
+        return loss, (probability - x) / B
+
+    gather(digits().train.images, rows, x)
+    parts = {
+        "matrix products (E4, E5)": products, "Adam, in chunks (E29)": adam, "likelihood (E17, E18)": likelihood,
+        "pixels to floats": lambda: gather(digits().train.images, rows, x), "activations (E6)": activation,
+        "noise (E1 to E3), per step": noise, "bottleneck (E13 to E16)": bottleneck_,
+        "Adam, with fresh arrays": careless_adam, "likelihood, with fresh arrays": careless_likelihood,
+    }  # fmt: skip
+
+    def sampler(function):
+        def sample():
+            began = time.perf_counter()
+            for _ in range(10):
+                function()
+            return (time.perf_counter() - began) * 100  # ms per call
+
+        return sample
+
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, user_api="blas"):
+        samples = timing.interleave({name: sampler(function) for name, function in parts.items()}, 30)
+    ms = {name: float(np.median(s)) for name, s in samples.items()}
+    ms["noise (E1 to E3), per step"] /= 32
+    machine = timing.machine()
+    title = (
+        "Where a training step's time goes\n"
+        f"VAE 784-400-20-400-784, batch 128, float32, one core of {machine['cpu']}; medians of 30 interleaved rounds"
+    )
+    with page(path, title, WIDTH, 640, whole=True) as sheet:
+        ax = sheet.axes(330, 0, sheet.width - 400, sheet.height - 70)
+        names = list(ms)
+        colours = [BLUE] * 7 + [VERMILION] * 2
+        ax.barh(range(len(names)), list(ms.values()), color=colours, height=0.7)
+        ax.set_yticks(range(len(names)), names)
+        ax.invert_yaxis()
+        ax.set_xlabel("milliseconds")
+        ax.spines["left"].set_visible(False)
+        ax.tick_params(axis="y", length=0)
+        for k, value in enumerate(ms.values()):
+            ax.text(value, k, f"  {value:.2g}", va="center", fontsize=SMALL, color=GREY)
+
+
+FIGURES = (
+    ae_reconstructions, reconstructions, bottleneck, random_codes, manifold, latent_vae, latent_ae, bounds, estimators, blur,
+    activations, steps, speed,
+)  # fmt: skip
+
+
+def main(names):
+    known = {function.__name__: function for function in FIGURES}
+    for name in names or known:
+        began = time.perf_counter()
+        path = FOLDER / f"{name.replace('_', '-')}.png"
+        known[name](path)
+        Image.open(path).convert("RGB").quantize(128, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(path, optimize=True)
+        print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB, {time.perf_counter() - began:.0f} s")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,266 @@
+"""One case of anyone's layer: every gradient in full beside the one measured on forward, and plain words for what differs."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import ConfigError
+from .complex_step import complex_step
+from .diagnose import agrees, as_numbers, diagnose
+from .finite_difference import central_differences
+from .gradcheck import run_backward
+from .measure import TOLERANCES, differences_and_kinks, relative_error
+from .objective import Objective, complex_objective, make_noise, twin
+
+UNKNOWN = "is wrong, and like none of the usual mistakes"
+_LOST = 1e-4  # a complex step off by more than this where a difference agrees has lost its imaginary part on the way
+_CLOSE = {"complex": 1e-9, "difference": 1e-5}  # of the largest entry: within this two arrays are the same to `diagnose`
+
+
+@dataclass
+class Finding:
+    """What is wrong, in words: `tensor` names it ("dW", "dX", "forward") and `words` says what about it."""
+
+    tensor: str
+    words: str
+    expected: np.ndarray = None  # the whole gradient, as measured on forward
+    got: object = None  # what backward gave
+
+    def __str__(self):
+        return f"{self.tensor} {self.words}"
+
+
+@dataclass
+class Examination:
+    """All that one case showed."""
+
+    findings: list
+    method: str = ""  # "complex" or "difference"
+    tensors: tuple = ()  # names of the gradients that were compared
+    given: dict = None  # {"x": …, "dY": …, parameter's name: …}
+    notes: tuple = ()
+
+
+def examine(module, x, seed, sizes, where=lambda error: "", tell=True):
+    """Compare every gradient of a Module at x → Examination
+
+    x (B, I) · sizes: {"B": 5, …}, names of lengths, for words · where(error) → " at line 7", the place in the user's own file ·
+    tell: False leaves out the words for a wrong gradient, which take most of the time. Raises ConfigError for a layer that cannot be
+    measured because it does not keep float64.
+    """
+    real = Objective(module, x, make_noise(module, len(x), seed), seed, np.float64)
+    values = real.twin.buffer.values.copy()
+    kept = _record_backward(real.twin)
+    try:
+        real.terms()
+        first = _copy(real.forward())
+        written, faults = run_backward(real, first, x)
+    except ConfigError:
+        raise
+    except Exception as error:
+        words = f"raised {type(error).__name__}: {error}{where(error)} for x of shape {x.shape}"
+        return Examination([Finding("forward", words)], given={"x": x})
+    _demand_float64(first, type(getattr(module, "layer", module)).__name__)
+    if not all(np.isfinite(part).all() for part in (first.values() if isinstance(first, dict) else [first])):
+        return Examination(
+            [Finding("forward", "gave NaN or infinite numbers where x and the parameters are ordinary ones")], given={"x": x}
+        )
+    given = {"x": np.array(x), **{name: real.twin.buffer.view(name, values).copy() for name in real.twin.buffer.names}}
+    if real.weights is not None:
+        given["dY"] = real.weights.reshape(first.shape)
+    if "error" in kept:
+        error = kept["error"]
+        return Examination([Finding("backward", f"raised {type(error).__name__}: {error}{where(error)}")], given=given)
+
+    raw = {"input": kept["dX"], **getattr(real.twin, "raw", {})}
+    findings = [_from_fault(e) for e in faults if not _told_by_array(e, raw)]
+    changed = [
+        name for name in real.twin.buffer.names if not np.array_equal(given[name], real.twin.buffer.view(name), equal_nan=True)
+    ]
+    changed += getattr(real.twin, "rebound", list)()
+    findings += [
+        Finding(name, "was changed by forward or backward: leave the update to the optimiser")
+        for name in dict.fromkeys(changed)
+    ]
+    if any("in place" in f.words for f in findings):
+        findings = [f for f in findings if f.tensor != "forward"]  # two different outputs follow from it
+    if changed or any("in place" in f.words or "two different" in f.words for f in findings):
+        return Examination(findings, given=given)  # forward is not one function, so there is nothing to measure
+
+    got = {name: raw.get(name, written.get(name)) for name in real.tensors if name in written or name in raw}
+    nobody_asks = isinstance(first, dict) or any(getattr(m, "input_gradient", True) is False for _, m in real.twin.modules())
+    if got.get("input") is None and nobody_asks:
+        got.pop("input", None)
+    method, objective, expected = _measure(module, real, x, seed, got)
+    for name, gradient in got.items():
+        if _differs(expected, name, gradient, method):
+            right = expected[name]
+            if not tell:
+                findings.append(Finding(_label(name), UNKNOWN, right, gradient))
+                continue
+            known = [] if gradient is None else list(_known(objective, method, name, right, len(x)))
+            words = diagnose(right, gradient, sizes, known, _CLOSE[method]) or UNKNOWN
+            if gradient is None and name != "input":
+                words = "is not there: backward must leave it on self"
+            findings.append(Finding(_label(name), words, right, gradient))
+    notes = []
+    if not findings:
+        findings, notes = _second_batch(module, x, seed, where)
+    return Examination(findings, method, tuple(map(_label, got)), given, tuple(notes))
+
+
+def _label(name):
+    """ "input" → "dX", "W" → "dW", "0.W" → "0.dW" """
+    path, _, attribute = name.rpartition(".")
+    return "dX" if name == "input" else f"{path}.d{attribute}".lstrip(".")
+
+
+def _record_backward(layer):
+    """Keep what backward returns or raises.   → a dict that fills"""
+    backward, kept = layer.backward, {}
+
+    def recording(dY):
+        try:
+            kept["dX"] = backward(dY)
+        except Exception as error:
+            kept["error"] = error
+            raise
+        return kept["dX"]
+
+    layer.backward = recording  # on the twin alone
+    return kept
+
+
+def _copy(y):
+    return {k: np.array(part) for k, part in y.items()} if isinstance(y, dict) else np.array(y)
+
+
+def _demand_float64(y, name):
+    for part in y.values() if isinstance(y, dict) else [y]:
+        if part.dtype != np.float64:
+            raise ConfigError(
+                f"{name}.forward returned {part.dtype} for float64, so its slopes cannot be measured: keep the dtype of x"
+            )
+
+
+def _from_fault(entry):
+    """ "backward did not …" of W → "dW is wrong: backward did not …" """
+    if entry.note.startswith("backward"):
+        return Finding(_label(entry.name), f"is wrong: {entry.note}")
+    return Finding("the input" if entry.name == "input" else entry.name, entry.note)
+
+
+def _told_by_array(entry, raw):
+    """True for a fault that the array itself will tell better: not there, or of the wrong shape."""
+    return entry.name in raw and any(words in entry.note for words in ("dX of shape", "None for dX", "did not write"))
+
+
+def _measure(module, real, x, seed, got):
+    """Every gradient, measured on forward.   → method, objective measured on, {name: array in the tensor's shape}"""
+    shapes = {"input": x.shape, **real.twin.buffer.shapes}
+    try:
+        objective = complex_objective(module, x, make_noise(module, len(x), seed), seed)
+    except ConfigError:
+        return "difference", real, _by_differences(real, shapes, got)
+    steps = {name: _steps(objective, name).reshape(shape) for name, shape in shapes.items()}
+    if suspects := [name for name in got if _differs(steps, name, got[name], "complex", _LOST)]:
+        differences = _by_differences(real, shapes, got)
+        if any(not agrees(differences[name], steps[name], _LOST) for name in suspects):  # the step was lost on the way
+            return "difference", real, differences
+    return "complex", objective, steps
+
+
+def _steps(objective, name):
+    theta = objective.tensors[name]
+    return complex_step(objective.terms, theta, np.arange(theta.size))
+
+
+def _by_differences(real, shapes, got):
+    """Central differences. Where there is a kink, and so no derivative, what backward wrote stands."""
+    expected = {}
+    for name, shape in shapes.items():
+        theta, gradient = real.tensors[name], as_numbers(got.get(name))
+        usable = gradient is not None and gradient.shape == shape and np.isfinite(gradient).all()
+        written = np.array(gradient, np.float64).reshape(-1) if usable else np.zeros(theta.size)
+        numeric, kinked = differences_and_kinks(real.terms, theta, np.arange(theta.size), written)
+        expected[name] = np.where(kinked & usable, written, numeric).reshape(shape)
+    return expected
+
+
+def _differs(expected, name, gradient, method, tolerance=None):
+    """As `measure.judge` does: relative to the tensor's largest slope, or a thousandth of the layer's largest."""
+    right, gradient = expected[name], as_numbers(gradient)
+    if gradient is None or gradient.shape != right.shape:
+        return True
+    scale = max(np.abs(right).max(initial=0), 1e-3 * max(np.abs(e).max(initial=0) for e in expected.values()))
+    return not (relative_error(gradient, right, scale) <= (tolerance or TOLERANCES[method])).all()
+
+
+def _known(objective, method, name, right, rows):
+    """Wrong gradients that the right one alone does not tell of: (array, words) pairs for `diagnose`."""
+    yield 2 * right, "is twice too large everywhere: is a factor ½ missing?"
+    weights = objective.weights
+    if weights is None:  # a model has no dY
+        return
+
+    def measured_with(changed):
+        """The gradient for another dY."""
+        objective.weights = changed
+        theta = objective.tensors[name]
+        slopes = (
+            _steps(objective, name)
+            if method == "complex"
+            else central_differences(objective.terms, theta, np.arange(theta.size))[0]
+        )
+        objective.weights = weights
+        return slopes.reshape(right.shape)
+
+    for other, value in objective.twin.buffer.shapes.items() if name == "input" else ():
+        if len(value) == 2 and value[0] == value[1]:
+            theta = objective.tensors[other]
+            kept = theta.copy()
+            theta[:] = kept.reshape(value).T.ravel()
+            turned = measured_with(weights)
+            theta[:] = kept
+            yield turned, f"is that of {other} transposed: {other} stands the wrong way round in backward"
+    if rows > 1 and weights.size % rows == 0 and name != "input":
+        for row, which in ((rows - 1, "last"), (0, "first")):
+            only = np.arange(weights.size) // (weights.size // rows) == row
+            words = f"is that of the {which} row alone, not accumulated over the rows: is an = where += was meant?"
+            yield measured_with(weights * only), words
+    yield measured_with(np.ones_like(weights)), "does not depend on dY: the chain rule multiplies by it"
+
+
+def _second_batch(module, x, seed, where):
+    """Is a second batch, of another size, given its own gradients?   → [Finding], [note]"""
+    later = np.concatenate([x[::-1] * 0.5 + 0.25, x[:1]])
+    used, fresh = twin(module, np.float64), twin(module, np.float64)
+    first, _ = _gradients(used, x, seed)
+    try:
+        second, _ = _gradients(used, later, seed)
+    except Exception as error:
+        return [Finding("a second batch", f"of another size made it raise {type(error).__name__}: {error}{where(error)}")], []
+    right, _ = _gradients(fresh, later, seed)
+    findings, adds = [], False
+    for name in right:
+        if right[name] is None or np.allclose(right[name], second[name], rtol=1e-9, atol=1e-12):
+            continue
+        if name != "input" and np.allclose(first[name] + right[name], second[name], rtol=1e-9, atol=1e-12):
+            adds = True
+            continue
+        words = "is wrong for a second batch, though right for the first: does something stay from before?"
+        findings.append(Finding(_label(name), words, right[name], second[name]))
+    return findings, ["backward adds to the gradients that are there: set them to 0 before each step"] if adds else []
+
+
+def _gradients(layer, x, seed):
+    """One forward and backward.   → {name: a copy of its gradient}, output"""
+    eps = make_noise(layer, len(x), seed)
+    y = layer.forward(x.copy()) if eps is None else layer.forward(x.copy(), eps)
+    layer.buffer.grads.fill(np.nan)
+    dX = layer.backward(1.0 if isinstance(y, dict) else np.cos(np.arange(np.size(y), dtype=np.float64)).reshape(np.shape(y)))
+    raw = getattr(layer, "raw", {})
+    gradients = {
+        name: np.array(raw.get(name, layer.buffer.view(name, layer.buffer.grads)), np.float64) for name in layer.buffer.names
+    }
+    return {"input": None if dX is None else np.array(dX), **gradients}, y

@@ -1,0 +1,39 @@
+// What stands between two training steps: the metrics, and the numbers that the next step reads.
+#include "common.cuh"
+
+constexpr int THREADS = 256;
+
+// window[k] += Σ_columns terms[k], and window[K] += 1 if the window is finite: so it counts the steps before the first NaN or infinity.
+// Then the next step begins: counters = (step, update, batch) += 1, and rate = rates[batch].
+// terms (K, n) · window (K + 1,) float64 · counters (3,) · rates (batches + 1,) · rate (1,)
+// NumPy twin: the sums in TrainingStep.__call__, and the loop of Trainer.run
+// Plan: one block, the last launch of a step, since all others read the counters. A graph of many steps so runs without the host:
+// it looks at the window once per log line. Reads K n numbers.
+template <class T>
+__global__ void __launch_bounds__(THREADS)
+    end_of_step(const T* terms, int K, long long n, double* window, unsigned* counters, const T* rates, T* rate) {
+  bool finite = true;
+  for (int k = 0; k < K; ++k) {
+    double sum = 0;
+    for (long long i = threadIdx.x; i < n; i += THREADS) sum += double(terms[k * n + i]);
+    sum = block_sum<THREADS>(sum);
+    if (threadIdx.x == 0) {
+      sum += window[k];
+      window[k] = sum;
+      finite = finite && sum - sum == 0;
+    }
+  }
+  if (threadIdx.x > 0) return;
+  if (finite) window[K] += 1;
+  for (int i = 0; i < 3; ++i) counters[i] += 1;
+  *rate = rates[counters[2]];
+}
+
+// out = Σ x, added up in float64.   x (n,) → out (1,).   NumPy twin: x.sum()
+// Plan: one block; thread t takes elements t, t + 256, …; then a fixed tree. Reads n numbers. For the gradient of one shared number.
+template <class T> __global__ void __launch_bounds__(THREADS) sum_all(const T* x, long long n, T* out) {
+  double sum = 0;
+  for (long long i = threadIdx.x; i < n; i += THREADS) sum += double(x[i]);
+  sum = block_sum<THREADS>(sum);
+  if (threadIdx.x == 0) *out = T(sum);
+}

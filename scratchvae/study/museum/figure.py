@@ -1,0 +1,72 @@
+"""Two trials side by side, and the picture of the museum's door."""
+
+import numpy as np
+
+from ...plots.page import BLUE, GREY, INK, SMALL, VERMILION, page
+from ...plots.tiles import mosaic, tiles
+from .table import number
+from .trial import SHOWN
+
+TILE, GAP, SPACE = (56, 56), 4, 96
+
+
+def draw_pair(right, wrong, image_shape, path, title):
+    """Correct code on the left, wrong code on the right: loss while training, reconstructions, samples.   Trials → a PNG"""
+    width = SHOWN * (TILE[1] + GAP) - GAP
+    rows = -(-len(right.samples) // SHOWN)
+    heights = {"loss": 260, "pictures": 2 * (TILE[0] + GAP), "samples": rows * (TILE[0] + GAP)}
+    with page(path, title, 2 * width + SPACE, sum(heights.values()) + 262) as sheet:
+        for column, (name, trial, colour) in enumerate((("Correct", right, BLUE), ("With the bug", wrong, VERMILION))):
+            left, top = column * (width + SPACE), 0
+            sheet.text(left, top + 12, name, weight="bold", color=colour, va="center")
+            sheet.text(left, top + 42, _caption(trial), SMALL, color=GREY, va="center")
+            top += 84
+            _losses(sheet, trial, colour, left, top, width, heights["loss"])
+            top += heights["loss"] + 108
+            sheet.text(left, top - 18, "Test images, and their reconstructions", SMALL, color=GREY, va="center")
+            _grid(sheet, left, top, np.concatenate([trial.inputs, trial.outputs]), image_shape)
+            top += heights["pictures"] + 50
+            sheet.text(left, top - 18, "Samples, the same z on both sides", SMALL, color=GREY, va="center")
+            _grid(sheet, left, top, trial.samples, image_shape)
+
+
+def draw_door(right, chosen, image_shape, path, title):
+    """Samples of the correct code and of some bugs.   right: Trial · chosen: [(words, Trial, words below)]"""
+    across, tile, gap = 6, (42, 42), 3
+    side, space, above = across * (tile[1] + gap) - gap, 34, 64
+    columns = [("correct", right, "", BLUE), *((*each, VERMILION) for each in chosen)]
+    with page(path, title, len(columns) * (side + space) - space, side + above + 62) as sheet:
+        for i, (name, trial, below, colour) in enumerate(columns):
+            left = i * (side + space)
+            sheet.text(left, 12, name, weight="bold", color=colour, va="center")
+            sheet.text(left, 40, f"says {number(trial.own)}, is {number(trial.judged)}", SMALL, color=INK, va="center")
+            _grid(sheet, left, above, trial.samples[: across * across], image_shape, across, tile, gap)
+            sheet.text(left, above + side + 24, below, SMALL, color=GREY, va="center")
+
+
+def _grid(sheet, left, top, images, image_shape, across=SHOWN, tile=TILE, gap=GAP):
+    """Images in rows; what is not finite is shown grey, what is outside [0, 1] as black or white."""
+    shown = np.clip(np.where(np.isfinite(images), images, 0.5), 0, 1)
+    sheet.picture(left, top, mosaic(tiles(shown, image_shape, tile), across, gap))
+
+
+def _losses(sheet, trial, colour, left, top, width, height):
+    ax = sheet.axes(left + 74, top, width - 74, height)
+    losses = np.array([np.nan if loss is None else loss for loss in trial.losses])
+    if losses.size:
+        ax.plot(trial.epochs, losses, color=colour, linewidth=1.8)
+        finite = losses[np.isfinite(losses)][2:]  # the first lines fall so steeply that they would flatten the rest
+        room = 0.08 * np.ptp(finite) if finite.size else 0
+        if room:
+            ax.set_ylim(finite.min() - room, finite.max() + room)
+    ax.grid(axis="y")
+    ax.set_xlabel("epoch")
+    ax.set_ylabel("training loss")
+    ax.tick_params(labelsize=SMALL)
+    ax.yaxis.get_major_locator().set_params(nbins=5)
+
+
+def _caption(trial):
+    if trial.stopped:
+        return f"stopped: {trial.stopped}; judged {number(trial.judged)} nats"
+    return f"says {number(trial.own)}, judged {number(trial.judged)} nats"

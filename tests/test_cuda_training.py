@@ -1,0 +1,269 @@
+"""Training on the cupy backend, its own code and kernels run by the CPU: against NumPy, graph against eager, and what goes wrong."""
+
+import json
+
+import numpy as np
+import pytest
+from cuda_backend_on_cpu import cupy_on_cpu
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scratchvae import VAE, Autoencoder, fit, load_model, nn, resume
+from scratchvae.data import Dataset, Split
+from scratchvae.errors import BackendError, ConfigError, NonFiniteError
+from scratchvae.models.autoencoder import mlp
+from scratchvae.nn import init
+from scratchvae.ops import cuda
+from scratchvae.training import RunFolder, device_step
+from scratchvae.training.checkpoint import read_checkpoint
+from scratchvae.training.launches import FusedStep, ModuleStep, fusable
+
+# 60 images in batches of 13: four full ones and one of 8, so a graph of four steps, and one by itself.
+OPTIONS = {"batch_size": 13, "epochs": 2, "log_every": 7, "lr": 0.01, "seed": 5, "progress": False}
+MODELS = {
+    "vae": (VAE, {"beta": 0.7}),
+    "autoencoder": (Autoencoder, {}),
+    "two hidden layers, gelu": (VAE, {"hidden": (8, 6), "activation": "gelu"}),
+    "no hidden layer": (VAE, {"hidden": ()}),
+    "gaussian, learned sigma": (VAE, {"likelihood": "gaussian", "activation": "tanh"}),
+    "gaussian, given sigma": (Autoencoder, {"likelihood": "gaussian", "sigma": 0.5, "activation": "silu"}),
+}
+
+
+def model_of(name, place="numpy", dtype=np.float64):
+    kind, options = MODELS[name]
+    return kind(**{"data_size": 12, "hidden": (8,), "latent": 3, "seed": 3, **options}, dtype=dtype, backend=place)
+
+
+def values_and_records(model, data, **options):
+    records = fit(model, data, **{**OPTIONS, **options})
+    return model.backend.get(model.buffer.values), records
+
+
+def losses(records):
+    return [[r["loss"], r["reconstruction"], r["step"], r["epoch"]] for r in records]
+
+
+@pytest.fixture
+def place():
+    with cupy_on_cpu() as (place, device):
+        place.capture.__self__.launches.clear()
+        assert device is place.capture.__self__
+        yield place
+
+
+# The same training -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_two_epochs_are_numpys_in_float64(name, tiny_data, place):
+    mine, records = values_and_records(model_of(name), tiny_data)
+    theirs, device_records = values_and_records(model_of(name, place), tiny_data)
+    np.testing.assert_allclose(theirs, mine, rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(losses(device_records), losses(records), rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"clip": 0.3}, {"weight_decay": 0.05}, {"optimiser": "adamw"}, {"optimiser": "nesterov", "schedule": "cosine", "warmup": 3},
+     {"optimiser": "sgd", "schedule": "step", "every": 3}, {"batch_size": 20}, {"batch_size": 100}, {"batch_size": 1, "epochs": 1},
+     {"max_steps": 6}],
+    ids=str,
+)  # fmt: skip
+def test_every_option_of_training_reaches_the_gpu(options, tiny_data, place):
+    mine, records = values_and_records(model_of("vae"), tiny_data, **options)
+    theirs, device_records = values_and_records(model_of("vae", place), tiny_data, **options)
+    np.testing.assert_allclose(theirs, mine, rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(losses(device_records), losses(records), rtol=1e-9)
+    assert [r.get("lr") for r in device_records] == [r.get("lr") for r in records]
+
+
+def test_float32_follows_numpy(tiny_data, place):
+    """Adam divides a gradient by its own size, so where a gradient is all rounding its step may differ by as much as lr."""
+    mine, records = values_and_records(model_of("vae", dtype=np.float32), tiny_data)
+    theirs, device_records = values_and_records(model_of("vae", place, np.float32), tiny_data)
+    assert np.mean(np.abs(theirs - mine)) < 1e-5
+    np.testing.assert_allclose(losses(device_records), losses(records), rtol=1e-4)
+
+
+def test_a_step_is_fourteen_launches(tiny_data, place):
+    device = place.capture.__self__
+    model = model_of("vae", place, np.float32)
+    fit(model, tiny_data, **{**OPTIONS, "max_steps": 1}, graph=False)
+    names = [launch.split("<")[0] for launch in device.launches]
+    dense, back = ["affine"] * 2, ["affine_backward"] * 2
+    expected = ["gather", *dense, "sample_posterior", *dense, "bernoulli", *back, "posterior_backward", *back, "update", "end_of_step"]
+    assert names == expected
+
+
+# Graphs ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{}, {"clip": 0.3}, {"batch_size": 4, "log_every": 60}], ids=str)
+def test_graphs_give_the_bits_of_single_launches(options, tiny_data):
+    results = []
+    for graph, schedule in ((True, "forward"), (False, "forward"), (True, "random")):
+        with cupy_on_cpu(schedule) as (place, device):
+            values, records = values_and_records(model_of("vae", place, np.float32), tiny_data, graph=graph, **options)
+            results.append((values.tobytes(), json.dumps(losses(records))))
+            assert bool(device.replays) == graph
+    assert len(set(results)) == 1
+
+
+def test_one_graph_holds_many_steps_and_the_host_looks_once_per_line(tiny_data, place, monkeypatch):
+    looks = []
+    device = place.capture.__self__
+    counted = place._replace(get=lambda array: looks.append(array.shape) or place.get(array))
+    monkeypatch.setattr(device_step, "GRAPH_STEPS", (4, 1))
+    model = model_of("vae", counted, np.float32)
+    records = fit(model, tiny_data, **{**OPTIONS, "batch_size": 5, "log_every": 6, "epochs": 1})
+    per_step = 14
+    # 12 steps: the first launch by launch, then 5 as 4 + 1; in the second line 4 + 1 + 1.
+    assert device.replays == [4 * per_step, per_step, 4 * per_step, per_step, per_step]
+    assert looks == [(3,)] * 2 + [(20,)] * 2  # two log lines; and reconstruction and kl of the test images
+    assert [r["step"] for r in records] == [6, 12, 12]
+
+
+@settings(max_examples=10)
+@given(st.integers(1, 70), st.integers(1, 40), st.integers(1, 30), st.integers(0, 12))
+def test_any_division_into_batches_lines_and_stops_gives_the_same_bits(batch_size, log_every, other, stop):
+    images = np.random.default_rng(0).integers(0, 256, (60, 12)).astype(np.uint8)
+    data = Dataset("noise", (4, 3), Split(images[:50], None), Split(images[50:], None), "made by a test")
+    with cupy_on_cpu() as (place, _):
+        runs = []
+        for lines, graph in ((log_every, True), (other, False)):
+            model = model_of("vae", place, np.float32)
+            fit(model, data, **{**OPTIONS, "batch_size": batch_size, "log_every": lines, "epochs": 1, "max_steps": stop}, graph=graph)
+            runs.append(place.get(model.buffer.values).tobytes())
+    assert runs[0] == runs[1]
+
+
+# Modules of one's own ----------------------------------------------------------------------------------------------------
+
+
+class Scale(nn.Module):
+    """y = s · x, one scale per column, in operations that any array library has."""
+
+    def __init__(self, columns):
+        self.s = nn.Parameter((columns,), init.constant(1.0))
+
+    def forward(self, x):
+        self.x = x
+        return x * self.s.value
+
+    def backward(self, dY):
+        self.s.grad[...] = (dY * self.x).sum(axis=0)
+        return dY * self.s.value
+
+
+def with_own_module(place):
+    model = VAE(12, (8,), 3, seed=3, dtype=np.float64)
+    model.encoder = nn.Sequential(*mlp([12, 8, 6], nn.Tanh, init.glorot, input_gradient=False).layers, Scale(6))
+    return model.initialise(3, np.float64, place)
+
+
+def test_a_module_of_ones_own_trains_unfused_and_without_a_graph(tiny_data, place):
+    mine, records = values_and_records(with_own_module("numpy"), tiny_data)
+    model = with_own_module(place)
+    assert not fusable(model)
+    theirs, device_records = values_and_records(model, tiny_data)
+    np.testing.assert_allclose(theirs, mine, rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(losses(device_records), losses(records), rtol=1e-10)
+    assert not place.capture.__self__.replays
+    with pytest.raises(ConfigError, match="tf32 needs a model of our own layers"):
+        fit(with_own_module(place), tiny_data, **OPTIONS, tf32=True)
+
+
+def test_what_is_not_ours_is_not_fused():
+    class Mine(VAE):
+        def forward(self, x, eps=None):
+            return super().forward(x, eps)
+
+    assert fusable(model_of("vae"))
+    assert not fusable(Mine(4, (), 2))
+    ends_in_an_activation = VAE(4, (3,), 2)
+    ends_in_an_activation.decoder.layers.append(nn.Tanh())
+    assert not fusable(ends_in_an_activation)
+
+
+def test_fused_and_unfused_steps_are_the_same(tiny_data, place, monkeypatch):
+    fused, _ = values_and_records(model_of("gaussian, learned sigma", place), tiny_data)
+    monkeypatch.setattr(device_step, "fusable", lambda model: False)
+    unfused, _ = values_and_records(model_of("gaussian, learned sigma", place), tiny_data)
+    np.testing.assert_allclose(unfused, fused, rtol=1e-10, atol=1e-12)
+    assert FusedStep.capturable > ModuleStep.capturable
+
+
+# Precision ---------------------------------------------------------------------------------------------------------------
+
+
+def test_tensor_cores_are_asked_for_by_name_and_remembered(tiny_data, place, tmp_path):
+    full, _ = values_and_records(model_of("vae", place, np.float32), tiny_data)
+    fast, _ = values_and_records(model_of("vae", place, np.float32), tiny_data, tf32=True, out=tmp_path / "run")
+    assert any("TF32" in launch for launch in place.capture.__self__.launches)
+    assert 0 < np.mean(np.abs(fast - full)) < 1e-3
+    config = RunFolder(tmp_path / "run").config()
+    assert config["training"]["tf32"] is True
+    assert config["backend"] == "cupy"
+    with pytest.raises(ConfigError, match="no tensor cores"):
+        fit(model_of("vae"), tiny_data, **OPTIONS, tf32=True)
+    with pytest.raises(ConfigError, match="float32 arrays, tf32"):
+        fit(model_of("vae", place), tiny_data, **OPTIONS, tf32=True)
+
+
+# Files -------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("first", "then"), [("numpy", "cupy"), ("cupy", "numpy"), ("cupy", "cupy")])
+def test_a_run_begun_on_one_backend_goes_on_on_the_other(first, then, tiny_data, place, tmp_path):
+    where = {"numpy": "numpy", "cupy": place}
+    expected, _ = values_and_records(model_of("vae"), tiny_data)
+    fit(model_of("vae", where[first]), tiny_data, **{**OPTIONS, "max_steps": 3}, out=tmp_path / "run")  # in the first epoch
+    model = load_model(tmp_path / "run", where[then])
+    resume(model, tiny_data, tmp_path / "run", progress=False)
+    np.testing.assert_allclose(model.backend.get(model.buffer.values), expected, rtol=1e-9, atol=1e-11)
+    folder = RunFolder(tmp_path / "run")
+    assert [r["step"] for r in folder.records() if r["split"] == "test"] == [5, 10]
+    assert folder.config()["backend"] == then
+
+
+def test_stopped_and_resumed_a_checkpoint_has_the_same_bytes(tiny_data, place, tmp_path):
+    options = {**OPTIONS, "log_every": 4}
+    fit(model_of("vae", place, np.float32), tiny_data, **options, out=tmp_path / "whole")
+    fit(model_of("vae", place, np.float32), tiny_data, **{**options, "max_steps": 4}, out=tmp_path / "cut")
+    resume(load_model(tmp_path / "cut", place), tiny_data, tmp_path / "cut", progress=False)
+    assert (tmp_path / "whole" / "checkpoint.npz").read_bytes() == (tmp_path / "cut" / "checkpoint.npz").read_bytes()
+
+
+# What goes wrong ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_nan_is_found_at_its_step_and_tensor_and_nothing_of_it_is_kept(tiny_data, place, tmp_path):
+    """The rate is so large that the loss overflows; the GPU only hears of it at the end of the line."""
+    options = {**OPTIONS, "lr": 1e30, "log_every": 100, "optimiser": "sgd"}
+    found = {}
+    for where in ("numpy", place):
+        model = model_of("vae", where, np.float32)
+        with pytest.raises(NonFiniteError) as caught:
+            fit(model, tiny_data, **options, out=tmp_path / str(where)[:5])
+        found[where] = str(caught.value).split("; the last")[0], model.backend.get(model.buffer.values)
+    assert found[place][0] == found["numpy"][0]
+    assert "is not finite at step 2 (epoch 1)" in found[place][0]
+    np.testing.assert_allclose(found[place][1], found["numpy"][1], rtol=1e-3)
+    load_model(tmp_path / "numpy")
+
+
+def test_when_the_gpu_fails_the_error_names_the_last_checkpoint_which_is_intact(tiny_data, place, tmp_path):
+    calls = []
+
+    def failing(*arguments, **options):
+        calls.append(1)
+        if len(calls) > 7:
+            raise BackendError("the GPU's memory is full")
+        return cuda.end_of_step(*arguments, **options)
+
+    broken = place._replace(ops=type("Ops", (), {**vars(cuda), "end_of_step": staticmethod(failing)}))
+    with pytest.raises(BackendError, match=r"memory is full; the last good checkpoint is .*checkpoint.npz"):
+        fit(model_of("vae", broken), tiny_data, **OPTIONS, out=tmp_path / "run", graph=False)
+    state, _, _ = read_checkpoint(tmp_path / "run" / "checkpoint.npz")
+    assert state["step"] == 5

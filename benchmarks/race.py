@@ -96,23 +96,18 @@ def race_cell(args, cell, whats, say):
                 left_out[name] = str(error)
                 running.pop(name, None)
                 say(f"  {name} is left out: {error}")
-        races = [race(what, running, args, cell, say) for what in whats if running]
+        races = [race(what, running, args, cell, answers, say) for what in whats if running]
         for name, contestant in running.items():
             ending = contestant.ask("finish")
             for one in races:
-                one["peers"][name] |= {
-                    "versions": answers[name]["versions"],
-                    "warm_up_steps": answers[name]["steps"],
-                    "peak_memory_MiB": ending["peak_memory_MiB"],
-                    "blas": ending["blas"],
-                }
+                one["peers"][name] |= {"peak_memory_MiB": ending["peak_memory_MiB"], "blas": ending["blas"]}
     finally:
         for contestant in running.values():
             contestant.stop()
     return races, left_out
 
 
-def race(what, running, args, cell, say):
+def race(what, running, args, cell, answers, say):
     """Interleaved rounds of one kind of work → a dict ready for JSON"""
     requests, note = prepare(what, running, args)
     taken = {name: [] for name in running}
@@ -133,7 +128,7 @@ def race(what, running, args, cell, say):
         "rounds": args.rounds,
         "quiet_limit_cores": args.quiet,
         **note,
-        "peers": {name: describe(name, samples, taken[name], requests[name]) for name in running},
+        "peers": {name: {**describe(name, samples, taken[name], requests[name]), **told(answers[name])} for name in running},
         "best_peer": None,
     }
     rivals = [name for name in running if peers.is_rival(name)]
@@ -182,6 +177,11 @@ def prepare(what, running, args):
     return requests, {"images_per_sample": peers.common.EVALUATED}
 
 
+def told(answer):
+    """What a worker said of itself before the race."""
+    return {key: answer[key] for key in ("versions", "warm_up_steps", "check_steps", "check_loss_nats")}
+
+
 def describe(name, samples, taken, request):
     """One peer's share of a race: samples, summary, and the ratio of ours to it, paired by round."""
     share = {
@@ -193,7 +193,7 @@ def describe(name, samples, taken, request):
         # Share of one core that other programs used while the sample was taken, and how often it was taken again.
         "others_cores": [one["others"] for one in taken],
         "retries": [one["retries"] for one in taken],
-        "last_loss_nats": taken[-1]["loss_nats"],  # of the last sample: equal work must reach equal losses
+        "last_loss_nats": taken[-1]["loss_nats"],
     }
     if "ours" in samples and name != "ours":
         ratios = timing.paired_ratios(samples["ours"], samples[name])
@@ -214,7 +214,7 @@ def table(race, quiet):
         ratio = peer.get("ours_to_this_ratio")
         between = f"{ratio['q1']:.3f} - {ratio['q3']:.3f}" if ratio else ""
         line += f"{ratio['median']:11.3f}{between:>16}" if ratio else f"{'':27}"
-        loss = peer["last_loss_nats"]
+        loss = peer["check_loss_nats"]
         line += f"{loss:9.2f}" if loss is not None else f"{'-':>9}"
         lines.append(line + ("  best peer" if name == race["best_peer"] else ""))
     disturbed = [share for peer in race["peers"].values() for share in peer["others_cores"] if (share or 0) > quiet]

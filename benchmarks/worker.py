@@ -14,6 +14,8 @@ from benchmarks import peers
 from benchmarks.images import images
 from benchmarks.peers.common import EVALUATED
 
+CHECKED = 50
+
 
 class Worker:
     """The commands, one method each. They return a dict of JSON values."""
@@ -34,12 +36,17 @@ class Worker:
         return timed(self.peer.run_steps, n, count=n)
 
     def warm_up(self, steps, seconds):
-        """That many untimed steps, or as many as fit into these seconds, but two rounds of them at least."""
-        began, done, part = time.perf_counter(), 0, min(10, steps)
-        while done < min(2 * part, steps) or (done < steps and time.perf_counter() - began < seconds):
-            self.peer.run_steps(part)
-            done += part
-        return {"steps": done}
+        """That many untimed steps, or as many as fit into these seconds after the first ones, which compile.
+
+        The loss after CHECKED steps from the same weights on the same images tells whether peers do the same work.
+        """
+        done = min(CHECKED, steps)
+        check = {"check_steps": done, "check_loss_nats": self.peer.run_steps(done)}
+        began = time.perf_counter()
+        while done < steps and time.perf_counter() - began < seconds:
+            self.peer.run_steps(min(10, steps - done))
+            done += min(10, steps - done)
+        return {**check, "warm_up_steps": done}
 
     def epoch(self):
         return timed(self.peer.epoch)

@@ -13,9 +13,9 @@ from docutils.parsers.rst import Directive
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.util import logging
 
-os.environ["NO_COLOR"], os.environ["COLUMNS"] = "1", "96"  # of the command line's help
-
 from scratchvae import __version__
+
+os.environ["NO_COLOR"], os.environ["COLUMNS"] = "1", "96"  # of the command line's help
 
 project, author, release = "scratchvae", "the scratchvae authors", __version__
 copyright = author

@@ -75,8 +75,9 @@ def _cupy():
 
     cupy = device.probe()
     return Backend(
-        "cupy", cupy, cuda, cupy.empty, cupy.asarray, cupy.asnumpy, partial(device.failures, cupy), device.capture(cupy)
-    )
+        "cupy", cupy, cuda, cupy.empty, partial(cupy.asarray, order="C"), cupy.asnumpy, partial(device.failures, cupy),
+        device.capture(cupy),
+    )  # fmt: skip
 
 
 def same_library(what, array, like):

@@ -23,7 +23,7 @@ class DeviceArray(np.ndarray):
     def __array_ufunc__(self, ufunc, method, *inputs, out=(), **options):
         for operand in (*inputs, *out):
             _refuse_host(operand)
-        plain = [np.asarray(operand) for operand in inputs]
+        plain = [np.asarray(operand) if isinstance(operand, np.ndarray) else operand for operand in inputs]
         if out:
             options["out"] = tuple(np.asarray(array) for array in out)
         result = getattr(ufunc, method)(*plain, **options)
@@ -82,7 +82,7 @@ def cupy_on_cpu(schedule="forward", seed=0):
     """→ (Backend, Device): inside this block the backend's kernels run on the CPU."""
     device = Device(schedule, seed)
     empty = lambda shape, dtype: poison(np.empty(shape, dtype)).view(DeviceArray)
-    put = lambda array: np.array(array).view(DeviceArray)
+    put = lambda array: np.array(array, order="C").view(DeviceArray)
     get = lambda array: np.array(array)
     with run_on(device):
         yield Backend("cupy", np, cuda, empty, put, get, capture=device.capture), device

@@ -53,19 +53,22 @@ class OnCpu:
 
     array, null = np.ndarray, None
 
-    def __init__(self, schedule="forward", seed=0):
+    def __init__(self, schedule="forward", seed=0, unordered=False, alone=False):
+        """unordered: ThreadSanitizer takes no order of blocks for granted · alone: build no more than is asked for"""
         self.schedule, self.seed, self.launches = schedule, seed, []
+        self.unordered, self.alone = unordered, alone
 
     def build(self, file, expression):
         names = next((names for name, names in GROUPS if name == file and expression in names), None)
         if names is None:
             raise LookupError(f"{file} {expression} is not in GROUPS: list it there, so that it is built and checked")
-        module = _module(file, tuple(names))
+        module = _module(file, (expression,) if self.alone else tuple(names))
         function = module.get_function(expression)
 
         def run(grid, block, arguments, shared_mem=0):
             self.launches.append(expression)
             module.set_schedule(self.schedule, self.seed)
+            module.set_unordered_blocks(self.unordered)
             function(grid, block, tuple(map(_memory, arguments)), shared_mem=shared_mem)
 
         return run

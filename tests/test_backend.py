@@ -1,7 +1,9 @@
 """Backends: the names, what a missing GPU says, what is refused, and what stays NumPy whatever the backend."""
 
+import configparser
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +13,7 @@ from cuda_backend_on_cpu import DeviceArray, cupy_on_cpu
 from scratchvae import VAE, Autoencoder, backend, measure
 from scratchvae.errors import BackendError, ShapeError
 from scratchvae.nn import Dense
-from scratchvae.ops.cuda import device
+from scratchvae.ops.cuda import device, launch
 
 KINDS = [(VAE, {}), (Autoencoder, {}), (VAE, {"likelihood": "gaussian"}), (VAE, {"likelihood": "gaussian", "sigma": 0.5})]
 WITHOUT_CUPY = "import sys; sys.modules['cupy'] = None; from scratchvae.cli import main; sys.exit(main(sys.argv[1:]))"
@@ -107,6 +109,25 @@ def test_cudas_failures_become_ours_with_what_to_do(kind, words):
     error.__module__ = "cupy"
     with pytest.raises(BackendError, match=words), device.failures(cupy):
         raise error("out of\nluck")
+
+
+def test_a_missing_array_reaches_a_kernel_as_a_null_pointer_and_shared_memory_is_asked_for():
+    calls = []
+    kernel = launch._Kernel(lambda grid, block, arguments, shared_mem: calls.append((arguments, shared_mem)))
+    kernel((1,), (32,), (None, np.int32(3)), shared_mem=7)
+    ((pointer, number), shared) = calls[0]
+    assert (type(pointer), pointer, number, shared) == (np.uint64, 0, 3, 7)
+    kernel.raw = SimpleNamespace()
+    kernel.allow_shared(70_000)
+    assert kernel.raw.max_dynamic_shared_size_bytes == 70_000
+
+
+def test_wheels_contain_the_kernels():
+    root = Path(launch.KERNELS).parents[3]
+    setup = configparser.ConfigParser()
+    setup.read(root / "setup.cfg")
+    assert setup["options.package_data"]["scratchvae.ops.cuda"] == "kernels/*"
+    assert {path.suffix for path in launch.KERNELS.iterdir()} == {".cu", ".cuh"}
 
 
 def test_other_errors_pass_through_unchanged():

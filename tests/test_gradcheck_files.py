@@ -146,6 +146,11 @@ class MLP:
         return d
     """, "complex", ("dX", "layers.0.dW", "layers.0.db", "layers.2.dW", "layers.2.db")),
     "a Module": (MODULE, "complex", ("dX", "ds")),
+    "a Module of its own size": (
+        MODULE.replace("self, columns", "self").replace("(columns,)", "(4,)"),
+        "complex",
+        ("dX", "ds"),
+    ),
     "a layer of ours that gives no dX": ("""
 from scratchvae import nn
 class First(nn.Dense):

@@ -252,6 +252,17 @@ def test_a_wrong_objective_passes_the_gradient_check_and_is_caught_here(what):
     assert off <= set(report.failed), report
     assert json.loads(json.dumps(report.to_dict()))["ok"] is False
     assert "FAIL" in str(report)
+    assert ("No ELBO can exceed" in str(report)) == (what != "KL without its ½")
+
+
+def test_an_objective_that_leaves_the_numbers_is_reported():
+    class KLThatIsNaN(VAE):
+        ops = kl_times(np.nan)
+
+    report = check_linear_vae(make=KLThatIsNaN)
+    assert report.failed == ["ELBO, mean (nats)"]
+    assert json.loads(json.dumps(report.to_dict(), allow_nan=False))["quantities"][0]["seen"] is None
+    assert "nan" in str(report)
 
 
 @pytest.mark.parametrize("what", [what for what, (*_, beta) in WRONG.items() if beta])

@@ -111,7 +111,8 @@ def check_file(target, seed=0, examples=_EXAMPLES):
     """
     hypothesis = _hypothesis()
     path, _, name = str(target).rpartition(":") if str(target).rpartition(":")[0].endswith(".py") else (str(target), "", "")
-    with contextlib.redirect_stdout(sys.stderr):  # what the file prints is not the result
+    # What the file prints is not the result, and what overflows is told in words.
+    with contextlib.redirect_stdout(sys.stderr), np.errstate(all="ignore"):
         return _Check(Path(path), name, seed).run(hypothesis, examples)
 
 
@@ -198,7 +199,8 @@ class _Check:
         stated = [layer.inputs] if isinstance(getattr(layer, "inputs", None), int) else []
         for width in dict.fromkeys([*stated, *ends]):
             with contextlib.suppress(Exception), np.errstate(all="ignore"):
-                copy.deepcopy(layer).forward(self.probe(rows, width))
+                twin = layer.replica(np.float64) if isinstance(layer, Module) else copy.deepcopy(layer)
+                twin.forward(self.probe(rows, width))
                 return width
         return (stated or [free])[0]
 

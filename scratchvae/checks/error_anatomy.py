@@ -50,7 +50,7 @@ class ErrorAnatomy:
 
 
 def error_anatomy(f, x, v=None, slope=None, steps=STEPS):
-    """Errors of forward, central (E35) and complex-step (E34) derivatives of f at x, in float32 and float64 → ErrorAnatomy
+    """Errors of forward, central (E35, E58) and complex-step (E34) derivatives of f at x, in float32 and float64 → ErrorAnatomy
 
     f(x) → a number, in the dtype of x, for real and complex x of x's shape · x, v: a number or an array; the derivative is along v,
     default 1 everywhere; both are first rounded to float32, so that both precisions look at one place · slope: the true

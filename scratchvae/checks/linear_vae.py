@@ -89,11 +89,13 @@ class OracleReport:
         lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
         values = ", ".join(f"{v:.4g}" for v in self.eigenvalues[:8]) + (" …" if len(self.eigenvalues) > 8 else "")
         title = f"{self.name} against probabilistic PCA: {'ok' if self.ok else 'FAIL'} (eigenvalues {values}; σ² {self.sigma2:.4g}; "
+        if self.quantities[0].seen > self.quantities[0].expected + self.quantities[0].tolerance:
+            lines.append("No ELBO can exceed the largest mean of log p(x), so what was trained here is not one.")
         return "\n".join([f"{title}{self.steps:,} steps, last slope {self.slope:.0e}, seed {self.seed})", *lines])
 
 
 def check_linear_vae(seed=0, sigma=SIGMA, latent=None, x=None, steps=_STEPS, lr=_LR, make=VAE):
-    """Train a linear VAE and compare it with ppca_optimum (E56) → OracleReport
+    """Train a linear VAE and compare it with ppca_optimum → OracleReport
 
     sigma: fixed, or None to learn it · latent: default 5 for a fixed σ, of which 2 must collapse, and 3 for a learned one ·
     x (N, D): default 12 images of 6 pixels with eigenvalues SPECTRUM · steps, lr: of Adam, the rate falling to 0 as a cosine ·

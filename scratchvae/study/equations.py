@@ -153,7 +153,7 @@ def read_citations(text, file):
 
 
 def cited_numbers(text):
-    """"… (E13, E14) … (E24 to E26)" → (13, 14, 24, 25, 26)"""
+    """The numbers that a docstring cites, in order and once each: a range, "to" or "–", counts all between its ends."""
     numbers = []
     for group in CITATION.findall(text):
         for part in re.split(r", | and | \+ ", group):

@@ -54,7 +54,8 @@ def failures(cupy, doing="CUDA failed"):
     except (cuda.runtime.CUDARuntimeError, cuda.driver.CUDADriverError) as error:
         raise BackendError(f"{doing}: {_line(error)}. The GPU takes no more work from this process: start it anew") from error
     except (cuda.nvrtc.NVRTCError, RuntimeError) as error:
-        if not type(error).__module__.startswith(("cupy", "cuda")):  # a RuntimeError of somebody else
+        theirs = type(error).__module__.startswith(("cupy", "cuda")) or str(error).startswith("CuPy failed")
+        if not theirs:
             raise
         raise BackendError(f"{doing}, CUDA's libraries are missing or broken ({_line(error)}): {INSTALL}") from error
 

@@ -19,6 +19,7 @@ C_NAMES = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
 OPTIONS = ("-std=c++17",)  # of the compiler. Never --use_fast_math: it would round otherwise than NumPy does
 THREADS = 256  # per block, for kernels that do something to each element
 _STATIC_SHARED = 48 * 1024  # bytes of shared memory a block may have without asking
+_NULL = np.uint64(0)  # as wide as a pointer
 _INCLUDE = re.compile(r'^#include "([^"]+)".*$', re.MULTILINE)
 
 
@@ -37,10 +38,24 @@ class CuPy:
     def build(self, file, expression):
         """The kernel of that C++ name in that file of `kernels/`."""
         module = self._cupy.RawModule(code=source(file), options=OPTIONS, name_expressions=(expression,))
-        return module.get_function(expression)
+        return _Kernel(module.get_function(expression))
 
     def address(self, array):
         return array.data.ptr
+
+
+class _Kernel:
+    """A RawKernel that takes None for a null pointer: CuPy by itself would hand the driver no argument at all, and crash."""
+
+    def __init__(self, raw):
+        self.raw = raw
+
+    def __call__(self, grid, block, arguments, shared_mem=0):
+        self.raw(grid, block, tuple(_NULL if argument is None else argument for argument in arguments), shared_mem=shared_mem)
+
+    def allow_shared(self, size):
+        """Let a block have so many bytes of shared memory, more than it gets without asking."""
+        self.raw.max_dynamic_shared_size_bytes = size
 
 
 _place = None  # the CuPy above, from the first launch on; or another place of the same four names
@@ -87,8 +102,8 @@ def kernel(file, expression, shared_bytes=0):
     key = where, file, expression
     if key not in _built:
         _built[key] = where.build(file, expression)
-        if shared_bytes > _STATIC_SHARED:
-            _built[key].max_dynamic_shared_size_bytes = shared_bytes
+        if shared_bytes > _STATIC_SHARED and isinstance(_built[key], _Kernel):
+            _built[key].allow_shared(shared_bytes)
     return _built[key]
 
 

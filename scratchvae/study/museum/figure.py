@@ -10,8 +10,11 @@ from .trial import SHOWN
 TILE, GAP, SPACE = (56, 56), 4, 96
 
 
-def draw_pair(right, wrong, image_shape, path, title):
-    """Correct code on the left, wrong code on the right: loss while training, reconstructions, samples.   Trials → a PNG"""
+def draw_pair(right, wrong, image_shape, path, title, judged=True):
+    """Correct code on the left, wrong code on the right: loss while training, reconstructions, samples.   Trials → a PNG
+
+    judged=False leaves out what the network is worth.
+    """
     width = SHOWN * (TILE[1] + GAP) - GAP
     rows = -(-len(right.samples) // SHOWN)
     heights = {"loss": 260, "pictures": 2 * (TILE[0] + GAP), "samples": rows * (TILE[0] + GAP)}
@@ -19,7 +22,7 @@ def draw_pair(right, wrong, image_shape, path, title):
         for column, (name, trial, colour) in enumerate((("Correct", right, BLUE), ("With the bug", wrong, VERMILION))):
             left, top = column * (width + SPACE), 0
             sheet.text(left, top + 12, name, weight="bold", color=colour, va="center")
-            sheet.text(left, top + 42, _caption(trial), SMALL, color=GREY, va="center")
+            sheet.text(left, top + 42, _caption(trial, judged), SMALL, color=GREY, va="center")
             top += 84
             _losses(sheet, trial, colour, left, top, width, heights["loss"])
             top += heights["loss"] + 108
@@ -66,7 +69,6 @@ def _losses(sheet, trial, colour, left, top, width, height):
     ax.yaxis.get_major_locator().set_params(nbins=5)
 
 
-def _caption(trial):
-    if trial.stopped:
-        return f"stopped: {trial.stopped}; judged {number(trial.judged)} nats"
-    return f"says {number(trial.own)}, judged {number(trial.judged)} nats"
+def _caption(trial, judged):
+    words = f"stopped: {trial.stopped}" if trial.stopped else f"says {number(trial.own)} nats"
+    return f"{words}; judged {number(trial.judged)} nats" if judged else words

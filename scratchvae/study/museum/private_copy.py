@@ -99,7 +99,7 @@ class PackageCopy:
         return noted
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _plain_code(file):
     return compile((ROOT / file).read_text(encoding="utf-8"), str(ROOT / file), "exec")
 

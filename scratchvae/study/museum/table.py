@@ -75,10 +75,11 @@ def as_markdown(table, figures):
     caught = {layer.name: sum(cells[layer.name].caught for cells in table.values()) for layer in LAYERS}
     lines = [
         "---", "orphan: true", "---", "", "# The museum's table", "",
-        f"{len(bugs)} bugs that real code had, each planted in a private copy of this package, and put through {len(LAYERS)} layers of proof.",
+        f"{len(bugs)} bugs that real code had, each planted in a private copy of this package, and put through {len(LAYERS)} layers of",
+        "proof.",
         f"The loss falls for all but {caught['learns']} of them, and a gradient check by differences catches {caught['differences']}.",
-        "`scratchvae museum show NAME` tells a bug's story and shows its lines; `scratchvae museum run NAME` trains it beside the correct code.",
-        "This page is written by `python -m scratchvae.study.museum.make`.", "",
+        "`scratchvae museum show NAME` tells a bug's story and shows its lines; `scratchvae museum run NAME` trains it beside the",
+        "correct code. This page is written by `python -m scratchvae.study.museum.make`.", "",
         "● caught · passed, though the changed lines ran; empty: the layer never runs them.", "",
         "| Bug | " + " | ".join(map(str, range(1, len(LAYERS) + 1))) + " |",
         "|---|" + ":-:|" * len(LAYERS),
@@ -88,7 +89,8 @@ def as_markdown(table, figures):
         lines.append(f"| {name} | " + " | ".join(MARKS[cells[layer.name].status].strip() for layer in LAYERS) + " |")
     lines += ["| **caught** | " + " | ".join(f"**{caught[layer.name]}**" for layer in LAYERS) + " |", ""]
     lines += [f"{i}. **{layer.title}** (`{layer.name}`)" for i, layer in enumerate(LAYERS, 1)]
-    lines += ["", "## What the first layer says that catches each", "", "| Bug | What is wrong | Layer | What it found |", "|---|---|---|---|"]
+    lines += ["", "## What the first layer says that catches each", ""]
+    lines += ["| Bug | What is wrong | Layer | What it found |", "|---|---|---|---|"]
     for row, cells in table.items():
         if row in bugs:
             first = caught_by(cells)[0]

@@ -17,9 +17,10 @@ LOG_EVERY = 10  # steps: four lines an epoch of the bundled digits
 SHOWN, SAMPLES = 12, 48  # reconstructions and samples that a figure shows
 JUDGED, DRAWS = 100, 100  # test images and importance samples by which an importance-weighted model is measured
 HOW = (
-    f"Each a 784-{HIDDEN}-{LATENT} model on the bundled digits (5,000 training, 1,000 test images), Adam with lr {LR:g}, batch 128, seed 0, "
-    f"{EPOCHS['vae']} epochs; the importance-weighted ones K = 5 and {EPOCHS['iwae']} epochs. Nats per image: −ELBO with one sampled z on the test "
-    f"images, or −log p(x) by {DRAWS} importance samples on {JUDGED} of them. “Judged”: the network that was trained, by the correct formulas."
+    f"Each a 784-{HIDDEN}-{LATENT} model on the bundled digits (5,000 training, 1,000 test images), Adam with lr {LR:g}, batch 128, "
+    f"seed 0, {EPOCHS['vae']} epochs; the importance-weighted ones K = 5 and {EPOCHS['iwae']} epochs. Nats per image: −ELBO with one "
+    f"sampled z on the test images, or −log p(x) by {DRAWS} importance samples on {JUDGED} of them. “Judged”: the network that was "
+    "trained, by the correct formulas."
 )
 
 
@@ -52,8 +53,8 @@ class Trial:
 def try_out(bug=None, data=None, epochs=None, kind=("vae", "bernoulli")):
     """Train a 784-200-20 model in a private copy with this bug (None: without) → Trial
 
-    data: a Dataset, default the bundled digits · epochs: default EPOCHS · kind: (model, likelihood) of the correct code; a bug brings its own. Raises
-    ConfigError for a bug of which there is nothing to train.
+    data: a Dataset, default the bundled digits · epochs: default EPOCHS · kind: (model, likelihood) of the correct code; a bug
+    brings its own. Raises ConfigError for a bug of which there is nothing to train.
     """
     model_name, likelihood = (bug.model, bug.likelihood) if bug else kind
     if model_name == "clock":

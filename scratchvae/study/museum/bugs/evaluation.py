@@ -9,8 +9,8 @@ GITHUB = "https://github.com/"
 MEAN_DECODED = Bug(
     "mean-decoded",
     "μ is decoded at evaluation, and the result called an ELBO",
-    "In evaluation mode the model skips the noise and decodes μ. That gives the nicer picture, but −log p(x|μ) + KL is no bound: the KL is paid "
-    "for a noise that is not there. About 9 nats on MNIST, enough to beat a better model.",
+    "In evaluation mode the model skips the noise and decodes μ. That gives the nicer picture, but −log p(x|μ) + KL is no "
+    "bound: the KL is paid for a noise that is not there. About 9 nats on MNIST, enough to beat a better model.",
     "a framework's official example, corrected by an author of the VAE; copies of it live on",
     (
         Edit(
@@ -26,8 +26,8 @@ MEAN_DECODED = Bug(
 TEST_LOSS_OF_THE_TRAINING_SET = Bug(
     "test-loss-of-the-training-set",
     "The test loss is computed on the training images",
-    "The loop of the test epoch was copied from the training epoch with the loader that it ran over. The two curves lie on top of each other, and "
-    "that is read as a model that does not overfit.",
+    "The loop of the test epoch was copied from the training epoch with the loader that it ran over. The two curves lie on "
+    "top of each other, and that is read as a model that does not overfit.",
     "notebooks, reported for several models of one collection",
     (Edit("training/fit.py", "Trainer._test_record", "images = self.data.test.images", "images = self.data.train.images"),),
     (),
@@ -37,8 +37,9 @@ TEST_LOSS_OF_THE_TRAINING_SET = Bug(
 LOG_P_WITHOUT_MINUS = Bug(
     "log-p-without-minus",
     "The figure is reported without its minus sign",
-    "Inside, code minimises −log p. On its way into the table a sign is turned once more, or once too little, and a log-likelihood appears under "
-    "the heading NLL. Seen alone it may pass; the day someone sorts by it, the worst model wins.",
+    "Inside, code minimises −log p. On its way into the table a sign is turned once more, or once too little, and a "
+    "log-likelihood appears under the heading NLL. Seen alone it may pass; the day someone sorts by it, the worst model "
+    "wins.",
     "evaluation scripts",
     (
         Edit(
@@ -53,9 +54,9 @@ LOG_P_WITHOUT_MINUS = Bug(
 TIMED_WITHOUT_WAITING = Bug(
     "timed-without-waiting",
     "A GPU is timed without waiting for it",
-    "The clock is read, the kernels are launched, the clock is read again. A launch returns at once, so what was timed is the launching. "
-    "Matrices of every size take the same few microseconds, and one library's product is “45 times faster” than another's, whose "
-    "call happens to wait.",
+    "The clock is read, the kernels are launched, the clock is read again. A launch returns at once, so what was timed is "
+    "the launching. Matrices of every size take the same few microseconds, and one library's product is “45 times faster” "
+    "than another's, whose call happens to wait.",
     "benchmarks, published comparisons among them",
     (
         Edit(

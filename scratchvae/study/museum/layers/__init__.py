@@ -10,6 +10,7 @@ from .extremes import extremes
 from .invariances import invariances
 from .known_values import known_values
 from .learns import learns
+from .oracle import oracle
 from .verdict import CAUGHT, NOT_RUN, PASSED, Layer, Verdict, examine
 
 LAYERS = (
@@ -17,7 +18,8 @@ LAYERS = (
     Layer("differences", "Gradient check by differences", differences),
     Layer("complex-step", "Gradient check by complex steps", complex_step),
     Layer("distributions", "Samples have their declared moments", distributions),
-    Layer("closed-form", "Linear VAE against probabilistic PCA", closed_form),
+    Layer("closed-form", "A linear VAE set to probabilistic PCA: the bounds in closed form", closed_form),
+    Layer("oracle", "A linear VAE trained: it must arrive at probabilistic PCA", oracle),
     Layer("invariances", "Splits, order and number of pixels", invariances),
     Layer("known-values", "Figures worked out on paper", known_values),
     Layer("extremes", "Extreme inputs", extremes),

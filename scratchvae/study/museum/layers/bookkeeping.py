@@ -19,14 +19,18 @@ def bookkeeping(copy):
     before = model.buffer.values.copy()
     small.train(copy, model, data, batch_size=BATCH, lr=LR, max_steps=1)
     size = float(np.abs(model.buffer.values - before).max() / LR)
-    yield abs(size - 1) < 1e-3, size, f"Adam's first step should move a weight by the learning rate, and moves it by {size:.3f} of it"
+    yield (
+        abs(size - 1) < 1e-3,
+        size,
+        f"Adam's first step should move a weight by the learning rate, and moves it by {size:.3f} of it",
+    )
 
     model, plain = small.vae(copy), small.vae(copy)
     records = small.train(copy, model, data, batch_size=BATCH, lr=LR, epochs=EPOCHS)
     losses = textbook(plain, images)
     reported = [record["loss"] for record in records if record["split"] == "train"]
     holds, worst = near(reported[0], losses[0], 1e-9)
-    yield holds, worst, f"the first epoch's mean loss is {losses[0]:.4f} nats per image, and {reported[0]:.4f} is reported"
+    yield holds, worst, f"the first epoch's mean loss is {losses[0]:.4f} nats per image, and {reported[0]:.6g} is reported"
     holds, worst = near(model.buffer.values, plain.buffer.values, 1e-9)
     yield holds, worst, f"after {EPOCHS} epochs the weights are {worst:.1e} off those of a plain loop over the training images"
 

@@ -23,8 +23,10 @@ def closed_form(copy):
     terms = model.forward(np.tile(x, (draws, 1)), small.normal(0, draws * ROWS, LATENT))
     off = terms["reconstruction"] + terms["kl"] + np.tile(truth, draws)
     z_score = _standard_errors(off)
-    yield abs(z_score) < 4, z_score, (
-        f"linear VAE at the PPCA optimum: −ELBO is {off.mean():+.4f} nats off −log p(x) ({z_score:+.1f} standard errors)"
+    yield (
+        abs(z_score) < 4,
+        z_score,
+        (f"linear VAE at the PPCA optimum: −ELBO is {off.mean():+.4f} nats off −log p(x) ({z_score:+.1f} standard errors)"),
     )
 
     museum = copy["study.museum.iwae"]

@@ -16,10 +16,15 @@ def known_values(copy):
         wanted = float((np.log1p(np.exp(logit)) - x * logit).sum(axis=1).mean())
         got = measure(small.constant(copy, logit), data, threads=1)["reconstruction"].value
         name = f"{small.PIXELS} log 2" if logit == 0 else f"Σ log(1 + e^a) − x a at a = {logit:g}"
-        yield near(got, wanted, 1e-6)[0], got, f"a constant decoder should report {wanted:.4f} nats ({name}), and reports {got:.4f}"
+        yield (
+            near(got, wanted, 1e-6)[0],
+            got,
+            f"a constant decoder should report {wanted:.4f} nats ({name}), and reports {got:.4f}",
+        )
     for mu, logvar, wanted in ((0.0, 0.0, 0.0), (1.0, 0.0, 1.5), (0.0, 1.0, 1.5 * (np.e - 2))):
         got = measure(small.constant(copy, 0.0, mu, logvar), data, threads=1)["KL"].value
-        yield abs(got - wanted) < 1e-6, got, f"KL(N({mu:g}, e^{logvar:g}) ‖ N(0, 1)) in 3 latents is {wanted:.4f}, and {got:.4f} is reported"
+        what = f"KL(N({mu:g}, e^{logvar:g}) ‖ N(0, 1)) in 3 latents"
+        yield abs(got - wanted) < 1e-6, got, f"{what} is {wanted:.4f}, and {got:.4f} is reported"
     whole = measure(small.constant(copy, 0.0, 1.0), data, threads=1)
     wanted = small.PIXELS * np.log(2) + 1.5
     got = whole["-ELBO"].value
@@ -28,7 +33,11 @@ def known_values(copy):
     model = small.constant(copy, 0.0, likelihood="gaussian", sigma=1.0)
     wanted = float(0.5 * ((x**2).sum(axis=1) + small.PIXELS * np.log(2 * np.pi)).mean())
     got = measure(model, data, threads=1)["reconstruction"].value
-    yield near(got, wanted, 1e-6)[0], got, f"a Gaussian decoder that says N(0, 1) should report {wanted:.4f} nats, and reports {got:.4f}"
+    yield (
+        near(got, wanted, 1e-6)[0],
+        got,
+        f"a Gaussian decoder that says N(0, 1) should report {wanted:.4f} nats, and reports {got:.4f}",
+    )
 
     for logit in (-3.0, 2.0):
         got = float(small.constant(copy, logit).decode(np.zeros((1, 3)))[0, 0])

@@ -13,4 +13,4 @@ def learns(copy):
     for name, model in models.items():
         losses = [r["loss"] for r in small.train(copy, model, data, epochs=10, lr=1e-2) if r["split"] == "train"]
         yield bool(np.isfinite(losses).all()), losses[-1], f"{name}: the loss is finite"
-        yield losses[-1] < losses[0], losses[-1], f"{name}: the loss goes from {losses[0]:.2f} to {losses[-1]:.2f}"
+        yield losses[-1] < losses[0], losses[-1], f"{name}: the loss goes from {losses[0]:.4g} to {losses[-1]:.4g}"

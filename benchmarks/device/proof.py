@@ -1,0 +1,170 @@
+"""Proofs on the device: parity with NumPy, gradients by differences, the same training on both, graph against eager."""
+
+import numpy as np
+
+from scratchvae import rng
+from scratchvae.models import VAE, Autoencoder
+from scratchvae.nn import ACTIVATIONS
+from scratchvae.ops import numpy as twins
+from scratchvae.training import Optimiser, Schedule, TrainingStep
+
+from .setting import Steps
+
+
+def parity(setting):
+    """Every operation on both backends, in both dtypes: the largest difference, in units of the largest result."""
+    rows, table = (33 if setting.dry else 1000), []
+    for dtype in (np.float32, np.float64):
+        for name, inputs, outputs in _operations(rows, setting.pixels, 20 if not setting.dry else 3):
+            draw = np.random.default_rng(len(table))
+            given = [draw.normal(0, 1, shape).astype(dtype) for shape in inputs]
+            mine, theirs = [np.empty(shape, dtype) for shape in outputs], [setting.place.empty(shape, dtype) for shape in outputs]
+            _call(twins, name, given, mine)
+            _call(setting.place.ops, name, [setting.place.put(a) for a in given], theirs)
+            worst = max(_distance(setting.place.get(b), a) for a, b in zip(mine, theirs, strict=True))
+            table.append({"operation": name, "dtype": np.dtype(dtype).name, "difference_of_largest": worst, "limit": _limit(dtype)})
+    noise = setting.place.ops.normal(setting.place.empty((rows, 20), np.float64), 5, rng.LATENT, 7)
+    worst = _distance(setting.place.get(noise), rng.normal(5, rng.LATENT, 7, np.arange(rows), 20, np.float64))
+    table.append({"operation": "normal", "dtype": "float64", "difference_of_largest": worst, "limit": 1e-12})
+    return {"ok": all(line["difference_of_largest"] <= line["limit"] for line in table), "table": table}
+
+
+def gradients(setting):
+    """Central differences of the loss along random directions, on the device in float64, against backward's gradient."""
+    table = []
+    x = np.random.default_rng(0).random((6, setting.pixels))
+    eps = np.random.default_rng(1).normal(size=(6, 3))
+    cases = [(VAE, {"activation": act}) for act in ACTIVATIONS] + [(Autoencoder, {}), (VAE, {"likelihood": "gaussian"}), (VAE, {"beta": 3.0})]
+    for kind, options in cases:
+        model = kind(setting.pixels, (7,), 3, seed=2, dtype=np.float64, backend=setting.place, **options)
+        put, get, values = setting.place.put, setting.place.get, model.buffer.values
+        on_device = put(x), put(eps)
+
+        def loss(model=model, on_device=on_device):
+            terms = model.forward(*on_device)
+            return sum(model.weights[name] * get(terms[name]).sum() for name in model.terms)
+
+        loss()
+        model.backward(1.0)
+        gradient, start = get(model.buffer.grads), get(values)
+        for seed in range(3):
+            v = np.random.default_rng(seed).normal(size=start.size)
+            v, h = v / np.linalg.norm(v), 1e-5
+            ends = []
+            for sign in (1, -1):
+                values[...] = put(start + sign * h * v)
+                ends.append(loss())
+            values[...] = put(start)
+            slope, expected = (ends[0] - ends[1]) / (2 * h), float(gradient @ v)
+            # Rounding leaves about |loss| · 1e-16 / h; kinks that lie within the step, a little more.
+            limit = 1e-6 * max(1.0, abs(expected), np.linalg.norm(gradient))
+            table.append({"model": f"{kind.__name__} {options}", "slope": slope, "gradient": expected, "limit": limit,
+                          "difference": abs(slope - expected)})  # fmt: skip
+    return {"ok": all(line["difference"] <= line["limit"] for line in table), "table": table}
+
+
+def training(setting):
+    """The same steps on both backends, in float32 and float64: the loss of each, to lay the curves over one another."""
+    images, curves = setting.images(), {}
+    name = list(setting.models)[min(1, len(setting.models) - 1)]
+    batch = setting.models[name][2]
+    for dtype in (np.float32, np.float64):
+        steps = Steps(setting.model(name, setting.place, dtype), images, batch)
+        curves[f"CUDA {np.dtype(dtype).name}"] = [_loss(steps(1)[0], batch) for _ in range(setting.steps)]
+        curves[f"NumPy {np.dtype(dtype).name}"] = _numpy_losses(setting.model(name, "numpy", dtype), images, batch, setting.steps)
+    gaps = {
+        kind: max(abs(a / b - 1) for a, b in zip(curves[f"CUDA {kind}"], curves[f"NumPy {kind}"], strict=True))
+        for kind in ("float32", "float64")
+    }
+    # float64 differs by rounding alone; in float32 rounding grows along the trajectory of Adam.
+    return {"ok": gaps["float64"] < 1e-8 and gaps["float32"] < 1e-2, "model": name, "largest_relative_gap": gaps, "curves": curves}
+
+
+def graph(setting):
+    """Graph against single launches, and a second run against the first: equal bit for bit or not."""
+    table = []
+    for name, (_, _, batch) in setting.models.items():
+        for precision in ("fp32", "tf32"):
+            count = min(setting.steps, 60) if batch < 5000 else 6
+            bits = []
+            for with_graph in (True, False, True):
+                model = setting.model(name, setting.place)
+                Steps(model, setting.images(), batch, precision, with_graph)(count)
+                bits.append(setting.place.get(model.buffer.values).tobytes())
+            table.append({"model": name, "precision": precision, "steps": count, "graph_is_eager": bits[0] == bits[1], "repeats": bits[0] == bits[2]})
+    return {"ok": all(line["graph_is_eager"] and line["repeats"] for line in table), "table": table}
+
+
+def sanitized(setting):
+    """A few steps launch by launch, for compute-sanitizer to watch; its own output is the proof."""
+    for name, (_, _, batch) in list(setting.models.items())[:2]:
+        for precision in ("fp32", "tf32"):
+            Steps(setting.model(name, setting.place), setting.images(), batch, precision, graph=False)(2)
+    return {"ok": True}
+
+
+def _operations(B, D, L):
+    """(name, shapes of the inputs, shapes of the outputs)"""
+    act = [(B, D)] * 2
+    found = [("affine", [(B, D), (D, 40), (40,)], [(B, 40)]), ("affine_backward", [(B, 40), (B, D), (D, 40)], [(B, D), (D, 40), (40,)])]
+    found += [(name, act[:1], act[:1]) for name in ACTIVATIONS]
+    found += [(f"{name}_backward", act, act[:1]) for name in ACTIVATIONS]
+    latent = (B, L)
+    return [
+        *found, ("reparameterise", [latent] * 3, [latent] * 2), ("reparameterise_backward", [latent] * 3, [latent] * 2),
+        ("gaussian_kl", [latent] * 2, [(B,)]), ("gaussian_kl_backward", [latent] * 2, [latent] * 2),
+        ("bernoulli_nll", act, [(B,)]), ("bernoulli_nll_backward", act, act[:1]), ("squared_error", act, [(B,)]),
+        ("squared_error_backward", act, act[:1]), ("gaussian_nll", [(B, D), (1,), (B, D)], [(B,)]),
+        ("gaussian_nll_backward", [(B, D), (1,), (B, D)], act), ("adam", [(B * D,)], [(B * D,)] * 3),
+    ]  # fmt: skip
+
+
+def _call(ops, name, given, out):
+    function, work = getattr(ops, name), None
+    if ops is twins and name in ("gaussian_kl", "bernoulli_nll"):
+        work = np.empty_like(given[0]), np.empty_like(given[0])
+    elif ops is twins:
+        work = np.empty_like(given[0])
+    if name == "adam":
+        for array in out:
+            array[...] = 0
+        for step in (1, 2):
+            function(out[0], given[0], *out[1:], work, 1e-3, step)
+    elif name in ACTIVATIONS:
+        function(*given, *out, work)
+    elif name.removesuffix("_backward") in ACTIVATIONS:
+        x, y = given[1], given[1] * 0
+        getattr(ops, name.removesuffix("_backward"))(x, y, work)
+        function(given[0], x, y, *out, work)
+    elif name in ("gaussian_kl", "bernoulli_nll", "squared_error", "gaussian_nll"):
+        function(*given, *out, work)
+    elif name.endswith(("kl_backward", "nll_backward", "error_backward")):
+        function(0.37, *given, *out)
+    else:
+        function(*given, *out)
+
+
+def _distance(a, b):
+    return float(np.abs(a.astype(np.float64) - b).max() / max(np.abs(b).max(), 1e-300))
+
+
+def _limit(dtype):
+    return 1e-12 if dtype == np.float64 else 2e-5  # sums of up to a thousand terms, each rounded
+
+
+def _loss(sums, batch):
+    return sum(sums.values()) / batch
+
+
+def _numpy_losses(model, images, batch, count):
+    optimiser = Optimiser("adam")
+    optimiser.start(model.buffer.values)
+    full, losses, schedule = len(images) // batch, [], Schedule(1e-3)
+    with TrainingStep(model, optimiser, images, batch) as do:
+        for step in range(count):
+            epoch, place = divmod(step, full)
+            order = rng.permutation(0, epoch, len(images)) if place == 0 else order
+            losses.append(_loss(do.run(order, place, 1, step, schedule), batch))
+    return losses
+
+

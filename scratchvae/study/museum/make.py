@@ -1,0 +1,82 @@
+"""Compute the museum anew: python -m scratchvae.study.museum.make [--check] [DOCS]
+
+Writes table.json beside this file (part of the package), and in DOCS (default: docs beside the package) museum_table.md and
+figures/museum.png. Some minutes. With --check nothing is trained or written: the exit status says whether every verdict and
+the page are up to date.
+"""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from ...files import write_text
+from . import table as tables
+from .bugs import find
+from .private_copy import ROOT
+from .tour import figures_of, run_all
+
+DOOR = {  # bugs on the picture of the door, each of which passes a gradient check
+    "kl-sign": "the KL is subtracted",
+    "mean-over-pixels": "likelihood averaged over pixels",
+    "relu-on-the-code": "a ReLU on μ and log σ²",
+    "sigmoid-twice": "a sigmoid too many",
+    "noise-of-a-hundredth": "ε is scaled by 0.01",
+}
+
+
+def page():
+    """docs/museum_table.md, from what is shipped."""
+    held = tables.shipped()
+    return tables.as_markdown(held["table"], held["figures"])
+
+
+def differences():
+    """Verdicts that are no longer what table.json says → [text]; computes the whole table."""
+    shipped, now = tables.shipped()["table"], tables.museum_table()
+    if list(shipped) != list(now):
+        return [f"rows: {', '.join(set(shipped) ^ set(now)) or 'in another order'}"]
+    return [
+        f"{row}, {layer}: {now[row][layer].status}, and the table says {cells[layer].status}"
+        for row, cells in shipped.items() for layer in now[row] if layer not in cells or now[row][layer].status != cells[layer].status
+    ]  # fmt: skip
+
+
+def main(arguments):
+    check = "--check" in arguments
+    docs = Path(next((a for a in arguments if not a.startswith("-")), ROOT.parent / "docs"))
+    if check:
+        stale = differences()
+        if not (docs / "museum_table.md").exists() or (docs / "museum_table.md").read_text(encoding="utf-8") != page():
+            stale.append(f"{docs / 'museum_table.md'} is not what table.json makes")
+        print("\n".join(stale) or "up to date")
+        return 1 if stale else 0
+    with tempfile.TemporaryDirectory() as folder:
+        visits = run_all(folder, report=lambda name: print(name, flush=True))
+    table = {tables.CORRECT: tables.verdicts(), **{name: visit.verdicts for name, visit in visits.items()}}
+    write_text(tables.FILE, json.dumps(tables.to_dict(table, figures_of(visits)), indent=1, ensure_ascii=False) + "\n")
+    tables.shipped.cache_clear()
+    write_text(docs / "museum_table.md", page())
+    draw_door(visits, docs / "figures" / "museum.png")
+    return 0
+
+
+def draw_door(visits, path):
+    """The README's picture: samples of the correct code and of a few bugs."""
+    from .figure import draw_door
+
+    chosen = [
+        (words, visits[name].wrong, f"first seen by: {tables.caught_by(visits[name].verdicts)[0]}")
+        for name, words in DOOR.items()
+    ]
+    says = (
+        "Samples of VAEs that train without complaint and pass a gradient check: their loss falls, their derivatives are right."
+    )
+    right = visits[find(next(iter(DOOR))).name].right
+    draw_door(
+        right, chosen, (28, 28), path, f"One line wrong\n{says} −ELBO in nats per image: as the code reports it, and as it is"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

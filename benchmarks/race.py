@@ -94,7 +94,8 @@ def race_cell(args, cell, whats, say):
                 answers[name] |= contestant.ask("warm_up", steps=args.warm_up, seconds=WARM_UP_LIMIT_S)
             except PeerFailed as error:
                 left_out[name] = str(error)
-                running.pop(name, None)
+                if name in running:
+                    running.pop(name).stop()
                 say(f"  {name} is left out: {error}")
         races = [race(what, running, args, cell, answers, say) for what in whats if running]
         for name, contestant in running.items():
@@ -241,7 +242,10 @@ def main(argv=None):
         whats = ["step", "epoch", "evaluate", "sample"] if args.what == "all" else [args.what]
         if args.what == "all" and i:
             whats = ["step"]  # the others are raced at the base cell
-        races, left_out = race_cell(args, cell, whats, say)
+        try:
+            races, left_out = race_cell(args, cell, whats, say)
+        except PeerFailed as error:
+            sys.exit(f"race.py: a peer failed while racing: {error}")
         result["races"] += races
         result["left_out"] |= left_out
         if args.out:

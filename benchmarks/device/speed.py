@@ -85,7 +85,7 @@ def steps(setting):
 
 def crossover(setting):
     """µs per training step against the batch size, CUDA and NumPy: where the GPU overtakes the CPU."""
-    lines, hidden, latent = [], *((8,), 3) if setting.dry else ((400,), 20)
+    lines, (hidden, latent) = [], ((8,), 3) if setting.dry else ((400,), 20)
     wall, timed, images = type(setting)(setting.place, True).stopwatch(), setting.stopwatch(), setting.images()
     setting.models["crossover"] = hidden, latent, 0
     for batch in (1, 8) if setting.dry else (1, 4, 16, 64, 256, 1024, 4096):

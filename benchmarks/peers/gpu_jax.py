@@ -1,6 +1,5 @@
 """JAX on a GPU: the whole step, gather to Adam, as one XLA program with donated buffers; alone, or many in one scan."""
 
-import functools
 import time
 
 import jax
@@ -37,7 +36,6 @@ class Peer:
         nll = jnp.sum(jax.nn.softplus(logits) - x * logits)
         return (nll - 0.5 * jnp.sum(1 + logvar - mu * mu - jnp.exp(logvar))) / len(x)
 
-    @functools.partial(jax.named_call, name="step")
     def _step(self, state, images, orders):
         layers, m, v, t, key = state
         key, here = jax.random.split(key)

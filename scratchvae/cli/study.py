@@ -1,20 +1,40 @@
-"""Commands for study: explain, trace, exercise."""
+"""Commands for study: explain, trace, museum, exercise."""
 
 import argparse
 import json
+import sys
 
+from ..errors import ConfigError
 from .options import at_least_1, command
 from .runs import open_run
 
 
 def add(commands):
     """Describe the commands of this file to argparse."""
+    help = "print an equation, its meaning and its code, and check it numerically"
+    sub = command(commands, explain, help, "scratchvae explain E7")
+    sub.add_argument("name", metavar="NUMBER|FUNCTION", help="such as E7, or bernoulli_nll")
+
     sub = command(commands, trace, "write one training step as a page to step through", "scratchvae trace --digit 7 --out trace.html")
     sub.add_argument("--model", metavar="RUN|tiny", help="a run folder, or a 4-3-2 network (default: trains a small VAE)")
     sub.add_argument("--digit", type=int, default=7, help="label of the image that goes in")
     sub.add_argument("--index", type=int, default=0, help="which of the test images with that label")
     sub.add_argument("--seed", type=int, default=0, help="of the noise")
     sub.add_argument("--out", default="trace.html", help="file to write")
+
+    help = "mistakes of real VAE code: what they do, and which layer of proof catches them"
+    sub = command(commands, museum, help, "scratchvae museum show variance-for-deviation")
+    actions = sub.add_subparsers(dest="action", required=True, metavar="ACTION")
+    _action(actions, "list", "every bug, and the table of what catches it")
+    one = _action(actions, "show", "the story of a bug, its lines, and what catches it")
+    one.add_argument("name", metavar="NAME", help="see list")
+    one = _action(actions, "run", "train a bug beside the correct code, and put it through every layer")
+    one.add_argument("name", metavar="NAME", nargs="?", help="see list")
+    one.add_argument("--all", action="store_true", help="every bug")
+    one.add_argument("--out", metavar="DIR", default="museum", help="folder for the figures")
+    one = _action(actions, "quiz", "one bug is planted, and not named: find it")
+    one.add_argument("--seed", type=int, default=0, help="which bug")
+    one.add_argument("--answer", metavar="NAME", help="answer at once, without the terminal")
 
     help = "learn by writing it: stubs, hints, and checks that say in words what is wrong"
     sub = command(commands, exercise, help, "scratchvae exercise start affine course")
@@ -31,6 +51,43 @@ def add(commands):
     one.add_argument("number", metavar="NUMBER", type=at_least_1, nargs="?", default=1, help="1 says least")
     one = _action(actions, "solution", "print an answer")
     one.add_argument("name", metavar="NAME", help="see list")
+
+
+def explain(o):
+    from ..study.equations import explain
+
+    found = explain(o.name)
+    print(json.dumps(found.to_dict(), indent=2) if o.json else found)
+    return 0 if found.ok else 1
+
+
+def museum(o):
+    from ..study.museum import exhibit, quiz, tour
+
+    if o.action == "list":
+        rows = exhibit.catalogue()
+        keys = ("name", "title", "caught_by")
+        print(json.dumps([dict(zip(keys, row, strict=True)) for row in rows], indent=2) if o.json else exhibit.listing())
+    elif o.action == "show":
+        shown = exhibit.show(o.name)
+        print(json.dumps(shown.to_dict(), indent=2) if o.json else shown)
+    elif o.action == "run":
+        if bool(o.name) == o.all:
+            raise ConfigError("museum run takes the NAME of a bug, or --all")
+        say = lambda name: print(name, file=sys.stderr)
+        visits = tour.run_all(o.out, say) if o.all else {o.name: tour.run(o.name, o.out)}
+        told = {name: visit.to_dict() for name, visit in visits.items()}
+        print(json.dumps(told, indent=2) if o.json else "\n\n\n".join(map(str, visits.values())))
+    elif o.answer or o.json:
+        if not o.answer:
+            raise ConfigError("museum quiz --json needs --answer NAME")
+        answer = quiz.Quiz(o.seed).answer(o.answer)
+        print(json.dumps(answer.to_dict(), indent=2) if o.json else answer)
+        return 0 if answer.right else 1
+    else:
+        answer = quiz.play(o.seed)
+        return 0 if answer is not None and answer.right else 1
+    return 0
 
 
 def trace(o):

@@ -8,4 +8,7 @@ from .run import RunFolder
 from .schedules import Schedule
 from .step import TrainingStep
 
-__all__ = ["OPTIMISERS", "DeviceStep", "Optimiser", "RunFolder", "Schedule", "Trainer", "TrainingStep", "default_epochs", "fit", "load_model", "resume"]
+__all__ = [
+    "OPTIMISERS", "DeviceStep", "Optimiser", "RunFolder", "Schedule", "Trainer", "TrainingStep", "default_epochs", "fit", "load_model",
+    "resume",
+]  # fmt: skip

@@ -54,14 +54,16 @@ def _grid(sheet, left, top, images, image_shape, across=SHOWN, tile=TILE, gap=GA
 
 
 def _losses(sheet, trial, colour, left, top, width, height):
-    ax = sheet.axes(left + 74, top, width - 74, height)
     losses = np.array([np.nan if loss is None else loss for loss in trial.losses])
-    if losses.size:
-        ax.plot(trial.epochs, losses, color=colour, linewidth=1.8)
-        finite = losses[np.isfinite(losses)][2:]  # the first lines fall so steeply that they would flatten the rest
-        room = 0.08 * np.ptp(finite) if finite.size else 0
-        if room:
-            ax.set_ylim(finite.min() - room, finite.max() + room)
+    if not np.isfinite(losses).any():
+        sheet.text(left + 74, top + height / 2, "No loss was logged.", SMALL, color=GREY, va="center")
+        return
+    ax = sheet.axes(left + 74, top, width - 74, height)
+    ax.plot(trial.epochs, losses, color=colour, linewidth=1.8)
+    finite = losses[np.isfinite(losses)][2:]  # the first lines fall so steeply that they would flatten the rest
+    room = 0.08 * np.ptp(finite) if finite.size else 0
+    if room:
+        ax.set_ylim(finite.min() - room, finite.max() + room)
     ax.grid(axis="y")
     ax.set_xlabel("epoch")
     ax.set_ylabel("training loss")
@@ -70,5 +72,7 @@ def _losses(sheet, trial, colour, left, top, width, height):
 
 
 def _caption(trial, judged):
-    words = f"stopped: {trial.stopped}" if trial.stopped else f"says {number(trial.own)} nats"
+    words = (
+        f"stopped: not finite at {trial.stopped.rpartition(' at ')[2]}" if trial.stopped else f"says {number(trial.own)} nats"
+    )
     return f"{words}; judged {number(trial.judged)} nats" if judged else words

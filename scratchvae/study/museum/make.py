@@ -17,11 +17,11 @@ from .private_copy import ROOT
 from .tour import figures_of, run_all
 
 DOOR = {  # bugs on the picture of the door, each of which passes a gradient check
-    "kl-sign": "the KL is subtracted",
-    "mean-over-pixels": "likelihood averaged over pixels",
-    "relu-on-the-code": "a ReLU on μ and log σ²",
-    "sigmoid-twice": "a sigmoid too many",
-    "noise-of-a-hundredth": "ε is scaled by 0.01",
+    "mean-over-pixels": "mean over pixels",
+    "relu-on-the-code": "ReLU on the code",
+    "noise-of-a-hundredth": "ε times 0.01",
+    "sigmoid-twice": "sigmoid twice",
+    "kl-sign": "KL subtracted",
 }
 
 
@@ -66,15 +66,12 @@ def draw_door(visits, path):
     from .figure import draw_door
 
     chosen = [
-        (words, visits[name].wrong, f"first seen by: {tables.caught_by(visits[name].verdicts)[0]}")
-        for name, words in DOOR.items()
+        (words, visits[name].wrong, f"caught by {tables.caught_by(visits[name].verdicts)[0]}") for name, words in DOOR.items()
     ]
-    says = (
-        "Samples of VAEs that train without complaint and pass a gradient check: their loss falls, their derivatives are right."
-    )
+    says = "Samples of VAEs whose loss falls and whose gradient check passes."
     right = visits[find(next(iter(DOOR))).name].right
     draw_door(
-        right, chosen, (28, 28), path, f"One line wrong\n{says} −ELBO in nats per image: as the code reports it, and as it is"
+        right, chosen, (28, 28), path, f"One line wrong\n{says} −ELBO in nats per image: what the code says, and what it is"
     )
 
 

@@ -14,6 +14,7 @@ from .private_copy import PackageCopy
 FILE = Path(__file__).with_name("table.json")
 CORRECT = "correct"
 MARKS = {CAUGHT: "●", PASSED: "·", NOT_RUN: " "}
+SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 LEGEND = "● caught · passed, though the changed lines ran; blank: this layer never runs them"
 
 
@@ -75,8 +76,8 @@ def as_markdown(table, figures):
     caught = {layer.name: sum(cells[layer.name].caught for cells in table.values()) for layer in LAYERS}
     lines = [
         "---", "orphan: true", "---", "", "# The museum's table", "",
-        f"{len(bugs)} bugs that real code had, each planted in a private copy of this package, and put through {len(LAYERS)} layers of",
-        "proof.",
+        f"{len(bugs)} bugs that real code had, each planted in a private copy of this package, and put through",
+        f"{len(LAYERS)} layers of proof.",
         f"The loss falls for all but {caught['learns']} of them, and a gradient check by differences catches {caught['differences']}.",
         "`scratchvae museum show NAME` tells a bug's story and shows its lines; `scratchvae museum run NAME` trains it beside the",
         "correct code. This page is written by `python -m scratchvae.study.museum.make`.", "",
@@ -115,10 +116,13 @@ def _figures(bugs, figures):
 
 
 def number(value):
-    """A figure for people: 105.62, −7.1 × 10⁶ as −7.1e+06, and a word where there is none."""
+    """A figure for people: 105.62, −7.1·10⁶, and words where there is none."""
     if value is None:
         return "not finite"
-    return (f"{value:.2f}" if abs(value) < 1e5 else f"{value:.2g}").replace("-", "−", 1)
+    if abs(value) < 1e5:
+        return f"{value:.2f}".replace("-", "−")
+    mantissa, _, exponent = f"{value:.1e}".partition("e+")
+    return f"{mantissa.replace('-', '−')}·10{str(int(exponent)).translate(SUPERSCRIPT)}"
 
 
 def _cell(text):

@@ -10,9 +10,6 @@
 #include "common.cuh"
 #include "split_k.cuh"
 
-// Per multiprocessor, which bounds the registers of a thread. Narrow accesses need more registers for their addresses.
-template <class Tile, int V> constexpr int BLOCKS_AT_LEAST = V > 1 ? Tile::BLOCKS : 1;
-
 template <class T, int ACT> struct BiasAndActivation {
   static constexpr bool COLUMN_SUMS = false;
   const T* b;
@@ -54,7 +51,7 @@ template <class T> struct WithColumnSums {
 // Y = act(X W + b) (E4, E6–E12).   x (B, I) · W (I, O) · b (O,) → pre, y (B, O).   NumPy twin: affine, then relu …
 // Plan: tiles of Y; bias and activation touch each number while it is still in a register.
 template <class T, template <class> class Tile, int ACT, int V>
-__global__ void __launch_bounds__(Tile<T>::THREADS, BLOCKS_AT_LEAST<Tile<T>, V>)
+__global__ void __launch_bounds__(Tile<T>::THREADS, V > 1 ? Tile<T>::BLOCKS : Tile<T>::NARROW_BLOCKS)
     affine(const T* x, const T* W, const T* b, T* pre, T* y, int B, int I, int O, int splits, T* partials, unsigned* tickets) {
   const Place place = Place::of<Tile<T>>(blockIdx.x, B, O, splits);
   Tile<T>::template run<true, false, V>(x, W, B, O, I, place, Scratch<T>{partials, tickets}, BiasAndActivation<T, ACT>{b, pre, y, O});
@@ -67,7 +64,7 @@ __global__ void __launch_bounds__(Tile<T>::THREADS, BLOCKS_AT_LEAST<Tile<T>, V>)
 // of dX (none if nobody asks for dX). The blocks of dW's first row of tiles also add up the columns of dY that pass through their
 // shared memory. Taken on the way out, act′ is computed once per number; on the way in it would be once per tile.
 template <class T, template <class> class Tile, int ACT, int V>
-__global__ void __launch_bounds__(Tile<T>::THREADS, BLOCKS_AT_LEAST<Tile<T>, V>)
+__global__ void __launch_bounds__(Tile<T>::THREADS, V > 1 ? Tile<T>::BLOCKS : Tile<T>::NARROW_BLOCKS)
     affine_backward(const T* dY, const T* x, const T* W, const T* kept, T* dX, T* dW, T* db, int B, int I, int O, int splits_W, int splits_X,
                     T* partials, unsigned* tickets) {
   const int tiles = Place::count<Tile<T>>(I, O), blocks = tiles * splits_W;

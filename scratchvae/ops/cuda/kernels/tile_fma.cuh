@@ -49,7 +49,8 @@ template <class T, int OUTER, int BK, int THREADS, int V, bool K_FASTEST> struct
 template <class T, int BM_, int BN_, int BK, int TM, int TN> struct FmaTile {
   static constexpr int BM = BM_, BN = BN_, NUMBERS = TM * TN; // numbers of the result per thread
   static constexpr int THREADS = BM / TM * (BN / TN);
-  static constexpr int BLOCKS = THREADS < 256 ? 4 : 2; // per multiprocessor at least
+  // Per multiprocessor at least, which bounds the registers of a thread; narrow accesses need more, for their addresses.
+  static constexpr int BLOCKS = THREADS < 256 ? 4 : 2, NARROW_BLOCKS = THREADS < 256 ? 4 : 1;
   static constexpr int AT_ONCE = 4;                  // a thread's rows and columns come in runs of four, for wide accesses,
   static constexpr int ROW_RUN = BM / (TM / AT_ONCE); // the runs this far apart, so that neighbours' accesses abut
   static constexpr int COLUMN_RUN = BN / (TN / AT_ONCE);

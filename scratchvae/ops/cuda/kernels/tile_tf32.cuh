@@ -88,7 +88,7 @@ template <int OUTER, int BK, bool K_FASTEST> struct Part {
 template <int BM_, int BN_, int BK, int WM, int WN, int STAGES> struct TensorTile {
   static constexpr int BM = BM_, BN = BN_, THREADS = BM / WM * (BN / WN) * 32;
   static constexpr int ROWS = WM / 16, COLUMNS = WN / 8, NUMBERS = ROWS * COLUMNS * 4; // numbers of the result per thread
-  static constexpr int BLOCKS = THREADS < 256 ? 4 : 2; // per multiprocessor at least
+  static constexpr int BLOCKS = THREADS < 256 ? 4 : 2, NARROW_BLOCKS = BLOCKS; // per multiprocessor at least: bounds the registers
 
   // The arguments of FmaTile::run. The launch gives STAGES · (SIZE of A's part + of B's) floats of dynamic shared memory.
   template <bool A_K, bool B_K, int V, class Epilogue>
@@ -118,7 +118,7 @@ template <int BM_, int BN_, int BK, int WM, int WN, int STAGES> struct TensorTil
       __syncthreads();                           // and everybody's; and nobody still reads the stage that is filled next
       start_copy(step + STAGES - 1);
       const float *As = stage(step), *Bs = As + PartA::SIZE;
-#pragma unroll
+#pragma unroll (V > 1 ? BK / 8 : 1) // narrow copies leave fewer registers to load ahead into
       for (int k = 0; k < BK; k += 8) {
         unsigned a[ROWS][4], b[COLUMNS][2];
 #pragma unroll

@@ -29,8 +29,8 @@ SAME_EPSILON_EVERY_STEP = Bug(
     "same-epsilon-every-step",
     "The noise is drawn once and used in every step",
     "A seed is set inside the forward pass, for reproducibility, or the noise is a tensor that is made when the model is "
-    "built. Each place in the batch keeps its ε for good. The output still looks random, and changes from run to run; it is "
-    "an autoencoder with a fixed offset per row.",
+    "built. Each place in the batch keeps its ε for good. The output still looks random, and changes from run to run; what "
+    "it has is a fixed offset per row, which it learns by heart: the training loss runs ahead of the test loss.",
     "a framework's change from graphs to eager execution froze the noise of models that had been right",
     (Edit(STEP, "TrainingStep.noise", DRAW, DRAW.replace("LATENT, steps,", "LATENT, 0 * steps,")),),
     (13,),
@@ -71,8 +71,8 @@ ADAM_WITHOUT_BIAS_CORRECTION = Bug(
     "adam-without-bias-correction",
     "Adam's moments are not corrected for their start at 0",
     "Two lines of the algorithm look optional. Without them the first step is 3.2 times the learning rate (0.1 / √0.001), "
-    "and the steps stay too long for hundreds of updates: a warm-up the wrong way round. A short run may even be ahead, as "
-    "with a larger learning rate; a run whose learning rate is already large dies early.",
+    "and the steps stay too long for hundreds of updates: a warm-up the wrong way round. A short run ends ahead if its "
+    "learning rate was small, and behind if it was large.",
     "optimisers written by hand",
     (
         Edit(

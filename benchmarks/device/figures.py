@@ -1,0 +1,83 @@
+"""The figures of a result: loss curves on both backends, the roofline with every operation, the race, and the crossover."""
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+OURS, THEIRS, GREY = "#c0392b", "#1f4e79", "#9a9a9a"
+
+
+def draw(result, folder):
+    """→ the paths of the figures that the result has the numbers for"""
+    parts, paths = result["parts"], []
+    device = result["device"] if isinstance(result["device"], str) else result["device"]["name"]
+    for name, needs, function in (
+        ("training", ["training"], _training), ("roofline", ["roofline", "operations"], _roofline), ("race", ["steps", "race"], _race),
+        ("crossover", ["crossover"], _crossover),
+    ):  # fmt: skip
+        if any("failed" in parts.get(need, {"failed": 1}) or "lines" not in parts[need] and need in ("operations", "crossover") for need in needs):
+            continue
+        figure = plt.figure(figsize=(11, 7), layout="constrained")
+        function(figure, parts)
+        figure.supxlabel(f"{device} · {result['machine']['date_utc'][:10]}", fontsize=10)
+        paths.append(folder / f"gpu_{name}.png")
+        figure.savefig(paths[-1], dpi=110)
+        plt.close(figure)
+    return paths
+
+
+def _training(figure, parts):
+    """Both backends' losses over one another, and the distance between them."""
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[2, 1])
+    part = parts["training"]
+    above.plot(part["curves"]["NumPy float32"], color=THEIRS, lw=5, alpha=0.4, label="NumPy, float32")
+    above.plot(part["curves"]["CUDA float32"], color=OURS, lw=1.5, label="CUDA, float32")
+    above.set(ylabel="−ELBO of the batch (nats per image)", title=f"The same training on both backends: {part['model']}")
+    above.legend(frameon=False)
+    for kind, colour in (("float32", OURS), ("float64", GREY)):
+        pairs = zip(part["curves"][f"CUDA {kind}"], part["curves"][f"NumPy {kind}"], strict=True)
+        below.semilogy([max(abs(a / b - 1), 1e-17) for a, b in pairs], color=colour, label=kind)
+    below.set(xlabel="step", ylabel="relative difference")
+    below.legend(frameon=False)
+
+
+def _roofline(figure, parts):
+    """Operations per second against operations per byte, under the measured ceilings."""
+    axes, roof = figure.subplots(), parts["roofline"]
+    width, peak = roof["copy_GB_per_s"], roof["float32_GFLOP_per_s"]
+    reach = [0.05, 0.1, 1, 10, 100, 1000]
+    axes.loglog(reach, [min(width * x, peak) for x in reach], color=GREY, lw=2, label=f"copy {width:,.0f} GB/s, FP32 {peak:,.0f} GFLOP/s")
+    lines = parts["operations"]["lines"]
+    for batch, marker in zip(sorted({line["batch"] for line in lines}), "osD^", strict=False):
+        some = [line for line in lines if line["batch"] == batch]
+        x, y = [line["operations"] / line["bytes"] for line in some], [line["GFLOP_per_s"] for line in some]
+        axes.plot(x, y, marker, ms=9, color=OURS, alpha=0.8, label=f"batch {batch}")
+        for line, a, b in zip(some, x, y, strict=True):
+            axes.annotate(line["operation"], (a, b), textcoords="offset points", xytext=(8, -4), fontsize=10)
+    axes.set(xlabel="operations per byte that must move", ylabel="GFLOP/s", title="Every kernel of a step under this machine's roofline")
+    axes.legend(frameon=False)
+
+
+def _race(figure, parts):
+    """µs per step: a panel per model, FP32 and TF32 beside one another."""
+    ours = [{**line, "peer": "ours" if line["graph"] else "ours, launch by launch"} for line in parts["steps"]["lines"]]
+    lines = ours + parts["race"]["lines"]
+    models = list(dict.fromkeys(line["model"] for line in lines))
+    for axes, model in zip(figure.subplots(-(-len(models) // 2), 2, squeeze=False).flat, models, strict=False):
+        some = sorted((line for line in lines if line["model"] == model), key=lambda line: -line["median_us"])
+        names = [f"{line['peer']}, {line['precision'].upper()}" for line in some]
+        axes.barh(names, [line["median_us"] for line in some], color=[OURS if line["peer"].startswith("ours") else THEIRS for line in some])
+        axes.set(xscale="log", title=model, xlabel="µs per step")
+        axes.tick_params(labelsize=8)
+
+
+def _crossover(figure, parts):
+    """µs per step against the batch size, on both backends."""
+    axes, part = figure.subplots(), parts["crossover"]
+    batches = [line["batch"] for line in part["lines"]]
+    axes.loglog(batches, [line["numpy_us"] for line in part["lines"]], "o-", color=THEIRS, label=f"NumPy, {part['threads']} threads")
+    axes.loglog(batches, [line["device_us"] for line in part["lines"]], "o-", color=OURS, label="CUDA")
+    first = part["gpu_is_faster_from_batch"]
+    axes.set(xlabel="batch size", ylabel="µs per step", title=f"The GPU is faster from batch {first} on" if first else "The CPU is faster")
+    axes.legend(frameon=False)

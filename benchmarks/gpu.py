@@ -1,0 +1,125 @@
+"""Prove and time the CUDA path in one go: python benchmarks/gpu.py --out FOLDER
+
+Parity, gradients, the same training on both backends, graph against eager, compute-sanitizer; then the roofline, every operation,
+the ladder, our steps, the batch size at which the GPU overtakes the CPU, and the race against PyTorch, JAX and plain CuPy.
+Every part runs in a process of its own: what fails is written down, and the rest goes on. Ends within --minutes.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.device import figures, proof, race, speed
+from benchmarks.device.setting import setting
+from scratchvae import timing
+from scratchvae.errors import ScratchVAEError
+
+ROOT = Path(__file__).resolve().parent.parent
+# name: (function, seconds it may take, variables that CuPy reads only once)
+PARTS = {
+    "parity": (proof.parity, 90, {}),
+    "gradients": (proof.gradients, 60, {}),
+    "graph": (proof.graph, 90, {}),
+    "training": (proof.training, 60, {}),
+    "roofline": (speed.roofline, 45, {"CUPY_TF32": "0"}),
+    "roofline tf32": (speed.roofline, 45, {"CUPY_TF32": "1"}),
+    "steps": (speed.steps, 60, {}),
+    "operations": (speed.operations, 45, {}),
+    "ladder": (speed.ladder, 45, {"CUPY_TF32": "0"}),
+    "crossover": (speed.crossover, 60, {}),
+    "sanitized": (proof.sanitized, 90, {}),  # under compute-sanitizer's memcheck
+    "racecheck": (proof.sanitized, 90, {}),
+}
+TOOLS = {"sanitized": "memcheck", "racecheck": "racecheck"}
+
+
+def parse(argv):
+    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
+    parser.add_argument("--out", type=Path, required=True, help="folder of the results")
+    parser.add_argument("--minutes", type=float, default=9.5, help="parts that begin later are left out")
+    parser.add_argument("--parts", help=f"some of {', '.join(PARTS)}, race (default: all)")
+    parser.add_argument("--dry-run", action="store_true", help="no GPU: the same code through small sizes; its times mean nothing")
+    parser.add_argument("--part", help=argparse.SUPPRESS)  # run this one here, and print its JSON
+    args = parser.parse_args(argv)
+    args.parts = [*PARTS, "race"] if args.parts is None else [part.strip() for part in args.parts.split(",")]
+    if unknown := set(args.parts) - {*PARTS, "race"}:
+        parser.error(f"no part called {', '.join(sorted(unknown))}")
+    return args
+
+
+def run_part(name, args, limit):
+    """→ the part's result, or why there is none, and its seconds"""
+    began, command = time.perf_counter(), [sys.executable, str(Path(__file__).resolve()), "--out", str(args.out), "--part", name]
+    if tool := TOOLS.get(name):
+        if not args.dry_run and shutil.which("compute-sanitizer") is None:
+            return {"left_out": "compute-sanitizer is not on PATH"}
+        if not args.dry_run:
+            command = ["compute-sanitizer", "--tool", tool, "--error-exitcode", "9", "--target-processes", "application-only", *command]
+    if args.dry_run:
+        command.append("--dry-run")
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=limit, cwd=ROOT, env={**os.environ, **PARTS[name][2]}
+        )
+    except subprocess.TimeoutExpired:
+        return {"left_out": f"took longer than {limit:.0f} s"}
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    if done.returncode or not lines:
+        tail = "\n".join((done.stderr + done.stdout).strip().splitlines()[-15:])
+        return {"ok": False, "failed": f"status {done.returncode}: {tail}", "seconds": time.perf_counter() - began}
+    return {**json.loads(lines[-1]), "seconds": time.perf_counter() - began}
+
+
+def main(argv=None):
+    args = parse(argv)
+    if args.part:
+        with setting(args.dry_run) as here:
+            print(json.dumps(PARTS[args.part][0](here)))
+        return 0
+    began = time.perf_counter()
+    left = lambda: args.minutes * 60 - (time.perf_counter() - began)
+    args.out.mkdir(parents=True, exist_ok=True)
+    try:
+        with setting(args.dry_run) as here:
+            device = "none: a dry run on the CPU, no time here is a measurement" if here.dry else _device(here.place)
+    except ScratchVAEError as error:
+        print(f"gpu.py: error: {error}", file=sys.stderr)
+        return 1
+    result = {"machine": timing.machine(), "device": device, "dry_run": args.dry_run, "parts": {}}
+    for name in args.parts:
+        if left() < 15:
+            result["parts"][name] = {"left_out": "no time was left"}
+        elif name == "race":
+            result["parts"][name] = race.race(args.dry_run, lambda: left() - 10, print)
+        else:
+            result["parts"][name] = run_part(name, args, min(PARTS[name][1], left()))
+        part = result["parts"][name]
+        print(f"{name}: {part.get('left_out') or part.get('failed') or ('ok' if part.get('ok', True) else 'WRONG')}", flush=True)
+        timing.write_result(args.out / "gpu.json", result)
+    for path in figures.draw(result, args.out):
+        print(path)
+    wrong = [name for name, part in result["parts"].items() if not part.get("ok", True)]
+    print(f"{time.perf_counter() - began:.0f} s; " + (f"WRONG: {', '.join(wrong)}" if wrong else "nothing wrong"))
+    return 1 if wrong else 0
+
+
+def _device(place):
+    """What ran: the GPU, its driver and the libraries."""
+    runtime = place.xp.cuda.runtime
+    properties = runtime.getDeviceProperties(0)
+    return {
+        "name": properties["name"].decode(), "multiprocessors": properties["multiProcessorCount"],
+        "memory_GiB": properties["totalGlobalMem"] / 2**30, "l2_MiB": properties["l2CacheSize"] / 2**20,
+        "driver": runtime.driverGetVersion(), "cuda": runtime.runtimeGetVersion(), "cupy": place.xp.__version__,
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -50,7 +50,10 @@ def link_equations(app, docname, source):
 
 
 def visit_math(self, node):
+    long = len(node.astext()) > 45  # too wide for a phone: there it scrolls by itself
+    self.body.append('<span class="math-long">' if long else "")
     _append_math(self, node, block=False)
+    self.body.append("</span>" if long else "")
 
 
 def visit_math_block(self, node):

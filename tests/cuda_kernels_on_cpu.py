@@ -42,7 +42,7 @@ GROUPS = [
     ("optimisers.cu", _each_width("update<{T}, {0}, {V}>", RULES) + _each_width("weight_decay<{T}, {V}>")),
     *(("affine_fma.cu", _products(T, tile, V)) for T, V in WIDTHS for tile in ("Small", "Medium")),
     *(("affine_fma.cu", _products("float", "Large", V)) for V in (1, 4)),
-    *(("affine_tf32.cu", _products("float", tile, V)) for tile in ("SmallTF32", "LargeTF32") for V in (1, 4)),
+    *(("affine_tf32.cu", _products("float", tile, V)) for tile in ("SmallTF32", "MediumTF32", "LargeTF32") for V in (1, 4)),
     ("ladder.cu", _each("{}<{}>", ("naive", "shared_tiles", "register_tiles"), TYPES) + _each_width("double_buffered<{T}, {V}>")),
     ("ladder_tf32.cu", ["tensor_cores<1>", "tensor_cores<4>"]),
 ]  # fmt: skip

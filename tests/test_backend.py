@@ -212,3 +212,13 @@ def test_only_float32_and_float64_go_to_the_gpu():
         model = VAE(12, (8,), 3, dtype=np.complex128, backend=place)
         with pytest.raises(ShapeError, match="float32 or float64, not complex128"):
             model.forward(place.put(np.zeros((2, 12), np.complex128)))
+
+
+def test_bench_times_both_backends(monkeypatch):
+    from scratchvae import bench
+
+    monkeypatch.setattr(bench, "IMAGES", 8)
+    with cupy_on_cpu() as (place, _):
+        result = bench.measure(8, 1, rounds=1, steps=2, backend=place)
+    assert {"training step", "training step, cupy", "evaluation, cupy", "sampling, cupy"} <= set(result["times"])
+    assert "training step, cupy" in bench.table(result)

@@ -16,7 +16,7 @@ def draw(result, folder):
         ("training", ["training"], _training), ("roofline", ["roofline", "operations"], _roofline), ("race", ["steps", "race"], _race),
         ("crossover", ["crossover"], _crossover),
     ):  # fmt: skip
-        if any("failed" in parts.get(need, {"failed": 1}) or "lines" not in parts[need] and need in ("operations", "crossover") for need in needs):
+        if not all(_has_numbers(parts.get(need, {})) for need in needs):
             continue
         figure = plt.figure(figsize=(11, 7), layout="constrained")
         function(figure, parts)
@@ -25,6 +25,10 @@ def draw(result, folder):
         figure.savefig(paths[-1], dpi=110)
         plt.close(figure)
     return paths
+
+
+def _has_numbers(part):
+    return any(key in part for key in ("lines", "curves", "copy_GB_per_s"))
 
 
 def _training(figure, parts):

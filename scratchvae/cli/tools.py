@@ -3,7 +3,7 @@
 import json
 
 from .. import __version__
-from .options import add_threads, at_least_1, command
+from .options import add_backend, add_threads, at_least_1, command
 from .runs import describe
 
 
@@ -18,6 +18,7 @@ def add(commands):
     )
     sub.add_argument("--batch-size", type=at_least_1, default=128, help="images per step")
     sub.add_argument("--rounds", type=at_least_1, default=10, help="interleaved rounds; medians are printed")
+    add_backend(sub)
     add_threads(sub)
 
     sub = command(commands, data, "describe a data set, fetching it if need be", "scratchvae data fashion-mnist")
@@ -45,7 +46,7 @@ def gradcheck(o):
 def bench(o):
     from .. import bench
 
-    result = bench.measure(o.batch_size, o.threads, o.rounds)
+    result = bench.measure(o.batch_size, o.threads, o.rounds, backend=o.backend)
     print(json.dumps(result, indent=2) if o.json else bench.table(result))
 
 

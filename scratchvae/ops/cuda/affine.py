@@ -29,7 +29,11 @@ class Tile(NamedTuple):
 TILES = {
     ("fp32", 4): (Tile("Large", 128, 128, 8, 256), Tile("Medium", 64, 64, 16, 256), Tile("Small", 32, 32, 32, 64)),
     ("fp32", 8): (Tile("Medium", 64, 64, 16, 256), Tile("Small", 32, 32, 16, 64)),
-    ("tf32", 4): (Tile("LargeTF32", 128, 128, 16, 256, 4), Tile("SmallTF32", 32, 32, 32, 128, 4)),
+    ("tf32", 4): (
+        Tile("LargeTF32", 128, 128, 16, 256, 4),
+        Tile("MediumTF32", 64, 64, 32, 128, 3),
+        Tile("SmallTF32", 32, 32, 32, 128, 4),
+    ),
 }
 
 
@@ -66,26 +70,20 @@ def tiles(tile, product):
 
 
 def plan(products, itemsize, precision="fp32", split=True):
-    """The largest tile of which the products together have enough. With too few even of the smallest, k is split.
+    """The largest tile of which the products together have enough; and each product's k split so that blocks work alike.
 
     products: [(rows of the result, columns, k)] · itemsize: 4 or 8. From these numbers alone, so a call repeats bit for bit.
     """
     choices = TILES.get((precision, itemsize))
     if choices is None:
         raise ConfigError(f"precision must be fp32 or, for float32 arrays, tf32, not {precision!r}")
-    alone = (1,) * len(products)
-    for tile in choices:
-        if Plan(tile, alone).blocks(products) >= FILL:
-            return Plan(tile, alone)
-    if not split:
-        return Plan(tile, alone)
-    # Blocks of equal work: the longest stretch that makes two blocks per multiprocessor, which hide each other's waits.
+    tile = next((tile for tile in choices if sum(tiles(tile, product) for product in products) >= FILL), choices[-1])
+    # Stretches of equal work, so that no block is waited for: as long as two blocks for each multiprocessor allow, which hide
+    # each other's waits. A product whose k is long is split even where there are tiles enough.
     steps = [ceil(k / tile.k) for _, _, k in products]
-    for length in range(max(steps), 1, -1):
-        planned = Plan(tile, tuple(max(1, ceil(s / length)) for s in steps))
-        if planned.blocks(products) >= 2 * FILL:
-            return planned
-    return Plan(tile, tuple(max(1, s // 2) for s in steps))
+    work = sum(tiles(tile, product) * s for product, s in zip(products, steps, strict=True))
+    length = max(2, ceil(work / (2 * FILL)))
+    return Plan(tile, tuple(max(1, ceil(s / length)) if split else 1 for s in steps))
 
 
 def scratch_size(rows, inputs, outputs, itemsize, precision="fp32"):

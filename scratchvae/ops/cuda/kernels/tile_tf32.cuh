@@ -167,5 +167,7 @@ template <int BM_, int BN_, int BK, int WM, int WN, int STAGES> struct TensorTil
 
 // SmallTF32: 128 threads, a 16 × 16 corner per warp, long steps: for matrices of a few hundred.
 template <class T> using SmallTF32 = TensorTile<32, 32, 32, 16, 16, 4>;
+// MediumTF32: 128 threads, 32 × 32 per warp, for a thousand.
+template <class T> using MediumTF32 = TensorTile<64, 64, 32, 32, 32, 3>;
 // LargeTF32: 256 threads, 64 × 32 per warp: 16 products out of 8 fragments at each k. Four stages of 16 hide the memory.
 template <class T> using LargeTF32 = TensorTile<128, 128, 16, 64, 32, 4>;

@@ -38,6 +38,7 @@ PARTS = {
     "racecheck": (proof.sanitized, 90, {}),
 }
 TOOLS = {"sanitized": "memcheck", "racecheck": "racecheck"}
+RESERVED_S = 100  # of the race's time, for the tools that come after it
 
 
 def parse(argv):
@@ -48,7 +49,8 @@ def parse(argv):
     parser.add_argument("--dry-run", action="store_true", help="no GPU: the same code through small sizes; its times mean nothing")
     parser.add_argument("--part", help=argparse.SUPPRESS)  # run this one here, and print its JSON
     args = parser.parse_args(argv)
-    args.parts = [*PARTS, "race"] if args.parts is None else [part.strip() for part in args.parts.split(",")]
+    order = [*(part for part in PARTS if part not in TOOLS), "race", *TOOLS]
+    args.parts = order if args.parts is None else [part.strip() for part in args.parts.split(",")]
     if unknown := set(args.parts) - {*PARTS, "race"}:
         parser.error(f"no part called {', '.join(sorted(unknown))}")
     return args
@@ -97,7 +99,7 @@ def main(argv=None):
         if left() < 15:
             result["parts"][name] = {"left_out": "no time was left"}
         elif name == "race":
-            result["parts"][name] = race.race(args.dry_run, lambda: left() - 10, print)
+            result["parts"][name] = race.race(args.dry_run, lambda: left() - RESERVED_S, print)
         else:
             result["parts"][name] = run_part(name, args, min(PARTS[name][1], left()))
         part = result["parts"][name]

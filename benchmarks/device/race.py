@@ -9,12 +9,11 @@ from pathlib import Path
 from scratchvae import timing
 
 ROOT = Path(__file__).resolve().parents[2]
+BEST = [("gpu_torch", "compiled-graph"), ("gpu_torch", "graph"), ("gpu_jax", "scan"), ("gpu_torch", "compiled")]
+OTHERS = [("gpu_torch", "fused"), ("gpu_jax", "jit"), ("gpu_cupy", "plain"), ("gpu_torch", "eager")]
 # The most telling first: when time is short, the last are left out, and said to be.
-PEERS = [
-    ("gpu_torch", "compiled-graph"), ("gpu_torch", "graph"), ("gpu_jax", "scan"), ("gpu_torch", "compiled"), ("gpu_jax", "jit"),
-    ("gpu_torch", "fused"), ("gpu_cupy", "plain"), ("gpu_torch", "eager"),
-]  # fmt: skip
-LIMIT_S = 75  # for one process
+ORDER = [(*peer, tf32) for peers in (BEST, OTHERS) for tf32 in (False, True) for peer in peers]
+LIMIT_S = 110  # for one process
 
 
 def contest(module, variant, tf32, setting):
@@ -36,21 +35,20 @@ def contest(module, variant, tf32, setting):
 def race(dry, left, say):
     """Every peer in FP32, and with tensor cores in TF32; `left()` says how many seconds there are → {"lines": …, "left_out": …}"""
     lines, left_out = [], {}
-    for tf32 in (False, True):
-        for module, variant in PEERS:
-            name = f"{module.removeprefix('gpu_')} {variant}"
-            key = f"{name}, {'TF32' if tf32 else 'FP32'}"
-            if left() < 20:
-                left_out[key] = "no time was left"
-                continue
-            command = [sys.executable, "-m", "benchmarks.device.race", module, variant, str(int(tf32)), str(int(dry))]
-            text, why = _output(command, min(LIMIT_S, left()))
-            found = json.loads(text[-1]) if text else {}
-            if why:
-                left_out[key] = why
-            for model, numbers in found.items():
-                lines.append({"peer": name, "model": model, "precision": "tf32" if tf32 else "fp32", **numbers})
-            say(f"  {key}: " + ", ".join(f"{model} {n['median_us']:.1f} µs" for model, n in found.items()) + (f" ({why})" if why else ""))
+    for module, variant, tf32 in ORDER:
+        name = f"{module.removeprefix('gpu_')} {variant}"
+        key = f"{name}, {'TF32' if tf32 else 'FP32'}"
+        if left() < 20:
+            left_out[key] = "no time was left"
+            continue
+        command = [sys.executable, "-m", "benchmarks.device.race", module, variant, str(int(tf32)), str(int(dry))]
+        text, why = _output(command, min(LIMIT_S, left()))
+        found = json.loads(text[-1]) if text else {}
+        if why:
+            left_out[key] = why
+        for model, numbers in found.items():
+            lines.append({"peer": name, "model": model, "precision": "tf32" if tf32 else "fp32", **numbers})
+        say(f"  {key}: " + ", ".join(f"{model} {n['median_us']:.1f} µs" for model, n in found.items()) + (f" ({why})" if why else ""))
     return {"lines": lines, "left_out": left_out}
 
 

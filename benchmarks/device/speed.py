@@ -73,7 +73,7 @@ def steps(setting):
         operations = sum(module.operations(batch) or 0 for _, module in model.modules())
         for precision, graph in (("fp32", True), ("tf32", True), ("fp32", False)):
             run = Steps(setting.model(name, setting.place), setting.images(), batch, precision, graph)
-            count = 7 if setting.dry else 50 if batch > 5000 else min(50, run.full)
+            count = 7 if setting.dry else min(50, run.full)
             run(3 * count)  # compiles, captures, warms up
             samples = [timed(lambda run=run, count=count: run(count)) / count for _ in range(setting.rounds)]
             loss = sum(run(1)[0].values()) / batch

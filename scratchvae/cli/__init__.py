@@ -16,6 +16,9 @@ def main(arguments=None):
     except ScratchVAEError as error:
         print(f"scratchvae: error: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # whoever read our output, such as `head`, has seen enough
+        sys.stdout = None
+        return 0
     except KeyboardInterrupt as stop:
         print(f"scratchvae: {stop or 'stopped'}", file=sys.stderr)
         return 130

@@ -5,8 +5,11 @@
     images ─────────────────────────┘                                                └→ window: sums of the terms
 """
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 
+from .. import rng
 from ..errors import ConfigError
 from .launches import Feed, FusedStep, ModuleStep, fusable
 
@@ -52,13 +55,21 @@ class DeviceStep:
             self._kept = [self.backend.empty(array.shape, array.dtype) for array in self._live]
         self.graph = graph and self.loss.capturable and self.backend.capture is not None
         self.replicas = [model]
+        self._beside, self._orders = ThreadPoolExecutor(1), {}
         self._graphs, self._warm, self._order, self._next = {}, set(), None, None
 
     def __enter__(self):
         return self
 
     def __exit__(self, *exception):
-        pass
+        self._beside.shutdown(cancel_futures=True)
+
+    def order(self, epoch):
+        """The order in which this epoch visits the images (N,). The next one is computed meanwhile: it takes as long as many steps."""
+        compute = lambda epoch: self._beside.submit(rng.permutation, self.feed.seed, epoch, len(self.feed.images))
+        now = self._orders.pop(epoch, None) or compute(epoch)
+        self._orders = {epoch + 1: compute(epoch + 1)}
+        return now.result()
 
     def run(self, order, place, count, step, schedule):
         """`count` updates, from batch `place` of the epoch that visits images in this order (N,), and from this step on

@@ -6,7 +6,6 @@ from math import isfinite
 import numpy as np
 from tqdm import tqdm
 
-from .. import rng
 from ..errors import BackendError, ConfigError, NonFiniteError, RunFolderError
 from ..evaluate import image_terms
 from ..workers import Threads, usable_cores
@@ -167,7 +166,7 @@ class Trainer:
             while self.step < stop and not interrupted:
                 epoch, place = divmod(self.step, self.steps_per_epoch)
                 if place == 0 or order is None:
-                    order = rng.permutation(self.seed, epoch, len(self.images))
+                    order = do.order(epoch)
                 count = min(do.at_once, self.log_every - self.step % self.log_every, self.steps_per_epoch - place, stop - self.step)
                 sums = do.run(order, place, count, self.step, self.schedule)
                 if not all(map(isfinite, sums.values())):

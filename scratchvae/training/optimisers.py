@@ -5,6 +5,10 @@ import numpy as np  # zeros_like makes an array of the library that its argument
 from .. import backend as backends
 from ..errors import ConfigError
 
+# A moment of a weight that is seldom used decays towards 0 and would stay for ever among the denormals, numbers below 1e-38
+# that a processor handles some hundred times slower. Every so many steps, moments too small to move a weight become 0.
+FLUSH_EVERY, NEGLIGIBLE = 128, 1e-30
+
 # name → the moments it keeps and the settings it takes, with their defaults; the update is the operation of that name
 OPTIMISERS = {
     "sgd": ((), {}),
@@ -52,4 +56,8 @@ class Optimiser:
         p, g = values[part], grads[part]
         if self.weight_decay:
             self._decay(p, g, work, self.weight_decay)
-        self._update(p, g, *(m[part] for m in self.moments.values()), work, lr, step, **self.settings)
+        moments = [moment[part] for moment in self.moments.values()]
+        self._update(p, g, *moments, work, lr, step, **self.settings)
+        if step % FLUSH_EVERY == 0:
+            for moment in moments:
+                moment[np.abs(moment) < NEGLIGIBLE] = 0

@@ -98,6 +98,10 @@ class TrainingStep:
 
     at_once, good = 1, 0  # steps that run takes before the caller may look; of those, the ones before one that was not finite
 
+    def order(self, epoch):
+        """The order in which this epoch visits the images (N,)."""
+        return rng.permutation(self.seed, epoch, len(self.images))
+
     def run(self, order, place, count, step, schedule):
         """The update from batch `place` of the epoch that visits images in this order (N,). As DeviceStep.run, which takes more."""
         size = len(self._rows)

@@ -114,7 +114,9 @@ def main(argv=None):
     for path in figures.draw(result, args.out):
         print(path)
     wrong = [name for name, part in result["parts"].items() if not part.get("ok", True)]
-    print(f"{time.perf_counter() - began:.0f} s; " + (f"WRONG: {', '.join(wrong)}" if wrong else "nothing wrong"))
+    missing = [name for name, part in result["parts"].items() if part.get("left_out")]
+    told = f"WRONG: {', '.join(wrong)}" if wrong else "nothing wrong"
+    print(f"{time.perf_counter() - began:.0f} s; {told}" + (f"; left out, in part or whole: {', '.join(missing)}" if missing else ""))
     return 1 if wrong else 0
 
 

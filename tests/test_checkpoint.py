@@ -75,11 +75,11 @@ def test_a_damaged_file_is_refused_or_reads_the_same(tmp_path, where, bit, cut):
     path.write_bytes(data[:at] if cut else data[:at] + bytes([data[at] ^ (1 << bit)]) + data[at + 1 :])
     try:
         state, config, arrays = read_checkpoint(path)
-    except CheckpointError as error:
-        assert "c.npz" in str(error)
-    else:  # the bit was in a part of the zip that carries nothing, such as a time stamp
-        assert (state, config) == good[:2]
-        assert all(np.array_equal(arrays[name], good[2][name]) for name in good[2])
+    except CheckpointError:
+        return
+    # The bit was in a part of the zip that carries nothing, such as a time stamp.
+    assert (state, config) == good[:2]
+    assert all(np.array_equal(arrays[name], good[2][name]) for name in good[2])
 
 
 @pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04"])

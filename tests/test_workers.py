@@ -73,10 +73,14 @@ def children():
 
 def test_no_process_is_left_when_the_block_ends_even_by_an_error():
     before = children()
-    job = Job(Processes, 3)
-    with pytest.raises(RuntimeError, match="leave"), job.workers:
-        assert len(children() - before) == 2
-        raise RuntimeError("leave")
+
+    def leave_by_an_error():
+        with Job(Processes, 3).workers:
+            assert len(children() - before) == 2
+            raise RuntimeError("leave")
+
+    with pytest.raises(RuntimeError, match="leave"):
+        leave_by_an_error()
     assert children() == before
 
 

@@ -50,7 +50,7 @@ def _roofline(figure, parts):
     """Operations per second against operations per byte, under the measured ceilings."""
     axes, roof = figure.subplots(), parts["roofline"]
     width, peak = roof["copy_GB_per_s"], roof["float32_GFLOP_per_s"]
-    reach = [0.05, 0.1, 1, 10, 100, 1000]
+    reach = sorted([0.05, 1000, peak / width])
     axes.loglog(reach, [min(width * x, peak) for x in reach], color=GREY, lw=2, label=f"copy {width:,.0f} GB/s, FP32 {peak:,.0f} GFLOP/s")
     lines = parts["operations"]["lines"]
     for batch, marker in zip(sorted({line["batch"] for line in lines}), "osD^", strict=False):

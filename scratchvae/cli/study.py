@@ -96,7 +96,7 @@ def trace(o):
     model, data = (o.model, None) if o.model in (None, "tiny") else open_run(o.model)
     told = make_trace(model, data, digit=o.digit, index=o.index, seed=o.seed, progress=not o.json)
     write_html(told, o.out)
-    print(json.dumps({"file": o.out, **told.to_dict()}) if o.json else o.out)
+    print(json.dumps({"file": o.out, **told.to_dict()}) if o.json else f"{o.out}: open it in a browser")
 
 
 def exercise(o):

@@ -18,7 +18,7 @@ def stub(name):
         lines[docstring.end_lineno : last] = [f'{indent}raise NotImplementedError("write {function.name} here")']
     hints = [
         "", "",
-        "# When it is written:   scratchvae exercise check " + f"{name}.py",
+        f"# When it is written, in the folder of this file:   scratchvae exercise check {name}.py",
         f"# The formulas have the numbers {', '.join(exercise.EQUATIONS)} in docs/equations.md.",
         "#",
         "# Hints. Read one, try again, and only then read the next.",

@@ -1,7 +1,7 @@
 """Softplus, and the Bernoulli likelihood of pixels, on logits (equations E10, E17 and E18).
 
 A logit a is the log odds of a pixel being on: its probability is sigmoid(a). Shapes: B images of D pixels. Likelihoods are in
-nats, summed over the pixels of an image: one number for each image.
+nats, summed over the pixels of an image: one number for each image. In training, where the loss is their mean, scale is 1/B.
 """
 
 import numpy as np

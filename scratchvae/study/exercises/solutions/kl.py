@@ -1,6 +1,7 @@
 """The divergence of the posterior from the prior, in closed form, and its gradient (equations E15 and E16).
 
 logvar is the logarithm of the variance. Shapes: B images, L latents. In nats, summed over the latents: one number for each image.
+In training, where the loss is a mean over images, scale is 1/B.
 """
 
 import numpy as np

@@ -13,9 +13,9 @@ HINTS = (
     "Softplus of a large a is nearly a, of a large negative a nearly 0. So take out the part that is a or 0 and look at "
     "what is left: it depends on the size of a only, and its exponential can only become small.",
     "−log p(x) for one pixel is −x log p − (1 − x) log(1 − p). Put p = sigmoid(a) in and simplify on paper until no log of "
-    "a sigmoid is left: both logarithms are a softplus, of a or of −a, and those two differ by a.",
-    "Sum over the pixels, keep the images apart. For the gradient: the slope of softplus is a function you know. Do not "
-    "forget scale.",
+    "a sigmoid is left: −log p and −log(1 − p) are each a softplus, of a or of −a, and those two differ by a.",
+    "Sum over the pixels, keep the images apart. For the gradient: the slope of softplus is a function you know, and it must "
+    "not overflow either (exercise sigmoid). Do not forget scale.",
 )
 
 

@@ -16,7 +16,7 @@ HINTS = (
     "Write the logarithm of both densities down, subtract, and take the mean over z drawn from the first one. You need two "
     "facts: what the means of (z − mu)² and of z² are. Four terms remain.",
     "Sum over the latents, keep the images apart. For the gradient, each latent stands alone: differentiate the four terms "
-    "one by one, first by mu, then by logvar; two vanish each time, or become a constant. Do not forget scale.",
+    "one by one. By mu, three of them vanish; by logvar, two, and one becomes a constant. Do not forget scale.",
 )
 N = 20_000
 

@@ -95,8 +95,8 @@ MOMENTS_RESET_EVERY_EPOCH = Bug(
     (
         Edit(
             FIT, "Trainer._run",
-            "order = rng.permutation(self.seed, epoch, len(self.images))",
-            "order = rng.permutation(self.seed, epoch, len(self.images))\n"
+            "order = do.order(epoch)",
+            "order = do.order(epoch)\n"
             "for moment in self.optimiser.moments.values():\n    moment.fill(0)",
         ),
     ),

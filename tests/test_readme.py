@@ -32,3 +32,9 @@ def test_every_file_it_shows_or_links_to_exists():
     links = re.findall(r"\]\((?!https?:)([^)#]+)", README.read_text(encoding="utf-8"))
     assert links
     assert [link for link in links if not (README.parent / link).exists()] == []
+
+
+def test_the_museum_table_is_the_one_that_was_computed():
+    from scratchvae.study.museum import table
+
+    assert table.as_text(table.shipped()["table"]) in README.read_text(encoding="utf-8")

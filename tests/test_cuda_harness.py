@@ -443,10 +443,10 @@ def test_the_same_source_is_built_once_and_a_changed_include_again(tmp_path):
     source = tmp_path / "kernel.cu"
     source.write_text('#include "part.cuh"\nextern "C" __global__ void k(int* x) { x[0] = number; }\n')
     first = CpuModule(source)
-    assert CpuModule(source).library_path == first.library_path
+    assert CpuModule(source).built_path == first.built_path
     (tmp_path / "part.cuh").write_text("constexpr int number = 2;\n")
     second = CpuModule(source)
-    assert second.library_path != first.library_path
+    assert second.built_path != first.built_path
     x = np.zeros(1, i32)
     second.get_function("k")((1,), (1,), (x,))
     assert x == 2

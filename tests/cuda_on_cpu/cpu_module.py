@@ -51,8 +51,8 @@ class CpuModule:
         exports = "\n".join(f"CUDA_ON_CPU_EXPORT({number}, {name})" for number, name in enumerate(self.names))
         # An unnamed namespace keeps names such as `add` or `normal` apart from the C and C++ libraries' own.
         text = f'#include "cuda_on_cpu.hpp"\nnamespace {{\n{text}\n}}\n#line 1 "exports of {self.name}"\n{exports}\n'
-        self.library_path = build(text, sanitizer, tuple(options))
-        self._library = ctypes.CDLL(str(self.library_path))
+        self.built_path = build(text, sanitizer, tuple(options))
+        self._library = ctypes.CDLL(str(self.built_path))
         self._library.cuda_on_cpu_max_dynamic_shared.restype = ctypes.c_size_t
         self._exact = _address_sanitizer_allocator() if sanitizer == "asan" else None
         self.set_schedule(schedule, seed)

@@ -33,10 +33,11 @@ def environment(threads):
 class Contestant:
     """One worker process. ask() sends one request and waits for the answer; between requests the worker is blocked."""
 
-    def __init__(self, name, threads, log=subprocess.DEVNULL):
+    def __init__(self, name, threads, log=subprocess.DEVNULL, python=sys.executable):
+        """name: of a peer · log: where its stderr goes · python: the interpreter that runs it, with its own packages"""
         self.name, self.answers = name, []
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker", name],
+            [python, "-m", "benchmarks.worker", name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

@@ -33,7 +33,7 @@ plt.rcParams |= {"font.size": 15, "axes.titlesize": 17, "axes.spines.top": False
 
 
 def colour(name, best):
-    if name == "ours":
+    if name.partition("@")[0] == "ours":
         return OURS
     return FLOOR if name.startswith("matmul") else BEST if name == best else OTHER
 

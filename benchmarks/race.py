@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -37,12 +38,20 @@ def integers(text):
 
 
 def peer_names(text):
-    """'ours,jax' → ['ours', 'jax']"""
+    """'ours,ours@mkl,jax' → ['ours', 'ours@mkl', 'jax']"""
     names = text.split(",")
-    unknown = [name for name in names if name not in peers.PEERS]
+    unknown = [name for name in names if peers.plain(name) not in peers.PEERS]
     if unknown:
         raise argparse.ArgumentTypeError(f"no peer called {', '.join(unknown)}; there are {', '.join(peers.PEERS)}")
     return names
+
+
+def interpreter(text):
+    """'mkl=/a/bin/python' → ('mkl', '/a/bin/python')"""
+    name, _, path = text.partition("=")
+    if not name or shutil.which(path) is None:
+        raise argparse.ArgumentTypeError(f"{text}: give NAME=PATH, where PATH is a Python that can be run")
+    return name, path
 
 
 def parse(argv=None):
@@ -51,6 +60,10 @@ def parse(argv=None):
     add = parser.add_argument
     add("--what", choices=["step", "epoch", "evaluate", "sample", "all"], default="step")
     add("--peers", type=peer_names, default=peers.DEFAULT, help=f"of {', '.join(peers.PEERS)}")
+    add(
+        "--python", type=interpreter, action="append", default=[], metavar="NAME=PATH",
+        help="another Python, with packages of its own: PEER@NAME is PEER run by it (may be given several times)",
+    )  # fmt: skip
     add("--batch-sizes", type=integers, default=[128], help="images per step, such as 32,128,512,4096")
     add("--widths", type=integers, default=[400], help="units of both hidden layers, such as 100,400,1000,4000")
     add("--threads", type=integers, default=[cores], help=f"such as 1,2 (default {cores}: every usable core)")
@@ -63,7 +76,13 @@ def parse(argv=None):
     add("--out", type=Path, help="write the result to this JSON file")
     add("--json", action="store_true", help="print the result as JSON in place of tables")
     add("--verbose", action="store_true", help="show what the workers print on stderr")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    args.python = dict(args.python)
+    for name in args.peers:
+        where = name.partition("@")[2]
+        if "@" in name and where not in args.python:
+            parser.error(f"{name} needs --python {where}=PATH")
+    return args
 
 
 def cells(args):
@@ -89,7 +108,8 @@ def race_cell(args, cell, whats, say):
     try:
         for name in args.peers:
             try:
-                running[name] = contestant = Contestant(name, threads, log)
+                kind, _, where = name.partition("@")
+                running[name] = contestant = Contestant(kind, threads, log, args.python.get(where, sys.executable))
                 answers[name] = contestant.ask("setup", **setup)
                 answers[name] |= contestant.ask("warm_up", steps=args.warm_up, seconds=WARM_UP_LIMIT_S)
             except PeerFailed as error:
@@ -134,7 +154,9 @@ def race(what, running, args, cell, answers, say):
     }
     rivals = [name for name in running if peers.is_rival(name)]
     if rivals:
-        result["best_peer"] = min(rivals, key=lambda name: result["peers"][name]["median_ms"])
+        result["best_peer"] = best = min(rivals, key=lambda name: result["peers"][name]["median_ms"])
+        for name in running.keys() - {best}:
+            result["peers"][name]["this_to_best_peer_ratio"] = ratio(samples[name], samples[best])
     say(table(result, args.quiet))
     return result
 
@@ -197,24 +219,30 @@ def describe(name, samples, taken, request):
         "last_loss_nats": taken[-1]["loss_nats"],
     }
     if "ours" in samples and name != "ours":
-        ratios = timing.paired_ratios(samples["ours"], samples[name])
-        share["ours_to_this_ratio"] = {**timing.Summary.of(ratios).as_dict(), "samples": ratios}
+        share["ours_to_this_ratio"] = ratio(samples["ours"], samples[name])
     if request["do"] in ("evaluate", "sample"):
         share["batch_size"] = request["batch_size"]
     return share
 
 
+def ratio(mine, theirs):
+    """Paired by round → its summary and samples"""
+    ratios = timing.paired_ratios(mine, theirs)
+    return {**timing.Summary.of(ratios).as_dict(), "samples": ratios}
+
+
 def table(race, quiet):
     """A race as text."""
     head = f"{race['what']}: batch {race['batch_size']}, width {race['width']}, threads {race['threads']}"
-    lines = [head, f"{'':22}{'ms':>10}{'quartiles':>20}{'cpu ms':>10}{'ours/this':>11}{'quartiles':>16}{'nats':>9}"]
+    lines = [head, f"{'':22}{'ms':>10}{'quartiles':>20}{'cpu ms':>10}{'ours/this':>11}{'quartiles':>16}{'this/best':>11}{'nats':>9}"]
     for name, peer in race["peers"].items():
         cpu = timing.Summary.of(peer["cpu_samples_ms"]).median
         quartiles = f"{peer['q1_ms']:.3f} - {peer['q3_ms']:.3f}"
         line = f"{name:22}{peer['median_ms']:10.3f}{quartiles:>20}{cpu:10.3f}"
-        ratio = peer.get("ours_to_this_ratio")
-        between = f"{ratio['q1']:.3f} - {ratio['q3']:.3f}" if ratio else ""
-        line += f"{ratio['median']:11.3f}{between:>16}" if ratio else f"{'':27}"
+        ours, best = peer.get("ours_to_this_ratio"), peer.get("this_to_best_peer_ratio")
+        between = f"{ours['q1']:.3f} - {ours['q3']:.3f}" if ours else ""
+        line += f"{ours['median']:11.3f}{between:>16}" if ours else f"{'':27}"
+        line += f"{best['median']:11.3f}" if best else f"{'':11}"
         loss = peer["check_loss_nats"]
         line += f"{loss:9.2f}" if loss is not None else f"{'-':>9}"
         lines.append(line + ("  best peer" if name == race["best_peer"] else ""))
@@ -223,6 +251,12 @@ def table(race, quiet):
     if disturbed:
         lines.append(f"{len(disturbed)} of {total} samples were disturbed: others used up to {max(disturbed):.2f} cores")
     return "\n".join(lines) + "\n"
+
+
+def described(name):
+    """What a peer is, in words."""
+    kind, _, where = name.partition("@")
+    return peers.PEERS[kind][3] + (f", run by another Python, called {where}" if where else "")
 
 
 def main(argv=None):
@@ -234,7 +268,7 @@ def main(argv=None):
         "optimiser": "Adam, learning rate 1e-3, betas 0.9 and 0.999, epsilon 1e-8",
         "dtype": "float32",
         "data": {"name": args.data, "images": len(images(args.data))},
-        "peers": {name: peers.PEERS[name][3] for name in args.peers},
+        "peers": {name: described(name) for name in args.peers},
         "left_out": {},
         "races": [],
     }

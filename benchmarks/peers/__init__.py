@@ -47,6 +47,11 @@ PEERS = {
 DEFAULT = ["ours", "torch", "torch-fused", "torch-compile-loss", "torch-compile", "jax", "matmul", "matmul-shards"]
 
 
+def plain(name):
+    """'ours@mkl' → 'ours': what stands behind the @ says whose Python runs it, not what it is."""
+    return name.partition("@")[0]
+
+
 def load(name):
     """Import a peer and make it. Raises KeyError for an unknown name and ImportError where its library is missing."""
     module, kind, settings, _ = PEERS[name]
@@ -55,4 +60,4 @@ def load(name):
 
 def is_rival(name):
     """True for those that do the same work as ours: neither ours nor the bare matrix products."""
-    return name != "ours" and not name.startswith("matmul")
+    return plain(name) != "ours" and not name.startswith("matmul")

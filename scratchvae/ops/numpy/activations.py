@@ -20,7 +20,8 @@ def relu(x, out, work=None):
 
 def relu_backward(dY, x, y, out, work=None):
     """dX = dY · [y > 0] (E6); at the kink x = 0 the derivative is taken as 0."""
-    return np.multiply(dY, y.real > 0, out=out)
+    np.greater(y.real, 0, out=out)
+    return np.multiply(dY, out, out=out)
 
 
 def leaky_relu(x, out, work):

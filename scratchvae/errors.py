@@ -21,6 +21,10 @@ class BackendError(ScratchVAEError, RuntimeError):
     """The asked-for array backend cannot be used on this machine."""
 
 
+class KernelError(ScratchVAEError, RuntimeError):
+    """A CUDA kernel that runs on the CPU was refused by the compiler, or stopped for what it did."""
+
+
 class CheckpointError(ScratchVAEError, ValueError):
     """A checkpoint is damaged, of another version, or of another model."""
 

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 import numpy as np
 from cuda_kernels_on_cpu import OnCpu
-from cuda_on_cpu.cpu_module import poison
 
 from scratchvae.backend import Backend
+from scratchvae.checks.cuda_on_cpu import poison
 from scratchvae.ops import cuda
 from scratchvae.ops.cuda.launch import run_on
 

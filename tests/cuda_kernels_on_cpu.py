@@ -3,8 +3,8 @@
 from itertools import product
 
 import numpy as np
-from cuda_on_cpu.cpu_module import CpuModule
 
+from scratchvae.checks.cuda_on_cpu import CpuModule
 from scratchvae.ops.cuda import launch
 
 ACTIVATIONS = ("NONE", "RELU", "LEAKY_RELU", "TANH", "SIGMOID", "SOFTPLUS", "GELU", "SILU")

@@ -5,15 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cuda_on_cpu import build, cpu_module
 from cuda_on_cpu.broken import cases
-from cuda_on_cpu.build import BuildError
-from cuda_on_cpu.cpu_module import SCHEDULES, CpuModule, KernelFault, poison
-from cuda_on_cpu.memory import MemoryFault
 from cuda_on_cpu.sanitize import run_sanitized
-from cuda_on_cpu.sources import flatten, plain_kernels
 
-HARNESS_KERNELS = Path(cpu_module.__file__).with_name("harness_kernels.cu")
+from scratchvae.checks.cuda_on_cpu import SCHEDULES, CpuModule, KernelFault, build, poison
+from scratchvae.checks.cuda_on_cpu.build import BuildError
+from scratchvae.checks.cuda_on_cpu.memory import MemoryFault
+from scratchvae.checks.cuda_on_cpu.sources import flatten, plain_kernels
+from scratchvae.errors import BackendError
+
+HARNESS_KERNELS = Path(__file__).parent / "cuda_on_cpu" / "harness_kernels.cu"
 TF32 = "warp_product<nvcuda::wmma::precision::tf32, float, 8, {}, {}>"
 HALF = "warp_product<__half, __half, 16, {}, {}>"
 LAYOUTS = [(a, b) for a in ("true", "false") for b in ("true", "false")]
@@ -454,7 +455,7 @@ def test_the_same_source_is_built_once_and_a_changed_include_again(tmp_path):
 
 def test_another_platform_is_refused_clearly(monkeypatch):
     monkeypatch.setattr(build.platform, "machine", lambda: "aarch64")
-    with pytest.raises(RuntimeError, match="needs Linux on x86-64, not Linux on aarch64"):
+    with pytest.raises(BackendError, match="needs Linux on x86-64, not Linux on aarch64"):
         build.compiler.__wrapped__()
 
 

@@ -6,10 +6,10 @@ from math import ceil
 import numpy as np
 import pytest
 from cuda_kernels_on_cpu import ACTIVATIONS, OnCpu
-from cuda_on_cpu.cpu_module import SCHEDULES, poison
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scratchvae.checks.cuda_on_cpu import SCHEDULES, poison
 from scratchvae.ops import cuda
 from scratchvae.ops import numpy as twins
 from scratchvae.ops.cuda import ladder, launch

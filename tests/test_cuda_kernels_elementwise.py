@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 from cuda_kernels_on_cpu import ACTIVATIONS, OnCpu
-from cuda_on_cpu.cpu_module import SCHEDULES, poison
 from hypothesis import given
 from hypothesis import strategies as st
 
 from scratchvae import rng
+from scratchvae.checks.cuda_on_cpu import SCHEDULES, poison
 from scratchvae.data import gather
 from scratchvae.ops import cuda
 from scratchvae.ops import numpy as twins

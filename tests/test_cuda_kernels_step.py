@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from cuda_kernels_on_cpu import OnCpu
-from cuda_on_cpu.cpu_module import poison
 
 from scratchvae import rng
+from scratchvae.checks.cuda_on_cpu import poison
 from scratchvae.data import gather
 from scratchvae.models import VAE
 from scratchvae.ops import cuda

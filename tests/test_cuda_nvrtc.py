@@ -8,8 +8,8 @@ import pytest
 from cuda_kernels_on_cpu import GROUPS
 from cuda_on_cpu import nvrtc
 from cuda_on_cpu.broken import cases
-from cuda_on_cpu.sources import flatten, plain_kernels
 
+from scratchvae.checks.cuda_on_cpu.sources import flatten, plain_kernels
 from scratchvae.ops.cuda.launch import KERNELS
 
 HERE = Path(nvrtc.__file__).parent

@@ -9,6 +9,9 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from ...errors import BackendError, KernelError
+
+NEEDS = "running CUDA kernels on the CPU needs"
 INCLUDE = Path(__file__).parent / "include"
 LINKER_SCRIPT = Path(__file__).with_name("shared_memory.ld")
 
@@ -27,7 +30,7 @@ SANITIZERS = {
 RUNTIME = {"asan": "libasan.so", "tsan": "libtsan.so"}
 
 
-class BuildError(RuntimeError):
+class BuildError(KernelError):
     """g++ refused the kernels."""
 
 
@@ -62,13 +65,13 @@ def cache_folder():
 @functools.cache
 def compiler():
     if platform.system() != "Linux" or platform.machine() != "x86_64":
-        raise RuntimeError(f"cuda_on_cpu needs Linux on x86-64, not {platform.system()} on {platform.machine()}")
+        raise BackendError(f"{NEEDS} Linux on x86-64, not {platform.system()} on {platform.machine()}")
     path = shutil.which("g++")
     if path is None:
-        raise RuntimeError("cuda_on_cpu needs g++ 12 or later: none is on PATH")
+        raise BackendError(f"{NEEDS} g++ 12 or later: install it (Debian and Ubuntu: apt install g++)")
     version = _run([path, "-dumpversion"]).strip()
     if int(version.split(".")[0]) < 12:
-        raise RuntimeError(f"cuda_on_cpu needs g++ 12 or later: {path} is {version}")
+        raise BackendError(f"{NEEDS} g++ 12 or later: {path} is {version}")
     return path
 
 

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from ...errors import KernelError
+
 GUARD_BYTES = 4096
 # Around floats the guard is a signalling NaN: it spoils what is computed from it, and any arithmetic turns it into a
 # quiet one, so that even x[i] *= 2 beyond the end leaves a trace.
@@ -19,7 +21,7 @@ def poison(array):
     return array
 
 
-class MemoryFault(RuntimeError):
+class MemoryFault(KernelError):
     """A kernel wrote outside its arguments, or into one that is read-only."""
 
 

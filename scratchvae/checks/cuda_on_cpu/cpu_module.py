@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...errors import KernelError
 from .build import RUNTIME, build
 from .memory import ALIGNMENT, on_device, poison
 from .sources import flatten, plain_kernels
@@ -25,7 +26,7 @@ MAX_THREADS = 1024
 MAX_GRID = (2**31 - 1, 65535, 65535)
 
 
-class KernelFault(RuntimeError):
+class KernelFault(KernelError):
     """The harness stopped a kernel: what it did wrong, and where."""
 
 

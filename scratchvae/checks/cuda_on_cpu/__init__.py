@@ -1,0 +1,13 @@
+"""CUDA kernels on a CPU: g++ compiles the `.cu` sources, every CUDA thread becomes a fiber, and what runs is compared on NumPy arrays.
+
+    CpuModule(source, name_expressions=[…]).get_function(name)(grid, block, arguments)      as cupy.RawModule
+    SCHEDULES · poison(array) · BuildError · KernelFault · MemoryFault
+
+How it works, what it sees and what it cannot see: README.md in this folder. Needs Linux on x86-64 and g++ 12 or later.
+"""
+
+from .build import BuildError
+from .cpu_module import SCHEDULES, CpuModule, KernelFault
+from .memory import MemoryFault, poison
+
+__all__ = ["SCHEDULES", "BuildError", "CpuModule", "KernelFault", "MemoryFault", "poison"]

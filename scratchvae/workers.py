@@ -17,7 +17,7 @@ from queue import SimpleQueue
 from threading import Thread
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from .errors import ConfigError, ScratchVAEError
 
@@ -28,6 +28,13 @@ LOOK_SECONDS = 1.0  # how often a sleeping process makes sure that the other one
 def usable_cores():
     """Cores that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def blas_threads():
+    """Threads that a matrix product of NumPy's would use here and now: what its library was told, by a variable of the
+    environment or an open `Threads`, and never more than the cores."""
+    told = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+    return min([usable_cores(), *told])
 
 
 def processes_are_safe():

@@ -41,6 +41,18 @@ def test_threads_and_batches_change_no_number(tiny_data, tiny_vae, threads, monk
         assert other[name].value == pytest.approx(expected[name].value, rel=1e-13)
 
 
+def test_drawing_the_noise_of_several_batches_at_once_changes_no_bit(tiny_data, tiny_vae, monkeypatch):
+    model, images = tiny_vae(), tiny_data.train.images
+    monkeypatch.setattr(losses_module, "BATCH", 7)
+    results = []
+    for at_once in (1, 2, 10):
+        monkeypatch.setattr(losses_module, "NOISE_BATCHES", at_once)
+        with Threads(2) as workers:
+            results.append(image_terms(model, images, workers, samples=2))
+    for other in results[1:]:
+        assert all(np.array_equal(results[0][term], other[term]) for term in model.terms)
+
+
 def test_decoding_the_mean_is_not_what_is_measured(tiny_data, tiny_vae):
     """Decoding μ flatters: it is not an ELBO. The measured reconstruction must be the worse, sampled one."""
     model = tiny_vae(dtype=np.float64)

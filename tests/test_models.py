@@ -7,7 +7,7 @@ from autograd import value_and_grad
 
 from scratchvae import rng
 from scratchvae.errors import ConfigError, ShapeError
-from scratchvae.models import MODELS, VAE, Autoencoder
+from scratchvae.models import MODELS, VAE, Autoencoder, autoencoder
 from scratchvae.models.autoencoder import CHUNK
 
 RANDOM = np.random.default_rng(0)
@@ -221,6 +221,22 @@ def test_large_inputs_are_taken_in_chunks_without_changing_them(kind):
     one_by_one = np.concatenate([model.decode(part) for part in np.array_split(z, 29)])
     np.testing.assert_allclose(model.decode(z), one_by_one, rtol=1e-12)
     assert max(len(a) for _, _, a in model.scratch_arrays()) == CHUNK
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_threads_share_out_chunks_and_change_no_bit(kind, monkeypatch):
+    model = MODELS[kind](6, (5,), 2)
+    x, z = RANDOM.uniform(size=(3 * CHUNK + 7, 6)), RANDOM.normal(size=(3 * CHUNK + 7, 2))
+    made = []
+    monkeypatch.setattr(MODELS[kind], "replica", lambda self, plain=MODELS[kind].replica: made.append(plain(self)) or made[-1])
+    results = {}
+    for count in (1, 2, 3, 9):
+        monkeypatch.setattr(autoencoder, "blas_threads", lambda count=count: count)
+        results[count] = model.encode(x), model.decode(z)
+    for count in (2, 3, 9):
+        for one, other in zip(results[1], results[count], strict=True):
+            assert np.array_equal(one, other)
+    assert len(made) == 2 * (1 + 2 + 3)  # nine threads, but four chunks: three replicas
 
 
 def test_results_are_the_callers_own():

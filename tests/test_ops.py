@@ -275,6 +275,16 @@ def test_float32_losses_are_near_float64():
         np.testing.assert_allclose(narrow, wide, rtol=few)
 
 
+@pytest.mark.parametrize("rows", [1, 2, 5, 7, 8])
+def test_bernoulli_takes_as_many_rows_at_a_time_as_its_scratch_has(rows):
+    random = np.random.default_rng(rows)
+    logits, x = random.normal(size=(7, 5)), random.uniform(size=(7, 5))
+    whole = ops.bernoulli_nll(logits, x, np.empty(7), like(logits, 2))
+    out = np.full(7, np.nan)
+    assert ops.bernoulli_nll(logits, x, out, np.empty((2, rows, 5))[:, : min(rows, 7)]) is out
+    assert np.array_equal(out, whole)
+
+
 def test_bernoulli_is_a_distribution():
     logits = np.linspace(-9, 9, 37).reshape(-1, 1)
     score = lambda x: ops.bernoulli_nll(logits, np.full_like(logits, x), np.empty(37), like(logits, 2))

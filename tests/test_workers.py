@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from scratchvae.errors import ConfigError, ScratchVAEError
-from scratchvae.workers import Processes, Threads, processes_are_safe
+from scratchvae.workers import Processes, Threads, blas_threads, processes_are_safe, usable_cores
 
 pytestmark = pytest.mark.skipif(not processes_are_safe(), reason="forking is not safe on this system")
 
@@ -57,6 +58,15 @@ def test_an_error_in_any_worker_reaches_the_caller_and_the_others_go_on(kind, wh
         assert job.values[1 - who] == 2 - who
         workers.run(job.double)
         assert job.values[1 - who] == 2 * (2 - who)
+
+
+def test_blas_threads_are_what_a_product_would_use_here_and_now():
+    cores = usable_cores()
+    with threadpool_limits(2, user_api="blas"):
+        assert blas_threads() == min(2, cores)
+        with Threads(2):
+            assert blas_threads() == 1
+        assert blas_threads() == min(2, cores)
 
 
 @pytest.mark.parametrize("kind", [Threads, Processes])

@@ -6,6 +6,7 @@ from .. import backend as backends
 from .. import nn, rng
 from ..errors import ConfigError, ShapeError
 from ..nn import init
+from ..workers import Threads, blas_threads
 from .likelihood import LIKELIHOODS, Gaussian
 
 CHUNK = 500  # rows that encode and decode take at a time: bounds their memory, whatever they are given
@@ -73,7 +74,7 @@ class Autoencoder(nn.Module):
 
     def encode(self, x):
         """The code of each image.   x (N, D) or (D,) → z (N, L)"""
-        return self._chunked(x, self.data_size, self.code_size, lambda part, out: np.copyto(out, self.encoder.forward(part)))
+        return self._chunked(x, self.data_size, self.code_size, lambda model, part, out: np.copyto(out, model.encoder.forward(part)))
 
     def codes(self, x):
         """One vector per image, for plots and classifiers: z here, μ in a VAE.   x (N, D) → (N, L)"""
@@ -81,7 +82,7 @@ class Autoencoder(nn.Module):
 
     def decode(self, z):
         """The mean image of each code.   z (N, L) or (L,) → (N, D); in [0, 1] for the Bernoulli likelihood"""
-        mean = lambda part, out: self.likelihood.mean(self.decoder.forward(part), out)
+        mean = lambda model, part, out: model.likelihood.mean(model.decoder.forward(part), out)
         return self._chunked(z, self.latent, self.data_size, mean)
 
     def reconstruct(self, x):
@@ -116,7 +117,10 @@ class Autoencoder(nn.Module):
         return super().summary(self.data_size if columns is None else columns, rows)
 
     def _chunked(self, x, width, width_out, write):
-        """write(part, out) for CHUNK rows of x (N, width) at a time, in this model's dtype and backend → a new (N, width_out)"""
+        """write(model, part, out) for CHUNK rows of x (N, width) at a time, in this model's dtype and backend → a new (N, width_out)
+
+        On NumPy the chunks are shared out among as many threads as a matrix product would use, each with a replica.
+        """
         x = np.atleast_2d(x)
         backends.same_library(f"a {type(self).__name__}'s interface", x, np.empty(0))
         if x.ndim != 2 or x.shape[1] != width:
@@ -125,13 +129,24 @@ class Autoencoder(nn.Module):
             raise ShapeError(f"expected {self.dtype} numbers, not {x.dtype}: divide uint8 images by 255, or convert with astype")
         result = np.empty((len(x), width_out), self.dtype)
         put, get, here = self.backend.put, self.backend.get, self.backend.name == "numpy"
-        with self.backend.failures():
-            for i in range(0, len(x), CHUNK):
+        starts = range(0, len(x), CHUNK)
+
+        def share(model, starts):
+            for i in starts:
                 part, wanted = x[i : i + CHUNK].astype(self.dtype, copy=False), result[i : i + CHUNK]
                 out = wanted if here else self.scratch("result", len(part), width_out, self.dtype)
-                write(put(part), out)
+                write(model, put(part), out)
                 if not here:
                     wanted[...] = get(out)
+
+        count = min(blas_threads(), len(starts)) if here and len(starts) > 1 else 1
+        if count > 1:
+            models = [self, *(self.replica() for _ in range(count - 1))]
+            with Threads(count) as workers:
+                workers.run(lambda worker: share(models[worker], starts[worker::count]))
+        else:
+            with self.backend.failures():
+                share(self, starts)
         return result
 
 

@@ -6,6 +6,8 @@ from .. import nn
 from ..errors import ConfigError
 from ..nn import init
 
+CACHED = 100_000  # numbers in a scratch array, so that two of them and what they come from stay in a core's cache
+
 
 class Bernoulli(nn.Module):
     """Each pixel is on with probability sigmoid(logit). With grayscale x in [0, 1]: the cross-entropy (E17)."""
@@ -13,7 +15,8 @@ class Bernoulli(nn.Module):
     def forward(self, logits, x):
         """logits, x (B, D) → nll (B,), nats per image summed over pixels"""
         self.logits, self.x = logits, x
-        work = self.scratch("total", *x.shape, x.dtype), self.scratch("term", *x.shape, x.dtype)
+        rows = min(len(x), max(1, CACHED // x.shape[1]))
+        work = self.scratch("total", rows, x.shape[1], x.dtype), self.scratch("term", rows, x.shape[1], x.dtype)
         return self.ops.bernoulli_nll(logits, x, self.scratch("nll", len(x), None, x.dtype), work)
 
     def backward(self, scale):

@@ -12,8 +12,15 @@ def bernoulli_nll(logits, x, out, work):
     """−log p(x) = Σ_pixels softplus(a) − x a (E17).   logits a, x (B, D) → out (B,), nats per image
 
     softplus(a) = max(a, 0) + log(1 + e^−|a|) never leaves the finite numbers, where log(sigmoid(a)) would. With grayscale x
-    in [0, 1] this is the cross-entropy −x log p − (1 − x) log(1 − p), not a density of x. work is two (B, D) scratch arrays.
+    in [0, 1] this is the cross-entropy −x log p − (1 − x) log(1 − p), not a density of x. work is two scratch arrays (B, D),
+    or of fewer rows: then so many are taken at a time, and stay in the cache for all these passes.
     """
+    rows = len(work[0])
+    if rows < len(x):
+        for i in range(0, len(x), rows):
+            part = slice(i, min(i + rows, len(x)))
+            bernoulli_nll(logits[part], x[part], out[part], [array[: part.stop - i] for array in work])
+        return out
     total, term = work
     magnitude(logits, total)
     np.negative(total, out=total)

@@ -14,7 +14,7 @@ MEAN_DECODED = Bug(
     "a framework's official example, corrected by an author of the VAE; copies of it live on",
     (
         Edit(
-            LOSSES, "image_terms",
+            LOSSES, "_noise",
             "eps = rng.normal(seed, rng.EVALUATE, k, rows, model.noise_columns, model.dtype.type)",
             "eps = np.zeros((len(rows), model.noise_columns), model.dtype)",
         ),

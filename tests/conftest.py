@@ -30,6 +30,16 @@ def tiny_vae():
     return lambda **options: VAE(**{"data_size": 12, "hidden": (8,), "latent": 2, "seed": 3, **options})
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """With `-n 2`: a whole file to one process, which makes what its tests share once; in the order of their names, since the
+    files with the fewest tests, which xdist would leave to the end, are not those that take least."""
+    from xdist.scheduler import LoadFileScheduling
+
+    config.option.loadscopereorder = False
+    return LoadFileScheduling(config, log)
+
+
 def pytest_terminal_summary(terminalreporter, exitstatus, config):
     """In CI a skipped test is a failure, unless it needs a GPU."""
     if os.environ.get("CI") != "true":

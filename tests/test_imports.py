@@ -51,9 +51,9 @@ def test_imports_point_down_only():
 
 def test_importing_is_fast_and_brings_neither_matplotlib_nor_cupy():
     code = (
-        "import time; t = time.perf_counter(); import scratchvae, sys; t = time.perf_counter() - t; "
+        "import time; t = time.process_time(); import scratchvae, sys; t = time.process_time() - t; "
         "print(t, 'matplotlib' in sys.modules, 'cupy' in sys.modules, 'pooch' in sys.modules)"
     )
     runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split() for _ in range(3)]
-    assert min(float(run[0]) for run in runs) < 0.3
+    assert min(float(run[0]) for run in runs) < 0.3  # seconds of a core: other processes may keep both cores busy
     assert runs[0][1:] == ["False", "False", "False"]

@@ -86,6 +86,27 @@ def test_a_peer_that_cannot_start_is_left_out_by_name(tmp_path):
     assert list(result["races"][0]["peers"]) == ["matmul"]
 
 
+def test_another_python_runs_a_peer_with_packages_of_its_own(tmp_path):
+    """A Python whose NumPy says it is 9.9 stands in for one with other libraries."""
+    (tmp_path / "sitecustomize.py").write_text("import numpy\nnumpy.__version__ = '9.9'\n", encoding="utf-8")
+    other = tmp_path / "python"
+    other.write_text(f'#!/bin/sh\nPYTHONPATH={tmp_path} exec {sys.executable} "$@"\n', encoding="utf-8")
+    other.chmod(0o755)
+    process = race(*TINY, "--python", f"other={other}", "--peers", "ours,ours@other,matmul", "--json")
+    result = json.loads(process.stdout)
+    assert "called other" in result["peers"]["ours@other"]
+    assert str(tmp_path) not in process.stdout
+    (one,) = result["races"]
+    assert [peer["versions"]["numpy"] == "9.9" for peer in one["peers"].values()] == [False, True, False]
+    assert one["peers"]["ours@other"]["ours_to_this_ratio"]["median"] > 0
+    assert one["best_peer"] is None  # ours in another Python is not a rival
+
+
+def test_a_python_that_is_unknown_or_missing_is_refused():
+    assert "ours@other needs --python other=PATH" in race("--peers", "ours@other").stderr
+    assert "give NAME=PATH" in race("--python", "other=/no/such/python").stderr
+
+
 def test_unknown_peers_and_impossible_sizes_are_refused():
     assert "no peer called tensor" in race("--peers", "tensor").stderr
     assert "must be 1 or more" in race("--threads", "0").stderr

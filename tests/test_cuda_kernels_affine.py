@@ -205,8 +205,8 @@ def test_every_rung_of_the_ladder_gives_the_same_product(M, K, N, dtype, schedul
             close(C, terms, expected, "tf32" if rung == "tensor_cores" else "fp32")
 
 
-def test_the_first_three_rungs_add_in_the_same_order():
-    """So below the fourth, what a rung gains in speed it gains without changing a bit."""
+def test_the_rungs_below_the_tensor_cores_add_in_the_same_order():
+    """So what one of them gains in speed it gains without changing a bit."""
     A, B, *_ = layer(8, 70, 90, 65, np.float64)
     results = []
     with run_on(OnCpu()):

@@ -17,6 +17,7 @@ LINKER_SCRIPT = Path(__file__).with_name("shared_memory.ld")
 
 FLAGS = (
     *("-std=c++20", "-O2", "-g1", "-march=native", "-fPIC", "-fvisibility=hidden", "-fno-strict-aliasing"),
+    "-ffp-contract=off",  # else it depends on the processor which products and sums become one rounding, and so do the bits
     "-fdata-sections",  # shared_memory.ld
     *("-Wno-unknown-pragmas", "-Wno-attributes"),
     "-ftrivial-auto-var-init=pattern",  # a register that is read before it is written holds −1.7e38, not a lucky 0

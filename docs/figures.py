@@ -385,7 +385,7 @@ def ladder(path):
         "256 threads fetch and share parts of 16 × 16.",
         "A 64 × 64 tile. A thread keeps 4 × 4 sums in registers.",
         "Meanwhile the next parts travel, by 16 bytes.",
-        "128 × 128. Three parts on their way; a warp has 64 × 32.",
+        "A 128 × 128 tile; a warp has 64 × 32 of it.",
     )
     keys = (
         (grey, "the matrices, in memory"), (light, "what a block will ask for"), (BLUE, "in its shared memory now"),

@@ -21,7 +21,9 @@ _PARAMETER = re.compile(r"(const )?[\w ]+?(\*?) ?(\w+)$")
 
 
 class Launch(NamedTuple):
-    """layer: "784 → 400", of a matrix product · bytes: of every array that it must read or write, once each · operations: floating-point, a product's only · float32"""
+    """layer: "784 → 400", of a matrix product · bytes: of every array that it must read or write, once each
+    operations: floating-point; of a matrix product, those of the product alone
+    """
 
     kernel: str
     layer: str
@@ -60,7 +62,7 @@ def _cost(kernel, parameters, named):
     arrays = {
         (constant is not None, id(named[name])): named[name]
         for constant, pointer, name in parameters
-        if pointer and named[name] is not None and name not in SCRATCH
+        if pointer and named[name] is not None and name not in (*SCRATCH, *_unread(kernel, named))
     }
     size = sum(array.nbytes for array in arrays.values()) + sum(named[name].nbytes for name in IN_PLACE.get(kernel, ()))
     if kernel == "gather":  # of all images and their order, only the rows of this batch
@@ -71,6 +73,11 @@ def _cost(kernel, parameters, named):
         return size, each * named[name].size
     products = 1 if kernel == "affine" or named["dX"] is None else 2
     return size, products * 2 * int(named["B"]) * int(named["I"]) * int(named["O"])
+
+
+def _unread(kernel, named):
+    """Arrays that a launch is given and does not touch: without dX, nobody needs W."""
+    return ("W",) if kernel == "affine_backward" and named["dX"] is None else ()
 
 
 def launches_of_a_step(batch=128, hidden=400, latent=20, pixels=784):

@@ -10,6 +10,7 @@ from .affine import TILES, shared_bytes
 from .check import check
 from .launch import C_NAMES, launch, width
 
+
 class Rung(NamedTuple):
     """idea: what it gains · side: of the square of C that a block computes · threads: of a block
 

@@ -504,7 +504,8 @@ def launches(path):
         ax.set_xlabel("operations per byte")
         ax.grid()
         for x, colour, mark, text in (
-            (240, BLUE, "●", "matrix product"), (450, VERMILION, "●", "other"), (570, GREY, "●", "batch 128"), (735, GREY, "○", "batch 1,024"),
+            (240, BLUE, "●", "matrix product"), (450, VERMILION, "●", "other"),
+            (570, GREY, "●", "batch 128"), (735, GREY, "○", "batch 1,024"),
         ):  # fmt: skip
             sheet.text(x, 14, mark, color=colour, va="center")
             sheet.text(x + 24, 14, text, va="center")

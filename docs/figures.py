@@ -1,4 +1,4 @@
-"""Draw every picture of the book from real runs: python docs/figures.py [name …]
+"""Draw every picture of the book from real runs and counts: python docs/figures.py [name …]
 
 Names are those of the functions below; without any, all are drawn. Models train on the bundled digits with seed 1, so the same
 pictures come out again, but for `speed`, which is about the machine it is drawn on. A few minutes on two cores.

@@ -1,4 +1,4 @@
-"""Draw every picture of the book from real runs: python docs/figures.py [name …]
+"""Draw every picture of the book from real runs and counts: python docs/figures.py [name …]
 
 Names are those of the functions below; without any, all are drawn. Models train on the bundled digits with seed 1, so the same
 pictures come out again, but for `speed`, which is about the machine it is drawn on. A few minutes on two cores.
@@ -6,10 +6,12 @@ pictures come out again, but for `speed`, which is about the machine it is drawn
 
 import sys
 import time
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 
 import numpy as np
+from matplotlib.patches import Rectangle
 from PIL import Image
 
 import scratchvae
@@ -17,9 +19,11 @@ from scratchvae import plots, rng, timing
 from scratchvae.checks import central_differences, complex_step
 from scratchvae.data import Dataset, Split, gather
 from scratchvae.ops import numpy as ops
-from scratchvae.plots.page import BLUE, BODY, GREY, INK, RULE, SMALL, VERMILION, page
+from scratchvae.ops.cuda.ladder import RUNGS, numbers_asked
+from scratchvae.plots.page import BLUE, BODY, GREY, INK, RULE, SMALL, VERMILION, page, wrap
 from scratchvae.plots.tiles import mosaic, tiles
 from scratchvae.study import gradients
+from scratchvae.study.launch_costs import launches_of_a_step
 from scratchvae.study.linear_gaussian import LinearGaussian, log_standard_normal, pca
 from scratchvae.study.probability import elbo_terms, importance_weighted_bound
 
@@ -365,9 +369,151 @@ def speed(path):
             ax.text(value, k, f"  {value:.2g}", va="center", fontsize=SMALL, color=GREY)
 
 
+# Chapter 9 ---------------------------------------------------------------------------------------------------------------
+
+
+def ladder(path):
+    unit, depth, gap = 1.5, 64, 6  # pixels per number, extent of k, numbers between the matrices
+    side, grey, light, on_its_way = round((depth + gap + 128) * unit), "#eceff1", "#cfe3f1", "#73c5ae"
+    across, down = side + 28, side + 112  # from panel to panel
+    title = (
+        "Which numbers one block needs, rung by rung\n"
+        "C = A B to scale: 128 × 128 sums over 64 k. One moment of the walk along k"
+    )
+    ideas = (
+        "Each thread fetches its row and its column for itself.",
+        "256 threads fetch and share parts of 16 × 16.",
+        "A 64 × 64 tile. A thread keeps 4 × 4 sums in registers.",
+        "Meanwhile the next parts travel, by 16 bytes.",
+        "A 128 × 128 tile; a warp has 64 × 32 of it.",
+    )
+    keys = (
+        (grey, "the matrices, in memory"), (light, "what a block will ask for"), (BLUE, "in its shared memory now"),
+        (on_its_way, "on its way there"), (VERMILION, "what a thread multiplies, and its sums; on rung 5 a warp, in one instruction"),
+    )  # fmt: skip
+
+    with page(path, title, WIDTH, 2 * down + 190, whole=True) as sheet:
+
+        def rectangle(ax, x, y, width, height, colour, **style):
+            ax.add_patch(Rectangle((x, y), width, height, **{"facecolor": colour, "linewidth": 0, **style}))
+
+        def factors(ax, start, across, rows, columns, colour):
+            """The part of A in these rows, and that of B in these columns, from k = start on.   rows, columns: (first, number)"""
+            rectangle(ax, start, rows[0], across, rows[1], colour)
+            rectangle(ax, columns[0], start, columns[1], across, colour)
+
+        for number, ((name, rung), idea) in enumerate(zip(RUNGS.items(), ideas, strict=True)):
+            x, y = number % 3 * across, number // 3 * down
+            sheet.text(x, y + 8, f"{number + 1}  {name.replace('_', ' ')}", weight="bold", va="center")
+            for line, words in enumerate(wrap(idea, 11, side)):
+                sheet.text(x, y + 36 + 22 * line, words, 11, va="center", color=GREY)
+            ax = sheet.axes(x, y + 78, side, side)
+            ax.set(xlim=(0, depth + gap + 128), ylim=(depth + gap + 128, 0))
+            ax.axis("off")
+            origin, tile = depth + gap, rung.tile[0]  # of C, in both directions
+            factors(ax, 0, depth, (origin, 128), (origin, 128), grey)
+            rectangle(ax, origin, origin, 128, 128, grey)
+            first = origin + (0 if tile == 128 else 32)
+            now = 0 if tile == 128 else 16
+            if tile > 1:
+                factors(ax, 0, depth, (first, tile), (first, tile), light)
+                rectangle(ax, first, first, tile, tile, light)
+                factors(ax, now, 16, (first, tile), (first, tile), BLUE)
+            for stage in range(1, {"double_buffered": 2, "tensor_cores": 4}.get(name, 1)):
+                factors(ax, now + 16 * stage + 0.7, 15.3, (first, tile), (first, tile), on_its_way)
+            if rung.own is None or rung.own == (1, 1):  # one sum; drawn larger than it is
+                at = first + 8
+                factors(ax, now if tile > 1 else 0, 16 if tile > 1 else depth, (at, 1.5), (at, 1.5), VERMILION)
+                rectangle(ax, at - 1, at - 1, 3.5, 3.5, VERMILION)
+            elif name == "register_tiles":  # thread (5, 5) of 16 × 16: its rows and columns lie 16 apart
+                places = [first + 5 + 16 * i for i in range(4)]
+                for i in places:
+                    factors(ax, now + 4, 2.5, (i, 2.5), (i, 2.5), VERMILION)
+                    for j in places:
+                        rectangle(ax, i, j, 2.5, 2.5, VERMILION)
+            elif name == "double_buffered":
+                factors(ax, now + 4, 2.5, (first + 20, 4), (first + 20, 4), VERMILION)
+                rectangle(ax, first + 20, first + 20, 4, 4, VERMILION)
+            else:  # 16 × 16 by 8 of the 64 × 32 of the second warp
+                rectangle(ax, first + 32, first, 32, 64, "none", edgecolor=VERMILION, linewidth=1.6)
+                rectangle(ax, 8, first + 16, 8, 16, VERMILION)
+                rectangle(ax, first + 48, 8, 8, 8, VERMILION)
+                rectangle(ax, first + 48, first + 16, 8, 16, VERMILION)
+            for letter, left, top in (("A", 3, origin + 3), ("B", origin + 3, 3), ("C", origin + 3, origin + 3)):
+                on_dark = tile == 128 and letter != "C"
+                ax.text(left, top, letter, fontsize=11, color="white" if on_dark else GREY, va="top", weight="bold")
+        x, y = 2 * across, down + 78
+        for colour, text in keys:
+            sheet.text(x, y + 8, "■", 17, color=colour, va="center")
+            for line in wrap(text, 11, side - 32):
+                sheet.text(x + 30, y + 10, line, 11, va="center")
+                y += 23
+            y += 16
+
+
+def ladder_traffic(path):
+    title = (
+        "What one multiplication asks of memory\n"
+        "Numbers fetched: 1 / rows + 1 / columns of the rectangle of C that they serve"
+    )
+    with page(path, title, WIDTH, 640, whole=True) as sheet:
+        ax = sheet.axes(210, 50, sheet.width - 220, sheet.height - 125)
+        for at, (name, rung) in enumerate(RUNGS.items()):
+            for part, value, colour, lift in zip((rung.tile, rung.own), numbers_asked(name), (BLUE, VERMILION), (-0.2, 0.2), strict=True):
+                if part is None:
+                    continue
+                ax.plot([2**-6.6, value], [at + lift] * 2, color=colour, linewidth=2)
+                ax.plot(value, at + lift, "o", color=colour, markersize=8)
+                ax.text(value * 1.13, at + lift, f"{Fraction(value)}  ({part[0]} × {part[1]})", va="center", fontsize=SMALL)
+        ax.set_xscale("log", base=2)
+        ax.set_xlim(2**-6.6, 8)
+        ax.minorticks_off()
+        ticks = [2.0**e for e in range(-6, 2)]
+        ax.set_xticks(ticks, [str(Fraction(t)) for t in ticks])
+        ax.set_ylim(len(RUNGS) - 0.5, -0.5)
+        ax.set_yticks(range(len(RUNGS)), [name.replace("_", " ") for name in RUNGS])
+        ax.tick_params(axis="y", length=0)
+        ax.spines["left"].set_visible(False)
+        ax.set_xlabel("numbers per multiplication")
+        for x, colour, text in ((210, BLUE, "of the GPU's memory"), (500, VERMILION, "of a block's shared memory")):
+            sheet.text(x, 14, "●", color=colour, va="center")
+            sheet.text(x + 24, 14, text, va="center")
+
+
+def launches(path):
+    title = (
+        "Operations per byte of each launch of a step\n"
+        "VAE 784-400-20-400-784 with Adam, float32; the bytes of every array, once"
+    )
+    small, large = launches_of_a_step(128), launches_of_a_step(1024)
+    with page(path, title, WIDTH, 820, whole=True) as sheet:
+        ax = sheet.axes(300, 50, sheet.width - 320, sheet.height - 125)
+        for at, (a, b) in enumerate(zip(small, large, strict=True)):
+            colour = BLUE if a.layer else VERMILION
+            ax.plot([launch.operations / launch.bytes for launch in (a, b)], [at, at], color=colour, linewidth=1.5, alpha=0.5)
+            ax.plot(b.operations / b.bytes, at, "o", color=colour, markersize=9, markerfacecolor="white", markeredgewidth=1.6)
+            ax.plot(a.operations / a.bytes, at, "o", color=colour, markersize=9)
+        ax.set_xscale("log")
+        ax.set_xlim(0.1, 250)
+        ax.minorticks_off()
+        ax.set_xticks([0.1, 1, 10, 100], ["0.1", "1", "10", "100"])
+        ax.set_ylim(len(small) - 0.5, -0.5)
+        ax.set_yticks(range(len(small)), [f"{launch.kernel.replace('_', ' ')}  {launch.layer}".strip() for launch in small])
+        ax.tick_params(axis="y", length=0)
+        ax.spines["left"].set_visible(False)
+        ax.set_xlabel("operations per byte")
+        ax.grid()
+        for x, colour, mark, text in (
+            (240, BLUE, "●", "matrix product"), (450, VERMILION, "●", "other"),
+            (570, GREY, "●", "batch 128"), (735, GREY, "○", "batch 1,024"),
+        ):  # fmt: skip
+            sheet.text(x, 14, mark, color=colour, va="center")
+            sheet.text(x + 24, 14, text, va="center")
+
+
 FIGURES = (
     ae_reconstructions, reconstructions, bottleneck, random_codes, manifold, latent_vae, latent_ae, bounds, estimators, blur,
-    activations, steps, speed,
+    activations, steps, speed, ladder, ladder_traffic, launches,
 )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from cuda_on_cpu import nvrtc
 from cuda_on_cpu.broken import cases
 
 from scratchvae.checks.cuda_on_cpu.sources import flatten, plain_kernels
+from scratchvae.ops.cuda.ladder import numbers_asked
 from scratchvae.ops.cuda.launch import KERNELS
 
 HERE = Path(nvrtc.__file__).parent
@@ -115,6 +116,19 @@ def test_machine_code_has_the_instructions_that_the_source_asks_for(file, archit
         assert code.count(name, r"(LD|ST)\S*\.128") or not is_wide(name), f"{name}: no 128-bit access"
         assert bool(code.count(name, r"HMMA\S*\.TF32")) == (file in TENSOR_CORES), f"{name}: tensor-core instructions"
         assert not code.count(name, r"(RED|ATOM)\S*\.F\d\d"), f"{name}: a float atomic, whose order is not fixed"
+
+
+def test_the_ladders_machine_code_fetches_what_the_ladder_and_chapter_9_say():
+    chapter = (Path(__file__).parent.parent / "docs" / "09-on-a-gpu.md").read_text(encoding="utf-8")
+    code = program("ladder.cu", 90)
+    for name in ("naive<float>", "shared_tiles<float>", "register_tiles<float>", "double_buffered<float, 4>"):
+        rung, load = name.split("<")[0], "LDG" if name.startswith("naive") else "LDS"  # the others' LDG stand outside the loop
+        loads, products, used = code.count(name, load), code.count(name, "FFMA"), code.resources[name]
+        numbers = loads + 3 * code.count(name, rf"{load}\S*\.128")
+        assert numbers / products == numbers_asked(rung)[rung != "naive"]
+        if "NVRTC {}.{}".format(*nvrtc.version()) in chapter:  # another compiler may unroll otherwise
+            row = f"| `{rung}` | {used.registers} | {used.shared:,} bytes | {numbers} numbers, in {loads} loads, for {products} |"
+            assert row in chapter
 
 
 # ---- the tools themselves

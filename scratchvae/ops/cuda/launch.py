@@ -16,8 +16,11 @@ from ...errors import BackendError, ShapeError
 
 KERNELS = Path(__file__).parent / "kernels"
 C_NAMES = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
-OPTIONS = ("-std=c++17",)  # of the compiler. Never --use_fast_math: it would round otherwise than NumPy does
+# Of the compiler. Never --use_fast_math: it would round otherwise than NumPy does. CuPy adds -ftz=true to all it compiles: in
+# float32, numbers below 1.2e-38 are 0.
+OPTIONS = ("-std=c++17",)
 THREADS = 256  # per block, for kernels that do something to each element
+TENSOR_CORES = ("affine_tf32.cu", "ladder_tf32.cu")  # the files that need them
 _STATIC_SHARED = 48 * 1024  # bytes of shared memory a block may have without asking
 _NULL = np.uint64(0)  # as wide as a pointer
 _INCLUDE = re.compile(r'^#include "([^"]+)".*$', re.MULTILINE)
@@ -36,7 +39,9 @@ class CuPy:
         self._cupy, self.array = cupy, cupy.ndarray
 
     def build(self, file, expression):
-        """The kernel of that C++ name in that file of `kernels/`."""
+        """The kernel of that C++ name in that file of `kernels/`. Raises BackendError for one that this GPU cannot run."""
+        if file in TENSOR_CORES and (why := no_tf32(self._cupy)):
+            raise BackendError(why)
         module = self._cupy.RawModule(code=source(file), options=OPTIONS, name_expressions=(expression,))
         return _Kernel(module.get_function(expression))
 
@@ -56,6 +61,15 @@ class _Kernel:
     def allow_shared(self, size):
         """Let a block have so many bytes of shared memory, more than it gets without asking."""
         self.raw.max_dynamic_shared_size_bytes = size
+
+
+def no_tf32(cupy):
+    """Why the current GPU has no tensor cores for TF32, in one line, or ""."""
+    capability = cupy.cuda.Device().compute_capability  # "75" is 7.5
+    if int(capability) >= 80:
+        return ""
+    return (f"tf32 needs a GPU of compute capability 8.0 (Ampere) or higher, and this one has "
+            f"{capability[:-1]}.{capability[-1]}: go without it, in FP32")  # fmt: skip
 
 
 _place = None  # the CuPy above, from the first launch on; or another place of the same four names

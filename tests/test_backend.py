@@ -158,17 +158,6 @@ def test_the_files_that_need_tensor_cores_are_those_that_say_so():
     assert sorted(refusing) == sorted(launch.TENSOR_CORES)
 
 
-def test_a_missing_array_reaches_a_kernel_as_a_null_pointer_and_shared_memory_is_asked_for():
-    calls = []
-    kernel = launch._Kernel(lambda grid, block, arguments, shared_mem: calls.append((arguments, shared_mem)))
-    kernel((1,), (32,), (None, np.int32(3)), shared_mem=7)
-    ((pointer, number), shared) = calls[0]
-    assert (type(pointer), pointer, number, shared) == (np.uint64, 0, 3, 7)
-    kernel.raw = SimpleNamespace()
-    kernel.allow_shared(70_000)
-    assert kernel.raw.max_dynamic_shared_size_bytes == 70_000
-
-
 def test_wheels_contain_the_kernels():
     root = Path(launch.KERNELS).parents[3]
     setup = configparser.ConfigParser()

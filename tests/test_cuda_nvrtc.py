@@ -89,7 +89,7 @@ def test_every_kernel_in_the_sources_is_listed():
 
 
 def test_the_standard_is_the_one_that_we_ask_cupy_for():
-    assert OPTIONS == (f"-std={nvrtc.STANDARD}",)
+    assert (f"-std={nvrtc.STANDARD}",) == OPTIONS
 
 
 def test_the_compiler_knows_the_architectures_in_use():

@@ -19,6 +19,7 @@ from scratchvae.ops import cuda
 from scratchvae.training import Optimiser, RunFolder, device_step
 from scratchvae.training.checkpoint import read_checkpoint
 from scratchvae.training.launches import FusedStep, ModuleStep, fusable
+from scratchvae.training.optimisers import OPTIMISERS
 
 fit_module = sys.modules["scratchvae.training.fit"]  # `scratchvae.training.fit` is the function
 # 60 images in batches of 13: four full ones and one of 8, so a graph of four steps, and one by itself.
@@ -97,6 +98,49 @@ def test_a_step_is_fourteen_launches(tiny_data, place):
     dense, back = ["affine"] * 2, ["affine_backward"] * 2
     expected = ["gather", *dense, "sample_posterior", *dense, "bernoulli", *back, "posterior_backward", *back, "update", "end_of_step"]
     assert names == expected
+
+
+@pytest.mark.parametrize("flushes", [False, True], ids=["denormals kept", "denormals are zero"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", [name for name, (moments, _) in OPTIMISERS.items() if moments])
+def test_moments_too_small_to_matter_which_numpy_makes_zero_change_no_weight(name, dtype, flushes, place):
+    """NumPy does so at step 128. The harness keeps denormals, where a GPU in float32 (-ftz=true) takes them for 0."""
+    rng, n, tiny = np.random.default_rng(0), 600, np.finfo(dtype).tiny
+    grads = rng.normal(0, 1, n).astype(dtype) * np.repeat([1, 0], n // 2).astype(dtype)  # half of the weights are used
+    values = [rng.normal(0, 1, n).astype(dtype)] * 2
+    optimiser = Optimiser(name)
+    optimiser.start(values[0])
+    for moment in optimiser.moments.values():
+        moment[n // 2 :] = 10 ** rng.uniform(np.log10(tiny) - 5, -29, n // 2)  # denormals, negligible, and not quite
+    mine, theirs = values[0].copy(), place.put(values[1])
+    moments = {key: place.put(moment) for key, moment in optimiser.moments.items()}
+    for step in range(120, 140):
+        for moment in moments.values():
+            if flushes:
+                np.asarray(moment)[np.abs(np.asarray(moment)) < tiny] = 0
+        optimiser.update(slice(0, n), mine, grads.copy(), np.empty(n, dtype), 0.01, step)
+        getattr(cuda, name)(theirs, place.put(grads), *moments.values(), None, 0.01, step, **optimiser.settings)
+        if step == 128:
+            assert all((moment[n // 2 :] == 0).mean() > 0.5 for moment in optimiser.moments.values())
+    rounding = 50 * np.finfo(dtype).eps  # of 20 updates, each rounded several times, of weights around 1
+    np.testing.assert_allclose(place.get(theirs), mine, rtol=rounding, atol=rounding)
+    np.testing.assert_allclose(mine[n // 2 :], values[0][n // 2 :] * _kept(name, 20), rtol=rounding)
+
+
+def _kept(name, steps):
+    """What AdamW's own decay leaves of a weight that nothing moves."""
+    return (1 - 0.01 * 0.01) ** steps if name == "adamw" else 1
+
+
+def test_a_run_crosses_backends_beyond_the_step_at_which_numpy_makes_moments_zero(tiny_data, place, tmp_path):
+    options = {**OPTIONS, "epochs": 28}  # 140 steps
+    expected, _ = values_and_records(model_of("vae"), tiny_data, **options)
+    there, _ = values_and_records(model_of("vae", place), tiny_data, **options)
+    np.testing.assert_allclose(there, expected, rtol=1e-8, atol=1e-10)
+    fit(model_of("vae", place), tiny_data, **options, max_steps=126, out=tmp_path / "run")
+    model = load_model(tmp_path / "run", "numpy")
+    resume(model, tiny_data, tmp_path / "run", progress=False)
+    np.testing.assert_allclose(model.buffer.values, expected, rtol=1e-8, atol=1e-10)
 
 
 # Graphs ------------------------------------------------------------------------------------------------------------------

@@ -1,6 +1,5 @@
 """Negative log-likelihoods: twins of ops.numpy.likelihoods, and loss with gradient in one pass. `work` is not used."""
 
-import numpy as np
 
 from ...errors import ShapeError
 from .check import check

@@ -138,7 +138,8 @@ def launch(file, expression, grid, block, arguments, shared_bytes=0):
     if 0 in grid:
         return
     if any(blocks > most for blocks, most in zip(grid, MAX_GRID, strict=False)):
-        raise ShapeError(f"{expression}: {' x '.join(f'{n:,}' for n in grid)} blocks, of which a GPU takes {MAX_GRID[0]:,} x {MAX_GRID[1]:,}")
+        asked = " x ".join(f"{blocks:,}" for blocks in grid)
+        raise ShapeError(f"{expression}: {asked} blocks, of which a GPU takes {MAX_GRID[0]:,} x {MAX_GRID[1]:,}")
     kernel(file, expression, shared_bytes)(grid, block, arguments, shared_mem=shared_bytes)
 
 

@@ -62,7 +62,9 @@ def _roofline(figure, parts):
         axes.plot(x, y, marker, ms=9, color=OURS, alpha=0.8, label=f"batch {batch}")
         if batch == batches[-1]:
             for line, a, b in zip(some, x, y, strict=True):
-                axes.annotate(line["operation"], (a, b), textcoords="offset points", xytext=(9, -4), fontsize=10)
+                # A layer's two products lie side by side.
+                side, align = (-9, "right") if line["operation"] == "dense_backward" else (9, "left")
+                axes.annotate(line["operation"], (a, b), textcoords="offset points", xytext=(side, -4), ha=align, fontsize=10)
     axes.set(xlabel="operations per byte that must move", ylabel="GFLOP/s", title="Every kernel of a step under this machine's roofline")
     _plain(axes.xaxis, axes.yaxis)
     axes.legend(frameon=False, loc="upper left")
@@ -98,7 +100,7 @@ def _crossover(figure, parts):
     axes.loglog(batches, [line["numpy_us"] for line in part["lines"]], "o-", color=THEIRS, label=f"NumPy, {part['threads']} threads")
     axes.loglog(batches, [line["device_us"] for line in part["lines"]], "o-", color=OURS, label="CUDA")
     first = part["gpu_is_faster_from_batch"]
-    title = f"The GPU is faster from batch {first} on" if first else "The CPU is faster at every batch size"
+    title = "A training step on both backends" + (f": the GPU is faster from batch {first} on" if first else "")
     axes.set(xlabel="batch size", ylabel="µs per step", title=title)
     axes.set_xticks(batches, map(str, batches), minor=False)
     axes.xaxis.set_minor_formatter(ticker.NullFormatter())

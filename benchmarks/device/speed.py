@@ -103,7 +103,7 @@ def crossover(setting):
             host = _best(wall, work, 5) / 3
         lines.append({"batch": batch, "device_us": 1e3 * device, "numpy_us": 1e3 * host})
     del setting.models["crossover"]
-    overtaken = [line["batch"] for line in lines if line["device_us"] < line["numpy_us"]]
+    overtaken = [line["batch"] for line in lines if line["device_us"] < line["numpy_us"] and not setting.dry]
     return {"lines": lines, "gpu_is_faster_from_batch": min(overtaken, default=None), "threads": usable_cores()}
 
 

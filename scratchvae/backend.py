@@ -18,7 +18,8 @@ class Backend(NamedTuple):
 
     empty(shape, dtype) makes an array for use in every step. put(array) brings a NumPy array here, and get(array) brings one
     back; both may give the array itself. failures() is a context in which the library's own errors become BackendErrors.
-    capture(function) is None, or turns the launches of function() into one replay: `ops.cuda.device`.
+    capture(function) is None, or turns the launches of function() into one replay: `ops.cuda.device`. no_tf32 says in one line why
+    products cannot use tensor cores, or is "".
     """
 
     name: str
@@ -29,6 +30,7 @@ class Backend(NamedTuple):
     get: Callable = lambda array: array
     failures: Callable = nullcontext
     capture: Callable | None = None
+    no_tf32: str = "tf32 belongs to the cupy backend: a CPU has no tensor cores"
 
 
 def aligned_empty(shape, dtype):
@@ -71,12 +73,12 @@ def use(backend):
 @cache
 def _cupy():
     from .ops import cuda
-    from .ops.cuda import device
+    from .ops.cuda import device, launch
 
     cupy = device.probe()
     return Backend(
         "cupy", cupy, cuda, cupy.empty, partial(cupy.asarray, order="C"), cupy.asnumpy, partial(device.failures, cupy),
-        device.capture(cupy),
+        device.capture(cupy), launch.no_tf32(cupy),
     )  # fmt: skip
 
 

@@ -51,7 +51,7 @@ GROUPS = [
 class OnCpu:
     """Kernels built by g++, on NumPy arrays. `launches` lists the expressions that ran."""
 
-    array, null = np.ndarray, None
+    array = np.ndarray
 
     def __init__(self, schedule="forward", seed=0, unordered=False, alone=False):
         """unordered: ThreadSanitizer takes no order of blocks for granted · alone: build no more than is asked for"""

@@ -1,17 +1,17 @@
 """Backends: the names, what a missing GPU says, what is refused, and what stays NumPy whatever the backend."""
 
 import configparser
+import re
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from cuda_backend_on_cpu import DeviceArray, cupy_on_cpu
+from cuda_backend_on_cpu import CudaError, DeviceArray, cupy_on_cpu, pretended_cupy
 
-from scratchvae import VAE, Autoencoder, backend, measure
-from scratchvae.errors import BackendError, ShapeError
+from scratchvae import VAE, Autoencoder, backend, fit, measure
+from scratchvae.errors import BackendError, ConfigError, ShapeError
 from scratchvae.nn import Dense
 from scratchvae.ops.cuda import device, launch
 
@@ -54,44 +54,38 @@ def test_without_cupy_the_error_is_one_line_with_the_command_that_installs_it():
     assert "Traceback" not in done.stderr
 
 
-class CudaError(RuntimeError):
-    def __init__(self, text, status=0):
-        super().__init__(text)
-        self.status = status
-
-
-CudaError.__module__ = "cupy_backends.cuda.api.runtime"
-
-
-def pretended_cupy(error=None):
-    """A CuPy whose getDeviceCount raises this error."""
-
-    def count():
-        if error:
-            raise error
-
-    class Memory(MemoryError):
-        pass
-
-    class Compile(Exception):
-        pass
-
-    class Nvrtc(RuntimeError):
-        pass
-
-    cuda = SimpleNamespace(
-        runtime=SimpleNamespace(getDeviceCount=count, CUDARuntimeError=CudaError), memory=SimpleNamespace(OutOfMemoryError=Memory),
-        compiler=SimpleNamespace(CompileException=Compile), driver=SimpleNamespace(CUDADriverError=CudaError),
-        nvrtc=SimpleNamespace(NVRTCError=Nvrtc),
-    )  # fmt: skip
-    return SimpleNamespace(cuda=cuda)
-
-
 @pytest.mark.parametrize(
     ("status", "words"), [(35, "sudo apt install nvidia-driver"), (100, "no NVIDIA GPU is visible"), (999, "nvidia-smi")]
 )
 def test_a_missing_driver_or_gpu_is_told_apart(monkeypatch, status, words):
     monkeypatch.setitem(sys.modules, "cupy", pretended_cupy(CudaError("cudaErrorOfSomeKind: in\nmany lines", status)))
+    with pytest.raises(BackendError, match=words) as caught:
+        device.probe()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_that_cupy_cannot_write_to_is_named(monkeypatch, tmp_path):
+    (tmp_path / "cupy.py").write_text("raise PermissionError(13, 'Permission denied', '/home/me/.cupy')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "cupy", raising=False)
+    with pytest.raises(BackendError, match=r"CuPy cannot write its cache .*/home/me/.cupy.*set CUPY_CACHE_DIR"):
+        device.probe()
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [(RuntimeError("Failed to find CUDA headers.\nPlease install"), "libraries are missing or broken .*pip install"),
+     (AssertionError("*** The requested function could not be found in the library."), "libraries are missing or broken"),
+     (OSError(28, "No space left on device"), "set CUPY_CACHE_DIR"), (CudaError("cudaErrorMemoryAllocation", 2), "smaller --batch-size")],
+)  # fmt: skip
+def test_what_goes_wrong_in_the_probe_is_one_line_with_what_to_do(monkeypatch, error, words):
+    cupy = pretended_cupy()
+
+    def empty(shape, dtype):
+        raise error
+
+    cupy.empty = empty
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
     with pytest.raises(BackendError, match=words) as caught:
         device.probe()
     assert "\n" not in str(caught.value)
@@ -106,20 +100,61 @@ def test_cudas_failures_become_ours_with_what_to_do(kind, words):
     cupy = pretended_cupy()
     module, name = kind.split(".")
     error = getattr(getattr(cupy.cuda, module), name)
-    error.__module__ = "cupy"
     with pytest.raises(BackendError, match=words), device.failures(cupy):
         raise error("out of\nluck")
 
 
-def test_a_missing_array_reaches_a_kernel_as_a_null_pointer_and_shared_memory_is_asked_for():
-    calls = []
-    kernel = launch._Kernel(lambda grid, block, arguments, shared_mem: calls.append((arguments, shared_mem)))
-    kernel((1,), (32,), (None, np.int32(3)), shared_mem=7)
-    ((pointer, number), shared) = calls[0]
-    assert (type(pointer), pointer, number, shared) == (np.uint64, 0, 3, 7)
-    kernel.raw = SimpleNamespace()
-    kernel.allow_shared(70_000)
-    assert kernel.raw.max_dynamic_shared_size_bytes == 70_000
+def test_what_goes_wrong_while_a_graph_is_captured_is_told_and_not_that_the_capture_is_invalid():
+    ended = []
+
+    class Stream:
+        def __init__(self, non_blocking):
+            assert non_blocking  # the other kind waits for the default stream, which may not happen in a capture
+
+        __enter__ = __exit__ = begin_capture = lambda *arguments: None
+
+        def end_capture(self):
+            ended.append(self)
+            raise CudaError("cudaErrorStreamCaptureInvalidated", 901)
+
+    cupy = pretended_cupy()
+    cupy.cuda.Stream = Stream
+    capture = device.capture(cupy)
+    with pytest.raises(ShapeError, match="mine"):
+        capture(raising(ShapeError("mine")))
+    with pytest.raises(BackendError, match="CUDA failed: cudaErrorIllegalAddress"), device.failures(cupy):
+        capture(raising(CudaError("cudaErrorIllegalAddress", 700)))
+    with pytest.raises(CudaError, match="Invalidated"):
+        capture(lambda: None)
+    assert len(ended) == 3  # or the stream would go on capturing
+
+
+def raising(error):
+    def function():
+        raise error
+
+    return function
+
+
+def test_tensor_cores_are_refused_where_there_are_none(monkeypatch, tiny_data):
+    cupy = pretended_cupy(capability="75")
+    why = "tf32 needs a GPU of compute capability 8.0 (Ampere) or higher, and this one has 7.5: go without it, in FP32"
+    assert launch.no_tf32(cupy) == why
+    assert launch.no_tf32(pretended_cupy(capability="80")) == launch.no_tf32(pretended_cupy(capability="120")) == ""
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    for file in launch.TENSOR_CORES:
+        with pytest.raises(BackendError, match=re.escape(why)):
+            launch.CuPy().build(file, "affine<float, SmallTF32, RELU, 4>")
+    with cupy_on_cpu() as (place, _):
+        model = VAE(12, (8,), 3, backend=place._replace(no_tf32=why))
+        with pytest.raises(ConfigError, match=re.escape(why)):
+            fit(model, tiny_data, tf32=True, epochs=1, progress=False)
+        fit(model, tiny_data, epochs=1, progress=False)
+
+
+def test_the_files_that_need_tensor_cores_are_those_that_say_so():
+    refusing = [path.name for path in launch.KERNELS.glob("*.cu") if "#error" in launch.source(path.name)]
+    assert sorted(refusing) == sorted(launch.TENSOR_CORES)
 
 
 def test_wheels_contain_the_kernels():

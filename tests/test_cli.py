@@ -208,3 +208,26 @@ def test_quiet_when_not_a_terminal(images, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stderr == ""
     assert "\r" not in done.stdout
+
+
+def test_a_run_of_a_gpu_is_gone_on_with_where_there_is_none_by_asking_for_numpy(tmp_path, images, capsys):
+    from cuda_backend_on_cpu import cupy_on_cpu
+
+    from scratchvae import VAE, load_data
+
+    run = tmp_path / "run"
+    with cupy_on_cpu() as (place, _):
+        fit(VAE(30, (16,), 2, backend=place), load_data(str(images)), out=run, epochs=1, tf32=True, progress=False)
+    before = (run / "checkpoint.npz").read_bytes()
+    without_cupy = "import sys; sys.modules['cupy'] = None; from scratchvae.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", without_cupy, "resume", str(run)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert f"{run} was trained on cupy; `--backend numpy` goes on on the CPU. Here the cupy backend needs CuPy, which" in done.stderr
+    asked = subprocess.run([*command, "--backend", "cupy"], capture_output=True, text=True)
+    assert asked.stderr.startswith("scratchvae: error: the cupy backend needs CuPy")  # who asks for it need not hear of the other
+    assert (run / "checkpoint.npz").read_bytes() == before
+    output(capsys, "resume", run, "--backend", "numpy", "--epochs", 2)
+    assert RunFolder(run).config()["backend"] == "numpy"
+    assert RunFolder(run).records()[-1]["epoch"] == 2

@@ -1,12 +1,14 @@
 """The launches that end a step, and the one that the probe makes: against NumPy, in any order of threads."""
 
 import numpy as np
+import pytest
 from cuda_backend_on_cpu import cupy_on_cpu
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scratchvae.checks.cuda_on_cpu import SCHEDULES, CpuModule
 from scratchvae.ops import cuda
-from scratchvae.ops.cuda import device
+from scratchvae.ops.cuda import device, launch
 
 
 @settings(max_examples=12)
@@ -35,3 +37,27 @@ def test_the_probes_known_answer_is_philoxs():
     with cupy_on_cpu() as (place, _):
         found = place.get(cuda.words(place.empty((1, 4), np.uint32), 0, 0, 0))[0]
     assert tuple(found) == device._KNOWN_ANSWER
+
+
+BARRIERS = {
+    "none": "",
+    "before the sum of another term": "  __syncthreads(); // a sum before this one may still be read\n",
+    "before the warps' sums are added": "  __syncthreads();\n  if (threadIdx.x == 0)\n",
+}
+
+
+@pytest.mark.parametrize("missing", BARRIERS)
+def test_a_missing_barrier_of_end_of_step_is_seen_in_some_order_of_threads(missing):
+    """Two terms of 700 numbers: more than the block has threads, and the second sum reuses the memory of the first."""
+    source, line = launch.source("step.cu"), BARRIERS[missing]
+    assert source.count(line) == 1 or not line
+    module = CpuModule(source.replace(line, line.replace("  __syncthreads();", "")), name_expressions=["end_of_step<float>"])
+    terms, rates = np.random.default_rng(0).normal(100, 30, (2, 700)).astype(np.float32), np.ones(2, np.float32)
+    right = []
+    for schedule in SCHEDULES:
+        module.set_schedule(schedule, seed=1)
+        window, counters, rate = np.zeros(3), np.zeros(3, np.uint32), np.zeros(1, np.float32)
+        arguments = terms, np.int32(2), np.int64(700), window, counters, rates, rate
+        module.get_function("end_of_step<float>")((1,), (launch.THREADS,), arguments)
+        right.append(np.allclose(window, [*terms.astype(np.float64).sum(axis=1), 1], rtol=1e-12))
+    assert all(right) == (missing == "none")

@@ -11,13 +11,16 @@ from cuda_on_cpu.broken import cases
 
 from scratchvae.checks.cuda_on_cpu.sources import flatten, plain_kernels
 from scratchvae.ops.cuda.ladder import numbers_asked
-from scratchvae.ops.cuda.launch import KERNELS
+from scratchvae.ops.cuda.launch import KERNELS, OPTIONS, source
 
 HERE = Path(nvrtc.__file__).parent
 ARCHITECTURES = nvrtc.architectures()
 FILES = sorted({file for file, _ in GROUPS})
 PAIRS = [(file, architecture) for file in FILES for architecture in ARCHITECTURES]
 
+# What CuPy adds to our options (14.2: compile_using_nvrtc and _compile_with_cache_cuda in cupy/cuda/compiler.py). The first makes a
+# function without a word before it one of the device's.
+CUPYS_OPTIONS = ("--device-as-default-execution-space", "-ftz=true")
 STATIC_SHARED_LIMIT = 48 * 1024  # bytes a block may take without asking; every GPU has them
 REGISTER_LIMITS = {"affine_fma.cu": 232, "affine_tf32.cu": 128, "ladder.cu": 168, "ladder_tf32.cu": 255}  # per thread
 REGISTER_LIMIT = 96  # of all others
@@ -68,7 +71,8 @@ def names_for(file, architecture):
 
 @functools.cache
 def program(file, architecture):
-    return nvrtc.compile(KERNELS / file, architecture, names_for(file, architecture))
+    """The text and the options that CuPy hands to NVRTC."""
+    return nvrtc.compile(source(file), architecture, names_for(file, architecture), CUPYS_OPTIONS)
 
 
 # ---- the list is complete, the compiler is the one we think
@@ -85,6 +89,10 @@ def test_every_kernel_in_the_sources_is_listed():
     assert {name.split("<")[0] for _, names in GROUPS for name in names} == set(PARAMETERS)
 
 
+def test_the_standard_is_the_one_that_we_ask_cupy_for():
+    assert (f"-std={nvrtc.STANDARD}",) == OPTIONS
+
+
 def test_the_compiler_knows_the_architectures_in_use():
     assert nvrtc.version() >= (13, 0)
     assert {75, 80, 86, 89, 90, 100, 120} <= set(ARCHITECTURES)
@@ -98,7 +106,7 @@ def test_kernels_compile_without_spills_within_their_limits(file, architecture):
     names = names_for(file, architecture)
     if not names:
         with pytest.raises(nvrtc.CompileError, match=r"8\.0 or higher"):
-            nvrtc.compile(KERNELS / file, architecture, [])
+            nvrtc.compile(source(file), architecture, [], CUPYS_OPTIONS)
         return
     for name, used in program(file, architecture).resources.items():
         assert used.spilled == 0, f"{name}: {used}"

@@ -1,10 +1,12 @@
 """Training on the cupy backend, its own code and kernels run by the CPU: against NumPy, graph against eager, and what goes wrong."""
 
 import json
+import sys
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
-from cuda_backend_on_cpu import cupy_on_cpu
+from cuda_backend_on_cpu import CompileError, CudaError, FailingDevice, OutOfMemory, cupy_on_cpu
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,10 +16,12 @@ from scratchvae.errors import BackendError, ConfigError, NonFiniteError
 from scratchvae.models.autoencoder import mlp
 from scratchvae.nn import init
 from scratchvae.ops import cuda
-from scratchvae.training import RunFolder, device_step
+from scratchvae.training import Optimiser, RunFolder, device_step
 from scratchvae.training.checkpoint import read_checkpoint
 from scratchvae.training.launches import FusedStep, ModuleStep, fusable
+from scratchvae.training.optimisers import OPTIMISERS
 
+fit_module = sys.modules["scratchvae.training.fit"]  # `scratchvae.training.fit` is the function
 # 60 images in batches of 13: four full ones and one of 8, so a graph of four steps, and one by itself.
 OPTIONS = {"batch_size": 13, "epochs": 2, "log_every": 7, "lr": 0.01, "seed": 5, "progress": False}
 MODELS = {
@@ -94,6 +98,49 @@ def test_a_step_is_fourteen_launches(tiny_data, place):
     dense, back = ["affine"] * 2, ["affine_backward"] * 2
     expected = ["gather", *dense, "sample_posterior", *dense, "bernoulli", *back, "posterior_backward", *back, "update", "end_of_step"]
     assert names == expected
+
+
+@pytest.mark.parametrize("flushes", [False, True], ids=["denormals kept", "denormals are zero"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", [name for name, (moments, _) in OPTIMISERS.items() if moments])
+def test_moments_too_small_to_matter_which_numpy_makes_zero_change_no_weight(name, dtype, flushes, place):
+    """NumPy does so at step 128. The harness keeps denormals, where a GPU in float32 (-ftz=true) takes them for 0."""
+    rng, n, tiny = np.random.default_rng(0), 600, np.finfo(dtype).tiny
+    grads = rng.normal(0, 1, n).astype(dtype) * np.repeat([1, 0], n // 2).astype(dtype)  # half of the weights are used
+    values = [rng.normal(0, 1, n).astype(dtype)] * 2
+    optimiser = Optimiser(name)
+    optimiser.start(values[0])
+    for moment in optimiser.moments.values():
+        moment[n // 2 :] = 10 ** rng.uniform(np.log10(tiny) - 5, -29, n // 2)  # denormals, negligible, and not quite
+    mine, theirs = values[0].copy(), place.put(values[1])
+    moments = {key: place.put(moment) for key, moment in optimiser.moments.items()}
+    for step in range(120, 140):
+        for moment in moments.values():
+            if flushes:
+                np.asarray(moment)[np.abs(np.asarray(moment)) < tiny] = 0
+        optimiser.update(slice(0, n), mine, grads.copy(), np.empty(n, dtype), 0.01, step)
+        getattr(cuda, name)(theirs, place.put(grads), *moments.values(), None, 0.01, step, **optimiser.settings)
+        if step == 128:
+            assert all((moment[n // 2 :] == 0).mean() > 0.5 for moment in optimiser.moments.values())
+    rounding = 50 * np.finfo(dtype).eps  # of 20 updates, each rounded several times, of weights around 1
+    np.testing.assert_allclose(place.get(theirs), mine, rtol=rounding, atol=rounding)
+    np.testing.assert_allclose(mine[n // 2 :], values[0][n // 2 :] * _kept(name, 20), rtol=rounding)
+
+
+def _kept(name, steps):
+    """What AdamW's own decay leaves of a weight that nothing moves."""
+    return (1 - 0.01 * 0.01) ** steps if name == "adamw" else 1
+
+
+def test_a_run_crosses_backends_beyond_the_step_at_which_numpy_makes_moments_zero(tiny_data, place, tmp_path):
+    options = {**OPTIONS, "epochs": 28}  # 140 steps
+    expected, _ = values_and_records(model_of("vae"), tiny_data, **options)
+    there, _ = values_and_records(model_of("vae", place), tiny_data, **options)
+    np.testing.assert_allclose(there, expected, rtol=1e-8, atol=1e-10)
+    fit(model_of("vae", place), tiny_data, **options, max_steps=126, out=tmp_path / "run")
+    model = load_model(tmp_path / "run", "numpy")
+    resume(model, tiny_data, tmp_path / "run", progress=False)
+    np.testing.assert_allclose(model.buffer.values, expected, rtol=1e-8, atol=1e-10)
 
 
 # Graphs ------------------------------------------------------------------------------------------------------------------
@@ -253,17 +300,54 @@ def test_a_nan_is_found_at_its_step_and_tensor_and_nothing_of_it_is_kept(tiny_da
     load_model(tmp_path / "numpy")
 
 
-def test_when_the_gpu_fails_the_error_names_the_last_checkpoint_which_is_intact(tiny_data, place, tmp_path):
-    calls = []
+LOST, FULL = CudaError("cudaErrorIllegalAddress:\nan access", 700), OutOfMemory("Out of memory allocating 512 bytes")
+# what fails, after how many, with which error → words of the message, and the step of the checkpoint that is left
+FAILURES = {
+    "memory for the images": (("put", 1, FULL), "memory is full", 0),
+    "memory for a graph": (("replay", 0, CudaError("cudaErrorMemoryAllocation", 2)), "memory is full", 0),
+    "a kernel that does not compile": (("build", 3, CompileError("kern.cu(7): error:\nno")), "a kernel does not compile", 0),
+    "a kernel that validation is the first to need": (("build", 14, CompileError("no")), "a kernel does not compile", 0),
+    "a launch in the first epoch": (("launch", 20, LOST), "start it anew", 0),
+    "a launch while a graph is captured": (("capture", 5, LOST), "start it anew", 0),
+    "the middle of the first graph": (("replay", 0, LOST), "start it anew", 0),
+    "the middle of a graph in the second epoch": (("replay", 4, LOST), "start it anew", 5),
+    "the look at the window": (("get", 3, LOST), "start it anew", 0),
+    "the sums of the validation": (("get", 4, LOST), "start it anew", 0),
+    "what the second checkpoint holds": (("get", 6, LOST), "start it anew", 0),
+    "the look at the window in the second epoch": (("get", 10, LOST), "start it anew", 5),
+}
 
-    def failing(*arguments, **options):
-        calls.append(1)
-        if len(calls) > 7:
-            raise BackendError("the GPU's memory is full")
-        return cuda.end_of_step(*arguments, **options)
 
-    broken = place._replace(ops=type("Ops", (), {**vars(cuda), "end_of_step": staticmethod(failing)}))
-    with pytest.raises(BackendError, match=r"memory is full; the last good checkpoint is .*checkpoint.npz"):
-        fit(model_of("vae", broken), tiny_data, **OPTIONS, out=tmp_path / "run", graph=False)
-    state, _, _ = read_checkpoint(tmp_path / "run" / "checkpoint.npz")
-    assert state["step"] == 5
+@pytest.mark.parametrize("case", FAILURES)
+def test_when_the_gpu_fails_the_last_checkpoint_is_intact_and_goes_on_to_the_same_bits(case, tiny_data, place, tmp_path):
+    fails, words, step = FAILURES[case]
+    expected, records = values_and_records(model_of("vae", place, np.float32), tiny_data)
+    run = tmp_path / "run"
+    with cupy_on_cpu(device=FailingDevice(*fails)) as (broken, _):
+        model = model_of("vae", broken, np.float32)
+        with pytest.raises(BackendError, match=f"{words}.*; the last good checkpoint is .*checkpoint.npz") as caught:
+            fit(model, tiny_data, **OPTIONS, out=run)
+    assert "\n" not in str(caught.value)
+    assert read_checkpoint(run / "checkpoint.npz")[0]["step"] == step
+    assert sorted(path.name for path in run.iterdir()) == ["checkpoint.npz", "config.json", "metrics.jsonl"]
+    model = load_model(run, place)
+    resume(model, tiny_data, run, progress=False)
+    assert place.get(model.buffer.values).tobytes() == expected.tobytes()
+    assert losses(RunFolder(run).records()) == losses(records)
+
+
+def test_what_does_not_fit_leaves_no_run_behind(tiny_data, place, tmp_path, monkeypatch):
+    fit(model_of("vae", place), tiny_data, **OPTIONS, max_steps=1, out=tmp_path / "run")
+    for left in range(2):  # of the model's first values, of a checkpoint's
+        with cupy_on_cpu(device=FailingDevice("put", left, FULL)) as (broken, _), pytest.raises(BackendError, match="memory is full"):
+            load_model(tmp_path / "run", broken)
+    monkeypatch.setattr(Optimiser, "start", Mock(side_effect=FULL))  # its moments
+    with pytest.raises(BackendError, match="memory is full"):
+        fit(model_of("vae", place), tiny_data, **OPTIONS, out=tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_gpu_lost_while_a_nan_is_looked_for_is_told(tiny_data, place, monkeypatch):
+    monkeypatch.setattr(fit_module, "first_not_finite", Mock(side_effect=LOST))
+    with pytest.raises(BackendError, match="start it anew"):
+        fit(model_of("vae", place, np.float32), tiny_data, **{**OPTIONS, "lr": 1e30, "optimiser": "sgd"})

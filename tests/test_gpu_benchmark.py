@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,8 @@ def test_a_dry_run_proves_writes_and_draws(tmp_path):
     assert all(result["parts"][name]["ok"] for name in ("parity", "gradients", "training"))
     assert {"affine_backward", "adam", "normal"} <= {line["operation"] for line in result["parts"]["parity"]["table"]}
     assert (tmp_path / "gpu_training.png").read_bytes()[:4] == b"\x89PNG"
+    told = (tmp_path / "gpu.json").read_text()
+    assert not [private for private in (ROOT, tmp_path, Path.home()) if str(private) in told]
 
 
 def test_a_part_that_fails_or_takes_too_long_is_written_down(tmp_path, monkeypatch):
@@ -35,6 +38,68 @@ def test_a_part_that_fails_or_takes_too_long_is_written_down(tmp_path, monkeypat
     part = gpu.run_part("broken", args, 60)
     assert part["ok"] is False
     assert "KeyError: 'broken'" in part["failed"]
+    assert 'File "gpu.py", line' in part["failed"]
+    assert str(ROOT) not in part["failed"]
+
+
+def test_the_parts_after_one_that_fails_run_and_the_status_says_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks import gpu
+
+    parts = {"parity": {"ok": False, "failed": "status 1: lost"}, "gradients": {"ok": True}, "steps": {"left_out": "took longer than 9 s"}}
+    monkeypatch.setattr(gpu, "run_part", lambda name, args, limit: parts[name])
+    assert gpu.main(["--out", str(tmp_path), "--dry-run", "--parts", "parity,gradients,steps"]) == 1
+    out = capsys.readouterr().out
+    assert "parity: status 1: lost\ngradients: ok\nsteps: took longer than 9 s" in out
+    assert "WRONG: parity; left out, in part or whole: steps" in out
+    assert json.loads((tmp_path / "gpu.json").read_text())["parts"] == parts
+
+
+def test_a_part_never_gets_more_time_than_is_left(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks import gpu
+
+    limits = {}
+    monkeypatch.setattr(gpu, "run_part", lambda name, args, limit: limits.setdefault(name, limit) and {"ok": True})
+    gpu.main(["--out", str(tmp_path), "--dry-run", "--minutes", "0.5", "--parts", "parity,steps,ladder"])
+    assert all(0 < limit <= 30 for limit in limits.values())
+    limits.clear()
+    gpu.main(["--out", str(tmp_path), "--dry-run", "--minutes", "0.1", "--parts", "steps,race"])
+    assert limits == {}
+    parts = json.loads((tmp_path / "gpu.json").read_text())["parts"]
+    assert parts == dict.fromkeys(["steps", "race"], {"left_out": "no time was left"})
+
+
+def test_a_sanitizer_that_cannot_watch_this_gpu_is_no_error(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks import gpu
+
+    args = gpu.parse(["--out", str(tmp_path)])
+    monkeypatch.setattr(gpu.shutil, "which", lambda name: name)
+    monkeypatch.setattr(gpu.process, "run", lambda *arguments, **options: (1, "========= Error: Device not supported", ""))
+    assert "does not support" in gpu.run_part("racecheck", args, 9)["left_out"]
+    monkeypatch.setattr(gpu.process, "run", lambda *arguments, **options: (9, "========= ERROR SUMMARY: 1 error", ""))
+    assert "status 9" in gpu.run_part("racecheck", args, 9)["failed"]
+
+
+def test_what_takes_too_long_is_ended_with_all_that_it_started(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks.device import process
+
+    starts_another = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; print(1, flush=True); time.sleep(60)'])"
+    began = time.perf_counter()
+    status, output, _ = process.run([sys.executable, "-c", starts_another], 3)
+    assert time.perf_counter() - began < 30  # the other one holds the pipe for a minute, unless it ends too
+    assert (status, output) == (None, "1\n")
+    assert process.run([sys.executable, "-c", "print(2); exit(3)"], 60) == (3, "2\n", "")
+
+
+def test_folders_are_left_out_of_what_a_process_said(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks.device import process
+
+    said = 'one\nFile "/home/me/my-work/gpu.py", line 3\nOSError: (~/cache/x.so: no) 3/4 of a/b, see https://docs.python.org/3'
+    assert process.last_lines(said, 2) == 'File "gpu.py", line 3\nOSError: (x.so: no) 3/4 of a/b, see https://docs.python.org/3'
 
 
 def test_without_a_gpu_it_says_so_in_one_line(tmp_path):

@@ -86,7 +86,7 @@ def graph(setting):
     """Graph against single launches, and a second run against the first: equal bit for bit or not."""
     table = []
     for name, (_, _, batch) in setting.models.items():
-        for precision in ("fp32", "tf32"):
+        for precision in setting.precisions:
             count = min(setting.steps, 60) if batch < 5000 else 6
             bits = []
             for with_graph in (True, False, True):
@@ -103,7 +103,7 @@ def sanitized(setting):
     if not setting.dry:
         setting.place.xp.cuda.set_allocator(None)  # no pool: so an access past an array's end is past its allocation too
     for name, (_, _, batch) in list(setting.models.items())[:2]:
-        for precision in ("fp32", "tf32"):
+        for precision in setting.precisions:
             Steps(setting.model(name, setting.place), setting.images(), batch, precision, graph=False)(2)
     return {"ok": True}
 

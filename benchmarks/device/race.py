@@ -2,11 +2,12 @@
 
 import importlib
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 from scratchvae import timing
+
+from . import process
 
 ROOT = Path(__file__).resolve().parents[2]
 BEST = [("gpu_torch", "compiled-graph"), ("gpu_torch", "graph"), ("gpu_jax", "scan"), ("gpu_torch", "compiled")]
@@ -22,6 +23,8 @@ def contest(module, variant, tf32, setting):
     peer_of = importlib.import_module(f"benchmarks.peers.{module}").Peer
     for name, (hidden, latent, batch) in setting.models.items():
         peer = peer_of(setting.images(), hidden, latent, batch, tf32, variant)
+        if not (peer.on_gpu or setting.dry):
+            raise SystemExit(f"{module.removeprefix('gpu_')} sees no GPU")
         count = 2 if setting.dry else 10 if batch > 5000 else 100
         peer.run(2 * count)
         peer.wait()
@@ -55,12 +58,12 @@ def race(dry, left, say):
 
 def _output(command, limit):
     """The lines of JSON that a process printed before it ended or its time did, and what went wrong, if anything."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=limit)
-        out, why = done.stdout, (done.stderr.strip().splitlines() or ["no message"])[-1] if done.returncode else ""
-    except subprocess.TimeoutExpired as stop:
-        out = stop.stdout.decode() if isinstance(stop.stdout, bytes) else stop.stdout or ""
+    status, out, errors = process.run(command, limit, cwd=ROOT)
+    why = ""
+    if status is None:
         why = f"took longer than {limit:.0f} s"
+    elif status:
+        why = process.last_lines(errors, 1) or "no message"
     return [line for line in out.splitlines() if line.startswith("{")], why
 
 

@@ -26,6 +26,11 @@ class Setting:
     steps: int = 200  # of a sample, and of the compared training runs
     pixels: int = 784
 
+    @property
+    def precisions(self):
+        """Those that this GPU has."""
+        return ("fp32",) if self.place.no_tf32 else ("fp32", "tf32")
+
     def images(self):
         """uint8 (N, pixels), at least as many as the largest batch: the bundled digits, repeated."""
         digits = images("mnist-small")[:, : self.pixels]

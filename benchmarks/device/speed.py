@@ -54,9 +54,10 @@ def operations(setting):
 def ladder(setting):
     """C = A B on every rung, beside the library's product; operations per second."""
     timed, place, lines = setting.stopwatch(), setting.place, []
+    rungs = [rung for rung in RUNGS if rung != "tensor_cores" or "tf32" in setting.precisions]
     for M, N, K in ((33, 20, 17),) if setting.dry else ((128, 400, 784), (4096, 4096, 4096)):
         A, B, C = (place.put(np.random.default_rng(0).random(shape).astype(np.float32)) for shape in ((M, K), (K, N), (M, N)))
-        works = {rung: (lambda rung=rung, A=A, B=B, C=C: matmul(A, B, C, rung)) for rung in RUNGS}
+        works = {rung: (lambda rung=rung, A=A, B=B, C=C: matmul(A, B, C, rung)) for rung in rungs}
         if not setting.dry:
             works["cuBLAS"] = lambda A=A, B=B, C=C: place.xp.matmul(A, B, out=C)
         for rung, work in works.items():
@@ -71,7 +72,7 @@ def steps(setting):
     for name, (_, _, batch) in setting.models.items():
         model = setting.model(name, setting.place)
         operations = sum(module.operations(batch) or 0 for _, module in model.modules())
-        for precision, graph in (("fp32", True), ("tf32", True), ("fp32", False)):
+        for precision, graph in (*((precision, True) for precision in setting.precisions), ("fp32", False)):
             run = Steps(setting.model(name, setting.place), setting.images(), batch, precision, graph)
             count = 7 if setting.dry else min(50, run.full)
             run(3 * count)  # compiles, captures, warms up
@@ -102,7 +103,7 @@ def crossover(setting):
             host = _best(wall, work, 5) / 3
         lines.append({"batch": batch, "device_us": 1e3 * device, "numpy_us": 1e3 * host})
     del setting.models["crossover"]
-    overtaken = [line["batch"] for line in lines if line["device_us"] < line["numpy_us"]]
+    overtaken = [line["batch"] for line in lines if line["device_us"] < line["numpy_us"] and not setting.dry]
     return {"lines": lines, "gpu_is_faster_from_batch": min(overtaken, default=None), "threads": usable_cores()}
 
 

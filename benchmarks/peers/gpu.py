@@ -4,6 +4,7 @@
     run(n)      enqueue n training steps: gather, forward, loss, gradient, Adam
     wait()      until they are done → the loss of the last in nats per image
     timed(n)    milliseconds of n steps, by events on the device (JAX has none: by the clock, up to the last result)
+    on_gpu      whether it runs there: without a GPU each takes the CPU, for a dry run
 """
 
 import numpy as np

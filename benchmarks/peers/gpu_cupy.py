@@ -25,7 +25,7 @@ class Peer:
     def __init__(self, images, hidden, latent, batch, tf32, variant):
         os.environ["CUPY_TF32"] = str(int(tf32))  # read at the first product
         self.xp = xp = library()
-        self.versions = {xp.__name__: xp.__version__}
+        self.versions, self.on_gpu = {xp.__name__: xp.__version__}, xp is not np
         self.images, self.orders = xp.asarray(images), xp.asarray(gpu.orders(len(images), batch))
         self.split, self.latent, self.t = gpu.sizes(images.shape[1], hidden, latent)[1], latent, 0
         self.layers = [[xp.asarray(W), xp.asarray(b)] for W, b in gpu.weights(images.shape[1], hidden, latent)]

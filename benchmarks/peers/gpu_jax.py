@@ -13,7 +13,7 @@ CHUNK = 50
 
 class Peer:
     def __init__(self, images, hidden, latent, batch, tf32, variant):
-        self.versions = {"jax": jax.__version__}
+        self.versions, self.on_gpu = {"jax": jax.__version__}, jax.default_backend() == "gpu"
         jax.config.update("jax_default_matmul_precision", "tensorfloat32" if tf32 else "float32")
         self.images, self.orders = jnp.asarray(images), jnp.asarray(gpu.orders(len(images), batch))
         self.split = gpu.sizes(images.shape[1], hidden, latent)[1]

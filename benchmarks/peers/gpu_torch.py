@@ -19,7 +19,7 @@ VARIANTS = {
 class Peer:
     def __init__(self, images, hidden, latent, batch, tf32, variant):
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.versions = {"torch": torch.__version__}
+        self.versions, self.on_gpu = {"torch": torch.__version__}, self.device == "cuda"
         torch.manual_seed(0)
         torch.backends.cuda.matmul.allow_tf32 = tf32
         to = lambda array: torch.from_numpy(array).to(self.device)

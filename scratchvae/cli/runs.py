@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from ..backend import NAMES
-from ..errors import ConfigError, DataError
+from ..errors import BackendError, ConfigError, DataError
 from .options import add_backend, add_graph, add_run, add_threads, at_least_1, command, sizes
 
 
@@ -118,9 +118,17 @@ def train(o):
 
 
 def resume(o):
+    from .. import backend
     from ..training import RunFolder, resume
 
-    model, data = open_run(o.run, o.backend or RunFolder(o.run).config().get("backend", "numpy"))
+    began_on = RunFolder(o.run).config().get("backend", "numpy")
+    try:
+        place = backend.get(o.backend or began_on)
+    except BackendError as error:
+        if o.backend is not None:
+            raise
+        raise BackendError(f"{o.run} was trained on {began_on}; `--backend numpy` goes on on the CPU. Here {error}") from None
+    model, data = open_run(o.run, place)
     resume(model, data, o.run, threads=o.threads, epochs=o.epochs, graph=not o.no_graph)
     return _finish(model, data, o.run, o)
 

@@ -92,8 +92,9 @@ def load_arrays(path, arrays, model, optimiser=None):
         if arrays[name].shape != target.shape or arrays[name].dtype != target.dtype:
             a, b = arrays[name], target
             raise CheckpointError(f"{path}: {name} is {a.dtype} {a.shape}, and this model's is {b.dtype} {b.shape}")
-    for name, target in wanted.items():
-        target[...] = model.backend.put(arrays[name])
+    with model.backend.failures():
+        for name, target in wanted.items():
+            target[...] = model.backend.put(arrays[name])
 
 
 def _first_bad(buffer, kind, flat):

@@ -56,7 +56,7 @@ def fit(model, data, *, out=None, progress=True, max_steps=None, threads=None, g
 def resume(model, data, out, *, progress=True, max_steps=None, threads=None, graph=True, epochs=None):
     """Go on with the run in folder `out` as if it had never stopped; `epochs` extends it. Returns the new records.
 
-    The model may live on another backend than the one that began; on the CPU there are no tensor cores to go on with.
+    The model may live on another backend than the one that began; where there are no tensor cores, it goes on without them.
     """
     folder = RunFolder(out)
     config = folder.config()
@@ -65,7 +65,7 @@ def resume(model, data, out, *, progress=True, max_steps=None, threads=None, gra
             raise ConfigError("a cosine schedule ends with its last epoch: this run cannot be extended")
         config["training"]["epochs"] = epochs
     config["backend"] = model.backend.name
-    if model.backend.name == "numpy":
+    if model.backend.no_tf32:
         config["training"]["tf32"] = False
     trainer = Trainer(model, data, **config["training"])
     if data.fingerprint != config["data"]["fingerprint"]:
@@ -95,8 +95,8 @@ class Trainer:
                 raise ConfigError(f"{name} must be a whole number of at least 1, not {value!r}")
         if data.train.images.shape[1] != model.data_size:
             raise ConfigError(f"the model takes {model.data_size} pixels, and the images have {data.train.images.shape[1]}")
-        if tf32 and model.backend.name == "numpy":
-            raise ConfigError("tf32 belongs to the cupy backend: a CPU has no tensor cores")
+        if tf32 and model.backend.no_tf32:
+            raise ConfigError(model.backend.no_tf32)
         self.model, self.data, self.tf32 = model, data, tf32
         self.epochs, self.batch_size, self.seed, self.shards, self.clip = epochs, batch_size, seed, shards, clip
         self.log_every = log_every
@@ -105,7 +105,8 @@ class Trainer:
         total = epochs * self.steps_per_epoch
         self.schedule = Schedule(lr, schedule, warmup, every, factor, total if schedule == "cosine" else None)
         self.optimiser = Optimiser(optimiser, weight_decay, model.backend, **(optimiser_settings or {}))
-        self.optimiser.start(model.buffer.values)
+        with model.backend.failures():
+            self.optimiser.start(model.buffer.values)
         self.step = 0
         self.window = {"images": 0, **dict.fromkeys(model.terms, 0.0)}
         self.config = {
@@ -144,7 +145,8 @@ class Trainer:
     def run(self, folder=None, progress=True, max_steps=None, threads=None, graph=True):
         """Train to the last epoch, or for max_steps more updates. Returns the records written."""
         try:
-            return self._run(folder, progress, max_steps, threads, graph)
+            with self.model.backend.failures():
+                return self._run(folder, progress, max_steps, threads, graph)
         except BackendError as error:
             kept = f"; the last good checkpoint is {folder.checkpoint_path}" if folder else ""
             raise BackendError(f"{error}{kept}") from error

@@ -14,6 +14,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+STANDARD = "c++17"
 WANTED_ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)
 
 
@@ -77,7 +78,7 @@ def compile(source, architecture, name_expressions, options=()):
     """`source`: a Path to a .cu file, or the code itself; plain kernels are named by their names."""
     path = source if isinstance(source, Path) else None
     text = path.read_text(encoding="utf-8") if path else source
-    flags = [f"--gpu-architecture=sm_{architecture}", "--std=c++17", "--ptxas-options=-v", f"-I{_headers()}"]
+    flags = [f"--gpu-architecture=sm_{architecture}", f"--std={STANDARD}", "--ptxas-options=-v", f"-I{_headers()}"]
     flags += [f"-I{path.parent}"] if path else []
     nvrtc, program = _nvrtc(), ctypes.c_void_p()
     name = (path.name if path else "kernels.cu").encode()

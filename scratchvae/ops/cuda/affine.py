@@ -7,8 +7,8 @@ import numpy as np
 
 from ...errors import ConfigError, ShapeError
 from .activations import KEEPS_X
-from .check import check
-from .launch import C_NAMES, launch, place, width
+from .check import check, integers
+from .launch import C_NAMES, int32, launch, width
 
 # Blocks wanted at least: the multiprocessors of an H100 or H200. A constant, so that results do not depend on the GPU.
 FILL = 132
@@ -166,7 +166,7 @@ def _launch(name, options, products, planned, arguments, dtype, scratch, shared)
     tile, splits = planned
     partials, tickets = _enough(planned.scratch(products), dtype, scratch)
     both = splits if name == "affine" else (*splits, 1)[:2]
-    numbers = tuple(np.int32(a) if isinstance(a, int) else a for a in (*arguments, *both))
+    numbers = tuple(int32(a) if isinstance(a, int) else a for a in (*arguments, *both))
     expression = f"{name}<{C_NAMES[dtype]}, {tile.name}, {options}>"
     file = "affine_tf32.cu" if tile.stages else "affine_fma.cu"
     launch(file, expression, (planned.blocks(products),), (tile.threads,), (*numbers, partials, tickets), shared)
@@ -176,8 +176,7 @@ def _enough(need, dtype, scratch):
     if scratch is None:
         return None, None
     check("scratch", dtype, partials=(scratch.partials, scratch.partials.shape))
-    if not isinstance(scratch.tickets, place().array) or scratch.tickets.dtype != np.uint32:
-        raise ShapeError("scratch: tickets must be uint32 on the device, zero before the first use")
+    integers("scratch", np.dtype(np.uint32), tickets=(scratch.tickets, scratch.tickets.shape))
     if scratch.partials.size < need[0] or scratch.tickets.size < need[1]:
         raise ShapeError(
             f"scratch holds {scratch.partials.size:,} partials and {scratch.tickets.size:,} tickets, but this product needs "

@@ -15,11 +15,20 @@ def check(operation, dtype=None, **arrays):
         _on_device(operation, name, array)
         dtype = dtype or array.dtype
         _is(operation, name, array, shape, dtype)
-        if not array.flags.c_contiguous:
-            raise ShapeError(f"{operation}: {name} must be contiguous, not a view with strides {array.strides}: copy it first")
+        _contiguous(operation, name, array)
     if dtype not in launch.C_NAMES:
         raise ShapeError(f"{operation}: CUDA kernels compute in float32 or float64, not {dtype}")
     return dtype
+
+
+def integers(operation, dtype, **arrays):
+    """As check, for arrays of an integer dtype."""
+    for name, (array, shape) in arrays.items():
+        _on_device(operation, name, array)
+        if array.dtype != dtype:
+            raise ShapeError(f"{operation}: {name} must be {dtype}, not {array.dtype}")
+        _is(operation, name, array, shape, dtype)
+        _contiguous(operation, name, array)
 
 
 def row_stride(operation, shape, dtype, **arrays):
@@ -52,6 +61,11 @@ def _is(operation, name, array, shape, dtype):
         raise ShapeError(f"{operation}: {name} must be {tuple(shape)}, not {array.shape}")
     if array.dtype != dtype:
         raise ShapeError(f"{operation}: {name} is {array.dtype}, but the others are {dtype}")
+
+
+def _contiguous(operation, name, array):
+    if not array.flags.c_contiguous:
+        raise ShapeError(f"{operation}: {name} must be contiguous, not a view with strides {array.strides}: copy it first")
 
 
 def _name(kind):

@@ -5,7 +5,7 @@ import numpy as np
 from ... import rng
 from ...errors import ShapeError
 from .check import check
-from .launch import C_NAMES, number, per_element, place
+from .launch import C_NAMES, int32, number, per_element, place
 
 _PIXELS = {np.dtype(np.uint8): "unsigned char", np.dtype(np.float32): "float"}
 
@@ -40,9 +40,9 @@ def gather_batch(images, order, out, batch=0, batch_size=None, seed=None, step=0
     where = place().address
     V = 4 if D % 4 == 0 and where(images) % (4 * images.itemsize) == 0 and where(out) % 16 == 0 else 1
     uint32 = np.dtype(np.uint32)
-    source = images, np.int64(N), np.int32(D), order, *number(batch, uint32), np.int32(batch_size)
+    source = images, np.int64(N), int32(D), order, *number(batch, uint32), int32(batch_size)
     noise = np.uint64(seed or 0), np.uint32(stream), *number(step, uint32)
     binarise = str(seed is not None).lower()
     expression = f"gather<{C_NAMES[dtype]}, {_PIXELS[images.dtype]}, {V}, {binarise}>"
-    per_element("gather.cu", expression, B * -(-D // 4), (*source, out, np.int32(B), *noise))
+    per_element("gather.cu", expression, B * -(-D // 4), (*source, out, int32(B), *noise))
     return out

@@ -7,7 +7,7 @@ import numpy as np
 
 from ... import rng
 from .check import check, row_stride
-from .launch import C_NAMES, launch, number, per_element
+from .launch import C_NAMES, int32, launch, number, per_element
 
 _FILE = "gaussian.cu"
 _WARPS = 4  # per block, one row each
@@ -17,7 +17,7 @@ def reparameterise(mu, logvar, eps, z, std):
     """z = μ + σ ε,  σ = exp(logvar / 2) (E13).   mu, logvar, eps (B, L) → writes std and z (B, L)"""
     dtype = check("reparameterise", eps=(eps, mu.shape), z=(z, mu.shape), std=(std, mu.shape))
     stride = row_stride("reparameterise", mu.shape, dtype, mu=mu, logvar=logvar)
-    per_element(_FILE, f"reparameterise<{C_NAMES[dtype]}>", mu.size, (mu, logvar, np.int32(stride), eps, z, std, *_sizes(mu)))
+    per_element(_FILE, f"reparameterise<{C_NAMES[dtype]}>", mu.size, (mu, logvar, int32(stride), eps, z, std, *_sizes(mu)))
     return z
 
 
@@ -25,7 +25,7 @@ def reparameterise_backward(dz, eps, std, dmu, dlogvar):
     """dμ = dz,  dlogvar = dz ε σ / 2 (E14).   dz, eps, std (B, L) → writes dmu, dlogvar (B, L)"""
     dtype = check("reparameterise_backward", dz=(dz, dz.shape), eps=(eps, dz.shape), std=(std, dz.shape))
     stride = row_stride("reparameterise_backward", dz.shape, dtype, dmu=dmu, dlogvar=dlogvar)
-    arguments = dz, eps, std, dmu, dlogvar, np.int32(stride), *_sizes(dz)
+    arguments = dz, eps, std, dmu, dlogvar, int32(stride), *_sizes(dz)
     per_element(_FILE, f"reparameterise_backward<{C_NAMES[dtype]}>", dz.size, arguments)
 
 
@@ -33,7 +33,7 @@ def gaussian_kl(mu, logvar, out, work=None):
     """KL(N(μ, σ²) ‖ N(0, I)) = ½ Σ_latents (μ² + σ² − 1 − logvar) (E15).   (B, L) → out (B,). work is not used."""
     dtype = check("gaussian_kl", out=(out, mu.shape[:1]))
     stride = row_stride("gaussian_kl", mu.shape, dtype, mu=mu, logvar=logvar)
-    _per_row(f"gaussian_kl<{C_NAMES[dtype]}>", len(mu), (mu, logvar, np.int32(stride), out, *_sizes(mu)))
+    _per_row(f"gaussian_kl<{C_NAMES[dtype]}>", len(mu), (mu, logvar, int32(stride), out, *_sizes(mu)))
     return out
 
 
@@ -43,7 +43,7 @@ def gaussian_kl_backward(scale, mu, logvar, dmu, dlogvar):
     check("gaussian_kl_backward", dtype)
     stride_in = row_stride("gaussian_kl_backward", mu.shape, dtype, mu=mu, logvar=logvar)
     stride = row_stride("gaussian_kl_backward", mu.shape, dtype, dmu=dmu, dlogvar=dlogvar)
-    arguments = dtype.type(scale), mu, logvar, np.int32(stride_in), dmu, dlogvar, np.int32(stride), *_sizes(mu)
+    arguments = dtype.type(scale), mu, logvar, int32(stride_in), dmu, dlogvar, int32(stride), *_sizes(mu)
     per_element(_FILE, f"gaussian_kl_backward<{C_NAMES[dtype]}>", mu.size, arguments)
 
 
@@ -59,7 +59,7 @@ def sample_posterior(mu, logvar, eps, z, std, kl, seed=None, step=0, stream=rng.
     draw = seed is not None
     noise = np.uint32(first_row), np.uint64(seed or 0), np.uint32(stream), *number(step, np.dtype(np.uint32))
     expression = f"sample_posterior<{C_NAMES[dtype]}, {str(draw).lower()}>"
-    _per_row(expression, len(mu), (mu, logvar, np.int32(stride), eps, z, std, kl, *_sizes(mu), *noise))
+    _per_row(expression, len(mu), (mu, logvar, int32(stride), eps, z, std, kl, *_sizes(mu), *noise))
     return z
 
 
@@ -71,12 +71,12 @@ def posterior_backward(dz, kl_scale, mu, logvar, eps, std, dmu, dlogvar):
     dtype = check("posterior_backward", dz=(dz, mu.shape), eps=(eps, mu.shape), std=(std, mu.shape))
     stride_in = row_stride("posterior_backward", mu.shape, dtype, mu=mu, logvar=logvar)
     stride = row_stride("posterior_backward", mu.shape, dtype, dmu=dmu, dlogvar=dlogvar)
-    arguments = dz, dtype.type(kl_scale), mu, logvar, np.int32(stride_in), eps, std, dmu, dlogvar, np.int32(stride), *_sizes(mu)
+    arguments = dz, dtype.type(kl_scale), mu, logvar, int32(stride_in), eps, std, dmu, dlogvar, int32(stride), *_sizes(mu)
     per_element(_FILE, f"posterior_backward<{C_NAMES[dtype]}>", mu.size, arguments)
 
 
 def _sizes(array):
-    return tuple(map(np.int32, array.shape))
+    return tuple(map(int32, array.shape))
 
 
 def _per_row(expression, rows, arguments):

@@ -8,7 +8,7 @@ import numpy as np
 from ...errors import ConfigError, ShapeError
 from .affine import TILES, shared_bytes
 from .check import check
-from .launch import C_NAMES, launch, width
+from .launch import C_NAMES, int32, launch, width
 
 
 class Rung(NamedTuple):
@@ -58,5 +58,5 @@ def matmul(A, B, C, rung):
     grid = ceil(N / side), ceil(M / side)
     if rung in ("double_buffered", "tensor_cores"):
         grid = (grid[0] * grid[1],)  # their tiles are numbered row by row
-    launch(file, f"{rung}<{options}>", grid, threads, (A, B, C, *map(np.int32, (M, N, K))), shared)
+    launch(file, f"{rung}<{options}>", grid, threads, (A, B, C, *map(int32, (M, N, K))), shared)
     return C

@@ -16,8 +16,13 @@ from ...errors import BackendError, ShapeError
 
 KERNELS = Path(__file__).parent / "kernels"
 C_NAMES = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
-OPTIONS = ("-std=c++17",)  # of the compiler. Never --use_fast_math: it would round otherwise than NumPy does
+# Of the compiler. Never --use_fast_math: it would round otherwise than NumPy does. CuPy adds -ftz=true to all it compiles: in
+# float32, numbers below 1.2e-38 are 0.
+OPTIONS = ("-std=c++17",)
 THREADS = 256  # per block, for kernels that do something to each element
+TENSOR_CORES = ("affine_tf32.cu", "ladder_tf32.cu")  # the files that need them
+MAX_GRID = (2**31 - 1, 65535, 65535)  # blocks, on every GPU
+MAX_INDEX = 2**31 - 1 - 1024  # of a row or a column: a kernel may look up to 1024 further before it compares, in 32 bits
 _STATIC_SHARED = 48 * 1024  # bytes of shared memory a block may have without asking
 _NULL = np.uint64(0)  # as wide as a pointer
 _INCLUDE = re.compile(r'^#include "([^"]+)".*$', re.MULTILINE)
@@ -25,8 +30,6 @@ _INCLUDE = re.compile(r'^#include "([^"]+)".*$', re.MULTILINE)
 
 class CuPy:
     """Where kernels run: on CuPy arrays, compiled by NVRTC. Raises BackendError where CuPy is not installed."""
-
-    null = np.uint64(0)  # a null pointer as an argument: of None some versions of CuPy make 0xffffffff (its issue 9046)
 
     def __init__(self):
         try:
@@ -36,7 +39,9 @@ class CuPy:
         self._cupy, self.array = cupy, cupy.ndarray
 
     def build(self, file, expression):
-        """The kernel of that C++ name in that file of `kernels/`."""
+        """The kernel of that C++ name in that file of `kernels/`. Raises BackendError for one that this GPU cannot run."""
+        if file in TENSOR_CORES and (why := no_tf32(self._cupy)):
+            raise BackendError(why)
         module = self._cupy.RawModule(code=source(file), options=OPTIONS, name_expressions=(expression,))
         return _Kernel(module.get_function(expression))
 
@@ -45,17 +50,35 @@ class CuPy:
 
 
 class _Kernel:
-    """A RawKernel that takes None for a null pointer: CuPy by itself would hand the driver no argument at all, and crash."""
+    """A RawKernel that takes None for a null pointer, of which some versions of CuPy make 0xffffffff (its issue 9046), and no
+    number of Python's: CuPy would pass 8 bytes of it, whatever the kernel takes."""
 
     def __init__(self, raw):
         self.raw = raw
 
     def __call__(self, grid, block, arguments, shared_mem=0):
-        self.raw(grid, block, tuple(_NULL if argument is None else argument for argument in arguments), shared_mem=shared_mem)
+        self.raw(grid, block, tuple(map(_argument, arguments)), shared_mem=shared_mem)
 
     def allow_shared(self, size):
         """Let a block have so many bytes of shared memory, more than it gets without asking."""
         self.raw.max_dynamic_shared_size_bytes = size
+
+
+def _argument(value):
+    if value is None:
+        return _NULL
+    if type(value) in (bool, int, float):
+        raise ShapeError(f"a kernel takes numbers of NumPy's, whose size is known, not {value!r}")
+    return value
+
+
+def no_tf32(cupy):
+    """Why the current GPU has no tensor cores for TF32, in one line, or ""."""
+    capability = cupy.cuda.Device().compute_capability  # "75" is 7.5
+    if int(capability) >= 80:
+        return ""
+    return (f"tf32 needs a GPU of compute capability 8.0 (Ampere) or higher, and this one has "
+            f"{capability[:-1]}.{capability[-1]}: go without it, in FP32")  # fmt: skip
 
 
 _place = None  # the CuPy above, from the first launch on; or another place of the same four names
@@ -108,16 +131,28 @@ def kernel(file, expression, shared_bytes=0):
 
 
 def launch(file, expression, grid, block, arguments, shared_bytes=0):
-    """Run it, unless there is nothing to do. Arguments are arrays, None for a null pointer, and NumPy scalars."""
-    if 0 not in grid:
-        null = place().null
-        arguments = tuple(null if argument is None else argument for argument in arguments)
-        kernel(file, expression, shared_bytes)(grid, block, arguments, shared_mem=shared_bytes)
+    """Run it, unless there is nothing to do. Arguments are arrays, None for a null pointer, and NumPy scalars.
+
+    Raises ShapeError for more blocks than a GPU takes: CuPy would launch as many as the lower 32 bits say.
+    """
+    if 0 in grid:
+        return
+    if any(blocks > most for blocks, most in zip(grid, MAX_GRID, strict=False)):
+        asked = " x ".join(f"{blocks:,}" for blocks in grid)
+        raise ShapeError(f"{expression}: {asked} blocks, of which a GPU takes {MAX_GRID[0]:,} x {MAX_GRID[1]:,}")
+    kernel(file, expression, shared_bytes)(grid, block, arguments, shared_mem=shared_bytes)
 
 
 def per_element(file, expression, threads, arguments):
     """Launch at least so many threads in one row of blocks."""
     launch(file, expression, (-(-threads // THREADS),), (THREADS,), arguments)
+
+
+def int32(size):
+    """A number of rows, columns or elements between rows as kernels take it. Raises ShapeError for one that they cannot count to."""
+    if not 0 <= size <= MAX_INDEX:
+        raise ShapeError(f"CUDA kernels count rows and columns up to {MAX_INDEX:,}, not {size:,}")
+    return np.int32(size)
 
 
 def width(size, *arrays):

@@ -1,10 +1,9 @@
 """Negative log-likelihoods: twins of ops.numpy.likelihoods, and loss with gradient in one pass. `work` is not used."""
 
-import numpy as np
 
 from ...errors import ShapeError
 from .check import check
-from .launch import C_NAMES, launch, width
+from .launch import C_NAMES, int32, launch, width
 
 _FILE, _THREADS = "likelihoods.cu", 256
 _LOSS, _GRADIENT = 1, 2
@@ -84,7 +83,7 @@ def _gaussian(operation, what, scale, mean, logvar, x, nll, dmean, dlogvar):
         dlogvar=(dlogvar, shape),
     )  # fmt: skip
     strides = _broadcast_strides(operation, logvar, shape)
-    arguments = dtype.type(scale), mean, logvar, *map(np.int32, strides), x, nll, dmean, dlogvar
+    arguments = dtype.type(scale), mean, logvar, *map(int32, strides), x, nll, dmean, dlogvar
     _per_row(f"gaussian<{C_NAMES[dtype]}, {what}>", shape, arguments)
 
 
@@ -97,4 +96,4 @@ def _broadcast_strides(operation, logvar, shape):
 
 
 def _per_row(expression, shape, arguments):
-    launch(_FILE, expression, (shape[0],), (_THREADS,), (*arguments, np.int32(shape[1])))
+    launch(_FILE, expression, (shape[0],), (_THREADS,), (*arguments, int32(shape[1])))

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from .check import check
-from .launch import C_NAMES, number, per_element
+from .check import check, integers
+from .launch import C_NAMES, int32, number, per_element
 
 
 def normal(out, seed, stream, step, first_row=0):
@@ -17,11 +17,12 @@ def normal(out, seed, stream, step, first_row=0):
 
 def words(out, seed, stream, step, first_row=0):
     """The raw 32-bit words (E1).   out (R, C) uint32 = rng.words(seed, stream, step, first_row + arange(R), C), bit for bit"""
+    integers("words", np.dtype(np.uint32), out=(out, out.shape))
     return _draw("words", out, seed, stream, step, first_row)
 
 
 def _draw(expression, out, seed, stream, step, first_row):
     (rows, columns), uint32 = out.shape, np.uint32
     noise = uint32(first_row), np.uint64(seed), uint32(stream), *number(step, np.dtype(uint32))
-    per_element("noise.cu", expression, rows * -(-columns // 4), (out, uint32(rows), uint32(columns), *noise))
+    per_element("noise.cu", expression, rows * -(-columns // 4), (out, uint32(int32(rows)), uint32(int32(columns)), *noise))
     return out

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from .check import check
-from .launch import C_NAMES, THREADS, launch
+from .check import check, integers
+from .launch import C_NAMES, THREADS, int32, launch
 
 _FILE = "step.cu"
 
@@ -18,7 +18,8 @@ def end_of_step(terms, window, counters, rates, rate):
     K, n = terms.shape
     dtype = check("end_of_step", terms=(terms, (K, n)), rates=(rates, rates.shape), rate=(rate, (1,)))
     check("end_of_step", np.dtype(np.float64), window=(window, (K + 1,)))
-    arguments = terms, np.int32(K), np.int64(n), window, counters, rates, rate
+    integers("end_of_step", np.dtype(np.uint32), counters=(counters, (3,)))
+    arguments = terms, int32(K), np.int64(n), window, counters, rates, rate
     launch(_FILE, f"end_of_step<{C_NAMES[dtype]}>", (1,), (THREADS,), arguments)
 
 

@@ -1,7 +1,8 @@
 // Runs the blocks of a grid one after another, and the fibers of a block in turn.
 //
 // Schedules. `forward` lets thread 0 run first at every turn, `reverse` the last thread, `random` a permutation that is
-// drawn anew for every block and after every barrier. A kernel that is right gives the same result in all three; one
+// drawn anew for every block and after every barrier. Each 32 in that order, a warp of the first two, run on until all of them
+// wait for others. A kernel that is right gives the same result in all three; one
 // that lacks a barrier reads in some of them what has not been written yet.
 #pragma once
 #include <cstdarg>
@@ -131,13 +132,17 @@ CUDA_ON_CPU_HARNESS inline void run_block() {
   happens_before(&launch_begins);
   for (unsigned finished = 0; finished < threads && !failed;) {
     bool moved = false;
-    for (unsigned i = 0; i < threads && !failed; ++i) {
-      Fiber& fiber = fibers[order[i]];
-      if (fiber.state != State::ready) continue;
-      moved = true;
-      switch_to(&fiber);
-      finished += fiber.state == State::finished;
-    }
+    for (unsigned first = 0; first < threads; first += 32)
+      for (bool again = true; again;) { // as far as these can get: a warp may be at the next barrier while others are at the last
+        again = false;
+        for (unsigned i = first; i < first + 32 && i < threads && !failed; ++i) {
+          Fiber& fiber = fibers[order[i]];
+          if (fiber.state != State::ready) continue;
+          again = moved = true;
+          switch_to(&fiber);
+          finished += fiber.state == State::finished;
+        }
+      }
     if (failed) break;
     if (waiting && waiting + finished == threads) release_barrier(finished);
     else if (!moved) report_deadlock(finished);

@@ -31,7 +31,7 @@ __global__ void reparameterise_backward(const T* dz, const T* eps, const T* std,
 // KL(N(μ, σ²) ‖ N(0, I)) = ½ Σ_latents (μ² + σ² − 1 − logvar) (E15).   mu, logvar (B, L) → kl (B,).   NumPy twin: gaussian_kl
 // Plan: one warp per row, its lanes L / 32 columns each, then a fixed tree. Reads 2 B L numbers; about 20 operations each.
 template <class T> __global__ void gaussian_kl(const T* mu, const T* logvar, int stride, T* kl, int B, int L) {
-  const int row = (blockIdx.x * blockDim.x + threadIdx.x) / 32, lane = threadIdx.x % 32;
+  const int row = blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32, lane = threadIdx.x % 32;
   if (row >= B) return; // a whole warp at a time
   T sum = 0;
   for (int j = lane; j < L; j += 32) {
@@ -59,7 +59,7 @@ __global__ void gaussian_kl_backward(T scale, const T* mu, const T* logvar, int 
 template <class T, bool DRAW>
 __global__ void sample_posterior(const T* mu, const T* logvar, int stride, T* eps, T* z, T* std, T* kl, int B, int L, unsigned first_row,
                                  unsigned long long seed, unsigned stream, const unsigned* step_at, unsigned step) {
-  const int row = (blockIdx.x * blockDim.x + threadIdx.x) / 32, lane = threadIdx.x % 32;
+  const int row = blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32, lane = threadIdx.x % 32;
   if (row >= B) return; // a whole warp at a time
   const unsigned now = number(step_at, step);
   T sum = 0;

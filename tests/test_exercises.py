@@ -83,7 +83,7 @@ MISTAKES = [
     ("gradcheck", " / np.max(np.abs(slopes))", "", r"an error counts relative to the slopes"),
     # compiles
     ("cuda_kl", "float sum = 0;", "float sum = 0", r"the compiler refuses line 35, `for .*`\n +it says: expected ',' or ';' before 'for'$"),
-    ("cuda_kl", "blockIdx.x, t", "blockidx.x, t", r"refuses line 33, .*\n +it says: 'blockidx' was not declared.*did you mean 'blockIdx'\?$"),
+    ("cuda_kl", "blockIdx.x, t", "blockidx.x, t", r"refuses line 33, .*\n.*'blockidx' was not declared.*did you mean 'blockIdx'\?$"),
     ("cuda_kl", "threadIdx.x;", "threadIdx.w;", r"refuses line 33, .*\n +it says: .* has no member named 'w'$"),
     ("cuda_kl", "0.5f * part[0];\n}", "0.5f * part[0];\n", r"refuses the kernel\n.*end of input\n.*a brace that was opened never closed\?"),
     ("cuda_kl", "void gaussian_kl", "void gausian_kl", r"KERNEL holds no kernel gaussian_kl: keep the line"),
@@ -96,7 +96,8 @@ MISTAKES = [
      r" +nan with the first thread first, 0\.226484 with the last thread first, nan with the threads in random order"),
     ("cuda_kl", KERNEL_ROUND + "    __syncthreads();\n", KERNEL_ROUND,
      r"a barrier is missing at line 42, `if[\s\S]*Two rounds of a loop[\s\S]*depends on the order"),
-    ("cuda_kl", KERNEL_ROUND + "    __syncthreads();", "    if (t < half) {\n      part[t] += part[t + half];\n      __syncthreads();\n    }",
+    ("cuda_kl", KERNEL_ROUND + "    __syncthreads();",
+     "    if (t < half) {\n      part[t] += part[t + half];\n      __syncthreads();\n    }",
      r"not every thread comes to the barrier at line 44[\s\S]*32 of 64 have ended before it"),
     ("cuda_kl", "- 1 - lv;", "- 1 - lv;\n    __syncthreads();",
      r"threads wait at different barriers: thread 0 at line 38, `__syncthreads\(\);`\n.*thread 1 at line 41"),
@@ -111,8 +112,8 @@ MISTAKES = [
     ("cuda_kl", KERNEL_TAIL, "  kl[row] = 0.5f * sum;\n",
      r"several threads of a block write one entry[^\n]*line 39[\s\S]*the last one wins[\s\S]*depends on the order"),
     ("cuda_kl", "if (t == 0) kl", "kl", r"several threads of a block write one entry"),
-    ("cuda_kl", KERNEL_TAIL, "  __shared__ float total;\n  if (t == 0) total = 0;\n  __syncthreads();\n  total += sum;\n  __syncthreads();\n"
-     "  if (t == 0) kl[row] = 0.5f * total;\n", r"at line 42, `total \+= sum;`[\s\S]*add to one number no barrier helps"),
+    ("cuda_kl", KERNEL_TAIL, "  __shared__ float total;\n  if (t == 0) total = 0;\n  __syncthreads();\n  total += sum;\n"
+     "  __syncthreads();\n  if (t == 0) kl[row] = 0.5f * total;\n", r"line 42, `total \+= sum;`[\s\S]*add to one number no barrier helps"),
     ("cuda_kl", KERNEL_TAIL, "  part[0] = sum;\n  __syncthreads();\n  if (t == 0) kl[row] = 0.5f * part[0];\n",
      r"several threads write one place of shared memory, at line 39"),
     ("cuda_kl", "kl[row] =", "kl[0] =", r"blocks 0 and 1 meet in one entry of kl, at line 45"),
@@ -138,8 +139,9 @@ MISTAKES = [
     ("cuda_kl", "- 1 - lv", "- lv", r"is not 0 for mu = 0 and variance 1: a constant is missing"),
     ("cuda_kl", "- 1 - lv", "- 1 + lv", r"has the wrong sign before logvar"),
     ("cuda_kl", "0.5f * part[0]", "0.5f * part[0] / L", r"too small by a factor of 200, which is L: a mean"),
-    ("cuda_kl", KERNEL_BODY, "  const int row = blockIdx.x;\n  if (threadIdx.x > 0) return;\n  float sum = 0;\n  for (int j = row * L; j < row * L + L; ++j)\n"
-     "    sum += mu[j] * mu[j] + exp(logvar[j]) - 1 - logvar[j];\n  kl[row] = sum / 2;\n", r"the result is right, but one thread"),
+    ("cuda_kl", KERNEL_BODY, "  const int row = blockIdx.x;\n  if (threadIdx.x > 0) return;\n  float sum = 0;\n"
+     "  for (int j = row * L; j < row * L + L; ++j)\n    sum += mu[j] * mu[j] + exp(logvar[j]) - 1 - logvar[j];\n"
+     "  kl[row] = sum / 2;\n", r"the result is right, but one thread"),
 ]  # fmt: skip
 
 
@@ -248,8 +250,8 @@ def test_every_exercise_is_tested_with_two_mistakes():
         ("cuda_kl", "- 1 - lv", "- (1.0 + lv)"),
         ("cuda_kl", "for (int half = THREADS / 2; half > 0; half /= 2) {\n" + KERNEL_ROUND + "    __syncthreads();\n  }",
          "if (t == 0)\n    for (int i = 1; i < blockDim.x; ++i) part[0] += part[i];"),
-        ("cuda_kl", KERNEL_TAIL, "  for (int d = 16; d > 0; d /= 2) sum += __shfl_down_sync(0xffffffff, sum, d);\n  if (t % 32 == 0) part[t] = sum;\n"
-         "  __syncthreads();\n  if (t == 0) kl[row] = 0.5f * (part[0] + part[32]);\n"),
+        ("cuda_kl", KERNEL_TAIL, "  for (int d = 16; d > 0; d /= 2) sum += __shfl_down_sync(0xffffffff, sum, d);\n"
+         "  if (t % 32 == 0) part[t] = sum;\n  __syncthreads();\n  if (t == 0) kl[row] = 0.5f * (part[0] + part[32]);\n"),
         ("cuda_kl", "    __syncthreads();\n  }", "    if (half > 32) __syncthreads();\n    else __syncwarp();\n  }"),
     ],
 )
@@ -425,7 +427,7 @@ def test_a_kernels_lines_are_the_files_lines_wherever_it_stands(judge):
 def test_a_kernel_that_reaches_far_away_or_never_ends_is_told_from_the_outside(tmp_path):
     path = tmp_path / "cuda_kl.py"
     path.write_text(answered("cuda_kl", "kl[row] =", "kl[row + 1000000000] ="), encoding="utf-8")
-    assert "a crash in compiled code, such as an address far outside an array" in str(check(path))
+    assert "by a crash in compiled code" in str(check(path))
     path.write_text(answered("cuda_kl", "j += THREADS", "j += 0"), encoding="utf-8")
     assert "does a loop never end?" in str(check(path, seconds=5))
 
@@ -433,7 +435,7 @@ def test_a_kernel_that_reaches_far_away_or_never_ends_is_told_from_the_outside(t
 def test_without_a_compiler_one_line_names_what_to_install_and_no_try_is_counted(tmp_path, monkeypatch):
     path = start("cuda_kl", tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(BackendError, match=r"^running CUDA kernels on the CPU needs g\+\+ 12 or later: install it \(.*apt install g\+\+\)$"):
+    with pytest.raises(BackendError, match=r"^running CUDA kernels on the CPU needs g\+\+ 12 or later: .*apt install g\+\+\)$"):
         check(path)
     assert [p.name for p in tmp_path.iterdir()] == ["cuda_kl.py"]
 

@@ -54,7 +54,8 @@ def build(text, sanitizer, options=()):
         source.write_text(text, encoding="utf-8")
         _run([*command, "-c", source, "-o", objects])
         # Linked with -fsanitize only where the sanitizer's own library answers: else reports.hpp and races.hpp stand in for it.
-        link = [compiler(), "-shared", "-fuse-ld=bfd", f"-Wl,-T,{LINKER_SCRIPT}", *(SANITIZERS[sanitizer] if sanitizer in RUNTIME else ())]
+        answered = SANITIZERS[sanitizer] if sanitizer in RUNTIME else ()
+        link = [compiler(), "-shared", "-fuse-ld=bfd", f"-Wl,-T,{LINKER_SCRIPT}", *answered]
         _run([*link, objects, "-o", made])
         os.replace(made, library)
     return library

@@ -82,7 +82,8 @@ def _how_it_ended(path, stopped, status, seconds):
     """Lines on a process that did not come to its end: out of time, or gone."""
     line = re.search(rf'File "{TOKEN}", line (\d+)', stopped)
     if not stopped.strip() and status is not None:
-        yield f"the file ended Python itself, with status {status}: by os._exit, or by a crash in compiled code, such as an address far outside an array"
+        yield f"the file ended Python itself, with status {status}: by os._exit, or by a crash in compiled code,"
+        yield "such as an address far outside of an array"
         return
     yield f"is still running after {seconds:g} seconds, and was stopped: does a loop never end?"
     if line:

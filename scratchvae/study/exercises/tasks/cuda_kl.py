@@ -167,13 +167,13 @@ class Kernel:
         elif found.re is _LEFT_OUT:
             ended, threads, line = found.groups()
             yield f"not every thread comes to the barrier at {self._line(line)}"
-            yield f"  {ended} of {threads} have ended before it; on a GPU the others might wait for ever. A barrier stands outside of any `if`, and"
-            yield "  of any loop, that only some of the threads go through; and no thread returns before it."
+            yield f"  {ended} of {threads} have ended before it; on a GPU the others might wait for ever. A barrier stands outside of"
+            yield "  any `if`, and of any loop, that only some of the threads go through; and no thread returns before it."
         elif found.re is _PARTED:
             one, its, other, others = found.groups()
             yield f"threads wait at different barriers: thread {one} at {self._line(its)}"
             yield f"  and thread {other} at {self._line(others)}"
-            yield "  Every thread has to come to the same one: a barrier stands outside of any `if`, and of any loop, that only some go through."
+            yield "  Every thread has to come to the same one: it stands outside of any `if`, and of any loop, that only some go through."
         elif found.re is _UNWRITTEN:
             thread, _, line, memory = found.groups()
             what = "shared memory into which no thread has written" if memory == "shared" else "kl before anything has been written to it"
@@ -184,7 +184,7 @@ class Kernel:
         elif found.re is _OUTSIDE:
             thread, block, does, line = found.groups()
             yield f"{does} outside of every array, at {self._line(line)}"
-            yield f"  thread {thread} of block {block}, for B = {B}, L = {L}: a row has columns 0 to {L - 1}, and kl has entries 0 to {B - 1}."
+            yield f"  thread {thread} of block {block}, for B = {B}, L = {L}: columns end at {L - 1}, entries of kl at {B - 1}"
             yield "  Before it touches a column, a thread has to ask whether there is such a column."
         elif found.re is _INDEX:
             line, index, array = found.groups()
@@ -204,8 +204,8 @@ class Kernel:
             adds = "reads" in (does, did)
             yield f"several threads of a block {'add to' if adds else 'write'} one entry of an array, at {at}"
             if adds:
-                yield "  Nothing orders them: two may read the same old value before either writes, and one sum is lost. Put the threads' sums"
-                yield "  together in shared memory, and let one thread write the result."
+                yield "  Nothing orders them: two may read the same old value before either writes, and one sum is lost. Put the"
+                yield "  threads' sums together in shared memory, and let one thread write the result."
             else:
                 yield "  Nothing orders them, and the last one wins: let one thread write the result."
         elif does == did:
@@ -257,9 +257,9 @@ def known(B, L):
     parts = np.stack([terms[:, t::THREADS].sum(axis=1) for t in range(THREADS)], axis=1)  # of each thread
     return [
         (parts[:, 0], "holds only what thread 0 has added up: the other threads' sums are missing"),
-        (terms[:, :THREADS].sum(axis=1), f"adds up only the first {THREADS} columns, one for each thread: a thread has to go on while there are more"),
-        (parts[:, : THREADS // 2].sum(axis=1), "lacks the sums of the second half of the threads: with how many does the first round begin?"),
-        (parts[:, ::2].sum(axis=1), "lacks the sum of every second thread: is the last round missing, in which thread 0 adds that of thread 1?"),
+        (terms[:, :THREADS].sum(axis=1), f"adds up only the first {THREADS} columns: a thread has to go on while there are more"),
+        (parts[:, : THREADS // 2].sum(axis=1), "lacks the sums of the second half of the threads: how many add in the first round?"),
+        (parts[:, ::2].sum(axis=1), "lacks the sum of every second thread: is the last round missing, with one thread?"),
         (terms[:, :-1].sum(axis=1), "leaves out the last column of each row"),
         (np.full(B, terms[0].sum()), "holds row 0 in every place: the row of a block begins at blockIdx.x * L"),
         *known_forward(mu, logvar)["kl"],

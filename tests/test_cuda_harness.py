@@ -560,15 +560,16 @@ def test_the_watched_build_forgets_what_an_earlier_launch_or_block_did():
         np.testing.assert_array_equal(x, 1 + threads)
 
 
-def test_the_watched_build_sees_atomics_meet_plain_accesses_and_vectors_meet_numbers():
+def test_the_watched_build_sees_atomics_meet_plain_accesses_a_write_after_a_read_and_vectors_meet_numbers():
     code = """extern "C" __global__ void atomics(float* x) { atomicAdd(x, 1.0f); }
     extern "C" __global__ void mixed(float* x) { if (threadIdx.x) atomicAdd(x, 1.0f); else x[0] = 1; }
+    extern "C" __global__ void overtakes(float* x) { if (threadIdx.x) x[1] = 2; else x[0] = x[1]; }
     extern "C" __global__ void vectors(float4* x) { if (threadIdx.x) x[0] = make_float4(1, 2, 3, 4); else ((float*)x)[3] = 5; }
     extern "C" __global__ void characters(unsigned char* x) { x[threadIdx.x] = threadIdx.x; }"""
     module, x = CpuModule(code, sanitizer="races"), np.zeros(4, f32)
     module.get_function("atomics")((2,), (32,), (x,))
     assert x[0] == 64
-    for name in ("mixed", "vectors"):
+    for name in ("mixed", "overtakes", "vectors"):  # overtakes: thread 0, which reads, comes first
         with pytest.raises(KernelFault, match=r"race: thread .* at kernels.cu:\d"):
             module.get_function(name)((1,), (2,), (x,))
     module.get_function("characters")((1,), (16,), (x.view(np.uint8),))

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from scratchvae.errors import ConfigError, DataError, RunFolderError
+from scratchvae.errors import BackendError, ConfigError, DataError, RunFolderError
 from scratchvae.models import VAE
 from scratchvae.study import exercises
 from scratchvae.study.equations import equations
@@ -21,6 +21,11 @@ from scratchvae.study.exercises.result import OK, TODO, WRONG, Result
 from scratchvae.study.exercises.solutions.vae import vae_backward, vae_forward
 from scratchvae.study.exercises.stub import stub
 from scratchvae.study.exercises.student import Student
+
+KERNEL_LOOP = "for (int j = t; j < L; j += THREADS) {"
+KERNEL_ROUND = "    if (t < half) part[t] += part[t + half];\n"
+KERNEL_BODY = re.search(r"int L\) {\n(.*?)^}$", solution("cuda_kl"), re.DOTALL | re.MULTILINE)[1]
+KERNEL_TAIL = KERNEL_BODY[KERNEL_BODY.index("  part[t] = sum;") :]  # from the end of each thread's own work
 
 # (exercise, the line of the solution that is changed, what it becomes, words that have to be said)
 MISTAKES = [
@@ -76,6 +81,67 @@ MISTAKES = [
     ("gradcheck", "np.max(np.abs(dX - slopes))", "abs(np.sum(dX - slopes))",
      r"passes a gradient that is too small in one place and too large"),
     ("gradcheck", " / np.max(np.abs(slopes))", "", r"an error counts relative to the slopes"),
+    # compiles
+    ("cuda_kl", "float sum = 0;", "float sum = 0", r"the compiler refuses line 35, `for .*`\n +it says: expected ',' or ';' before 'for'$"),
+    ("cuda_kl", "blockIdx.x, t", "blockidx.x, t", r"refuses line 33, .*\n.*'blockidx' was not declared.*did you mean 'blockIdx'\?$"),
+    ("cuda_kl", "threadIdx.x;", "threadIdx.w;", r"refuses line 33, .*\n +it says: .* has no member named 'w'$"),
+    ("cuda_kl", "0.5f * part[0];\n}", "0.5f * part[0];\n", r"refuses the kernel\n.*end of input\n.*a brace that was opened never closed\?"),
+    ("cuda_kl", "void gaussian_kl", "void gausian_kl", r"KERNEL holds no kernel gaussian_kl: keep the line"),
+    ("cuda_kl", "float* kl, int L", "float* kl, long long L", r"has other parameters than it came with"),
+    ("cuda_kl", "constexpr", '#include "mine.h"\nconstexpr', r'leave `#include "…"` out'),
+    ("cuda_kl", 'KERNEL = r"""', 'KERNELS = r"""', r"there is no KERNEL in this file"),
+    # barriers
+    ("cuda_kl", "  part[t] = sum;\n  __syncthreads();", "  part[t] = sum;", r"a barrier is missing between line 39 and line 41\n"
+     r".*writes at line 39, `part\[t\] = sum;`\n.*reads at line 41, `if[^\n]*\n[^\n]*\n.*the result depends on the order[^\n]*\n"
+     r" +nan with the first thread first, 0\.226484 with the last thread first, nan with the threads in random order"),
+    ("cuda_kl", KERNEL_ROUND + "    __syncthreads();\n", KERNEL_ROUND,
+     r"a barrier is missing at line 42, `if[\s\S]*Two rounds of a loop[\s\S]*depends on the order"),
+    ("cuda_kl", KERNEL_ROUND + "    __syncthreads();",
+     "    if (t < half) {\n      part[t] += part[t + half];\n      __syncthreads();\n    }",
+     r"not every thread comes to the barrier at line 44[\s\S]*32 of 64 have ended before it"),
+    ("cuda_kl", "- 1 - lv;", "- 1 - lv;\n    __syncthreads();",
+     r"threads wait at different barriers: thread 0 at line 38, `__syncthreads\(\);`\n.*thread 1 at line 41"),
+    ("cuda_kl", "  float sum = 0;", "  if (t >= L) return;\n  float sum = 0;",
+     r"not every thread comes to the barrier at line 41[\s\S]*no thread returns before it"),
+    # one number, many threads
+    ("cuda_kl", KERNEL_TAIL, "  if (t == 0) kl[row] = 0;\n  __syncthreads();\n  kl[row] += 0.5f * sum;\n",
+     r"several threads of a block add to one entry of an array, at line 41, `kl\[row\] \+=[\s\S]*happen to give the same result"),
+    ("cuda_kl", KERNEL_TAIL, "  kl[row] += 0.5f * sum;\n", r"reads kl before anything has been written to it, at line 39"),
+    ("cuda_kl", KERNEL_TAIL, "  if (t == 0) kl[row] = 0;\n  __syncthreads();\n  atomicAdd(&kl[row], 0.5f * sum);\n",
+     r"any order\n +kl\[\d\] is \S+ with the first thread first, and \S+ with the last[\s\S]*atomicAdd adds in the order"),
+    ("cuda_kl", KERNEL_TAIL, "  kl[row] = 0.5f * sum;\n",
+     r"several threads of a block write one entry[^\n]*line 39[\s\S]*the last one wins[\s\S]*depends on the order"),
+    ("cuda_kl", "if (t == 0) kl", "kl", r"several threads of a block write one entry"),
+    ("cuda_kl", KERNEL_TAIL, "  __shared__ float total;\n  if (t == 0) total = 0;\n  __syncthreads();\n  total += sum;\n"
+     "  __syncthreads();\n  if (t == 0) kl[row] = 0.5f * total;\n", r"line 42, `total \+= sum;`[\s\S]*add to one number no barrier helps"),
+    ("cuda_kl", KERNEL_TAIL, "  part[0] = sum;\n  __syncthreads();\n  if (t == 0) kl[row] = 0.5f * part[0];\n",
+     r"several threads write one place of shared memory, at line 39"),
+    ("cuda_kl", "kl[row] =", "kl[0] =", r"blocks 0 and 1 meet in one entry of kl, at line 45"),
+    # columns and memory
+    ("cuda_kl", KERNEL_LOOP, "if (t < L) {\n    const int j = t;", r"adds up only the first 64 columns.*\n.*has B = 2, L = 65"),
+    ("cuda_kl", KERNEL_LOOP, "for (int k = 0; k < L; k += THREADS) {\n    const int j = k + t;",
+     r"reads outside of every array, at line 37[\s\S]*B = 1, L = 1[\s\S]*has to ask whether"),
+    ("cuda_kl", "j < L", "j <= L", r"reads outside of every array, at line 36"),
+    ("cuda_kl", "if (t == 0) kl[row]", "kl[t]", r"writes outside of every array, at line 45"),
+    ("cuda_kl", "part[t + half]", "part[t + THREADS]", r"index 64 is outside of an array float \[64\], at line 42"),
+    ("cuda_kl", "  part[t] = sum;", "  if (t < L) part[t] = sum;",
+     r"reads shared memory into which no thread has written, at line 42[\s\S]*also one without a column"),
+    ("cuda_kl", "kl[row] = 0.5f * part[0]", "part[0] *= 0.5f", r"kl\[0\] is never written"),
+    ("cuda_kl", "kl[row] = 0.5f * part[0]", "if (row == 0) kl[row] = 0.5f * part[0]", r"kl\[1\] is never written \(B = 3, L = 1\)"),
+    ("cuda_kl", "mu[row * L + j], lv = logvar[row * L + j]", "mu[j], lv = logvar[j]", r"holds row 0 in every place"),
+    # sums
+    ("cuda_kl", "0.5f * part[0]", "0.5f * sum", r"holds only what thread 0 has added up"),
+    ("cuda_kl", "THREADS / 2", "THREADS / 4", r"lacks the sums of the second half of the threads"),
+    ("cuda_kl", "half > 0", "half > 1", r"lacks the sum of every second thread"),
+    ("cuda_kl", "j < L", "j < L - 1", r"leaves out the last column"),
+    ("cuda_kl", "0.5f * part[0]", "part[0]", r"kl is twice too large everywhere"),
+    ("cuda_kl", "0.5f * part[0]", "-0.5f * part[0]", r"kl has the wrong sign everywhere"),
+    ("cuda_kl", "- 1 - lv", "- lv", r"is not 0 for mu = 0 and variance 1: a constant is missing"),
+    ("cuda_kl", "- 1 - lv", "- 1 + lv", r"has the wrong sign before logvar"),
+    ("cuda_kl", "0.5f * part[0]", "0.5f * part[0] / L", r"too small by a factor of 200, which is L: a mean"),
+    ("cuda_kl", KERNEL_BODY, "  const int row = blockIdx.x;\n  if (threadIdx.x > 0) return;\n  float sum = 0;\n"
+     "  for (int j = row * L; j < row * L + L; ++j)\n    sum += mu[j] * mu[j] + exp(logvar[j]) - 1 - logvar[j];\n"
+     "  kl[row] = sum / 2;\n", r"the result is right, but one thread"),
 ]  # fmt: skip
 
 
@@ -151,7 +217,7 @@ def test_a_typical_mistake_is_named_and_the_answer_is_not(name, old, new, words,
     told = str(result)
     assert not result.ok
     assert any(f.status == WRONG for f in result.findings)
-    assert re.search(words, told), told
+    assert re.search(words, told, re.MULTILINE), told
     mine = {line.strip() for line in answered(name, old, new).splitlines()}  # a student's own line may be shown to them
     shown = "\n".join(line for line in told.splitlines() if not any(m in line for m in mine if len(m) > 8))
     assert not leaks(name, shown)
@@ -181,6 +247,12 @@ def test_every_exercise_is_tested_with_two_mistakes():
         ("philox", "return c0, c1, c2, c3", "return [c0, c1, c2, c3]"),
         ("complex_step", "h = 1e-40", "h = 1e-20"),
         ("gradcheck", "np.random.default_rng(0).normal(size=f(x).shape)", "np.random.uniform(1, 2, f(x).shape)"),
+        ("cuda_kl", "- 1 - lv", "- (1.0 + lv)"),
+        ("cuda_kl", "for (int half = THREADS / 2; half > 0; half /= 2) {\n" + KERNEL_ROUND + "    __syncthreads();\n  }",
+         "if (t == 0)\n    for (int i = 1; i < blockDim.x; ++i) part[0] += part[i];"),
+        ("cuda_kl", KERNEL_TAIL, "  for (int d = 16; d > 0; d /= 2) sum += __shfl_down_sync(0xffffffff, sum, d);\n"
+         "  if (t % 32 == 0) part[t] = sum;\n  __syncthreads();\n  if (t == 0) kl[row] = 0.5f * (part[0] + part[32]);\n"),
+        ("cuda_kl", "    __syncthreads();\n  }", "    if (half > 32) __syncthreads();\n    else __syncwarp();\n  }"),
     ],
 )
 def test_another_right_answer_passes_too(name, old, new, judge):
@@ -342,6 +414,32 @@ def test_a_folder_with_a_file_called_random_hides_nothing(tmp_path):
     assert subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "True"
 
 
+# The kernel: what only it needs -------------------------------------------------------------------------------------------
+
+
+def test_a_kernels_lines_are_the_files_lines_wherever_it_stands(judge):
+    wrong = answered("cuda_kl", "float sum = 0;", "flaot sum = 0;")
+    number = wrong.splitlines().index("  flaot sum = 0;") + 1
+    assert f"refuses line {number}, `flaot sum = 0;`" in str(judge("cuda_kl", wrong))
+    assert f"refuses line {number + 2}, `flaot sum = 0;`" in str(judge("cuda_kl", "import math\n\n" + wrong))
+
+
+def test_a_kernel_that_reaches_far_away_or_never_ends_is_told_from_the_outside(tmp_path):
+    path = tmp_path / "cuda_kl.py"
+    path.write_text(answered("cuda_kl", "kl[row] =", "kl[row + 1000000000] ="), encoding="utf-8")
+    assert "by a crash in compiled code" in str(check(path))
+    path.write_text(answered("cuda_kl", "j += THREADS", "j += 0"), encoding="utf-8")
+    assert "does a loop never end?" in str(check(path, seconds=5))
+
+
+def test_without_a_compiler_one_line_names_what_to_install_and_no_try_is_counted(tmp_path, monkeypatch):
+    path = start("cuda_kl", tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(BackendError, match=r"^running CUDA kernels on the CPU needs g\+\+ 12 or later: .*apt install g\+\+\)$"):
+        check(path)
+    assert [p.name for p in tmp_path.iterdir()] == ["cuda_kl.py"]
+
+
 # The folder ---------------------------------------------------------------------------------------------------------------
 
 
@@ -360,7 +458,7 @@ def test_a_students_way(tmp_path):
     path.write_text(solution("affine"), encoding="utf-8")
     result = check(path)
     assert f"Next: {task('relu').TITLE}. scratchvae exercise start relu {folder}" in str(result)
-    assert "1 of 13 done" in table(list_exercises(folder))
+    assert f"1 of {len(NAMES)} done" in table(list_exercises(folder))
     kept = json.loads((folder / "progress.json").read_text())
     assert kept == {"format": "scratchvae exercises", "version": 1,
                     "exercises": {"affine": {"done": True, "tries": 3, "passed": 7, "layers": 7}}}  # fmt: skip

@@ -28,6 +28,12 @@ SANITIZERS = {
     "asan": ("-fsanitize=address,undefined", "-fno-sanitize=vptr", "-fsanitize-recover=address,undefined"),
     "tsan": ("-fsanitize=thread",),
 }
+# include/races.hpp answers -fsanitize=thread itself. -Og keeps every access where the source says; in DWARF 5, g++ 12 and addr2line
+# take one file for another.
+SANITIZERS["races"] = (
+    *(*SANITIZERS[None], "-fsanitize=thread", "-U__SANITIZE_THREAD__", "-DCUDA_ON_CPU_RACES"),
+    *("-Og", "-gdwarf-4"),
+)
 RUNTIME = {"asan": "libasan.so", "tsan": "libtsan.so"}
 
 
@@ -48,8 +54,9 @@ def build(text, sanitizer, options=()):
         source, objects, made = (Path(work) / name for name in ("kernels.cpp", "kernels.o", "kernels.so"))
         source.write_text(text, encoding="utf-8")
         _run([*command, "-c", source, "-o", objects])
-        # Linked without -fsanitize in the plain build: reports.hpp stands in for the sanitizer's library.
-        link = [compiler(), "-shared", "-fuse-ld=bfd", f"-Wl,-T,{LINKER_SCRIPT}", *(SANITIZERS[sanitizer] if sanitizer else ())]
+        # Linked with -fsanitize only where the sanitizer's own library answers: else reports.hpp and races.hpp stand in for it.
+        answered = SANITIZERS[sanitizer] if sanitizer in RUNTIME else ()
+        link = [compiler(), "-shared", "-fuse-ld=bfd", f"-Wl,-T,{LINKER_SCRIPT}", *answered]
         _run([*link, objects, "-o", made])
         os.replace(made, library)
     return library
@@ -76,6 +83,12 @@ def compiler():
     return path
 
 
+def places(library, offsets):
+    """The source lines, as "affine.cu:12", of offsets (hexadecimal) into a library's code."""
+    said = _run(["addr2line", "-s", "-e", library, *offsets])  # comes with g++
+    return [line.split(" (")[0] for line in said.splitlines()]
+
+
 @functools.cache
 def _fingerprint():
     """What the command line does not say: the harness's own files, the compiler's version and this CPU (-march=native)."""
@@ -88,8 +101,8 @@ def _fingerprint():
 
 
 def _run(command):
-    # In a sanitised process g++ itself must start without the sanitizer's library.
-    environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+    # In a sanitised process g++ itself must start without the sanitizer's library. LC_ALL: its messages are read by programs too.
+    environment = {**{name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}, "LC_ALL": "C"}
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, env=environment)
     if done.returncode:
         raise BuildError(f"{' '.join(map(str, command))}\n{done.stderr}")

@@ -9,13 +9,14 @@ The kernel's own source runs, on NumPy arrays. How a CUDA thread becomes a fiber
 
 import ctypes
 import os
+import re
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from ...errors import KernelError
-from .build import RUNTIME, build
+from .build import RUNTIME, build, places
 from .memory import ALIGNMENT, on_device, poison
 from .sources import flatten, plain_kernels
 
@@ -33,8 +34,8 @@ class KernelFault(KernelError):
 class CpuModule:
     """`source`: a Path to a .cu file, or the code itself. `name_expressions`: the template variants to make.
 
-    `sanitizer`: None, "asan" or "tsan"; the sanitised builds work only in a process that was started for them
-    (sanitize.py), which says so in CUDA_ON_CPU_SANITIZER, the default.
+    `sanitizer`: None, "races" (include/races.hpp; slow), "asan" or "tsan"; the last two work only in a process that was
+    started for them (sanitize.py), which says so in CUDA_ON_CPU_SANITIZER, the default.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class CpuModule:
     ):
         if sanitizer == "inherit":
             sanitizer = os.environ.get("CUDA_ON_CPU_SANITIZER") or None
-        if sanitizer and RUNTIME[sanitizer] not in os.environ.get("LD_PRELOAD", ""):
+        if sanitizer in RUNTIME and RUNTIME[sanitizer] not in os.environ.get("LD_PRELOAD", ""):
             raise RuntimeError(
                 f"kernels built for {sanitizer} run only in a process of its own: use run_sanitized (sanitize.py)"
             )
@@ -104,7 +105,14 @@ class CpuFunction:
             pointers = (ctypes.c_void_p * max(1, len(values)))(*(ctypes.addressof(value) for value in values))
             error = self._launch((ctypes.c_uint * 3)(*grid), (ctypes.c_uint * 3)(*block), shared_mem, pointers)
             if error:
-                raise KernelFault(error.decode())
+                raise KernelFault(self._with_lines(error.decode()))
+
+    def _with_lines(self, report):
+        """A report of races.hpp, whose places are @ and an offset into the library, with the source's lines."""
+        offsets = re.findall(r"@([0-9a-f]+)", report)
+        for offset, place in zip(offsets, places(self.module.built_path, offsets) if offsets else [], strict=True):
+            report = report.replace(f"@{offset}", place)
+        return report
 
     def _check_launch(self, grid, block, shared_mem):
         threads = block[0] * block[1] * block[2]

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from ...errors import ConfigError
+from ...errors import BackendError, ConfigError
 from .folder import next_after, read_progress, record
 from .ladder import NAMES
 from .result import WRONG, Finding, Result
@@ -25,7 +25,7 @@ def check(path, seconds=SECONDS, keep=True):
 
     seconds: how long the file may run · keep: note the outcome in progress.json beside the file. Which exercise it is stands in
     its first line; without that line, its name tells. Raises ConfigError when neither does or there is no such file, DataError
-    when progress.json cannot be read.
+    when progress.json cannot be read, BackendError when the machine lacks what the exercise needs, such as g++.
     """
     path = Path(path)
     name = exercise_of(path)
@@ -68,6 +68,8 @@ def _run(path, name, seconds):
     if not kept:
         raise RuntimeError(f"the process that runs the checks ended before it began, with status {status}")
     outcome = json.loads(kept)
+    if outcome["lacking"]:
+        raise BackendError(outcome["lacking"])
     if outcome["fault"]:
         raise RuntimeError(f"the check of {name} itself failed:\n{outcome['fault']}")
     findings = [Finding(**f) for f in outcome["findings"]]
@@ -80,7 +82,8 @@ def _how_it_ended(path, stopped, status, seconds):
     """Lines on a process that did not come to its end: out of time, or gone."""
     line = re.search(rf'File "{TOKEN}", line (\d+)', stopped)
     if not stopped.strip() and status is not None:
-        yield f"the file ended Python itself, with status {status}: by os._exit, or by a crash in compiled code"
+        yield f"the file ended Python itself, with status {status}: by os._exit, or by a crash in compiled code,"
+        yield "such as an address far outside of an array"
         return
     yield f"is still running after {seconds:g} seconds, and was stopped: does a loop never end?"
     if line:

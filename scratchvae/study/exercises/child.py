@@ -12,6 +12,7 @@ import traceback
 from dataclasses import asdict
 from pathlib import Path
 
+from ...errors import BackendError
 from .exam import Exam
 from .ladder import task
 from .result import TODO, WRONG, Finding
@@ -42,19 +43,21 @@ def main(path, name, folder, seconds):
     stopped = open(folder / "stopped.txt", "w", encoding="utf-8")  # noqa: SIM115 (stays open to the end)
     sys.stdout = sys.stderr = Printed(folder / "printed.txt")
 
-    def report(exam, now, finished=False, fault=None):
-        content = {"findings": [asdict(f) for f in exam.findings], "now": now, "finished": finished, "fault": fault}
+    def report(exam, now, **end):
+        content = {"findings": [asdict(f) for f in exam.findings], "now": now, "finished": False, "fault": None, "lacking": None, **end}
         (folder / "result.part").write_text(json.dumps(content), encoding="utf-8")
         os.replace(folder / "result.part", folder / "result.json")
 
-    exam, fault = Exam(Student(path), report), None
+    exam, fault, lacking = Exam(Student(path), report), None, None
     task(name)  # imported before the clock starts
     faulthandler.dump_traceback_later(float(seconds), exit=True, file=stopped)
     try:
         examine(exam, name)
+    except BackendError as error:
+        lacking = str(error)  # this machine lacks what the exercise needs
     except BaseException:
         fault = traceback.format_exc()  # a mistake of ours, not of the student's
-    report(exam, None, finished=True, fault=fault)
+    report(exam, None, finished=True, fault=fault, lacking=lacking)
     os._exit(0)  # whatever threads the file has started
 
 

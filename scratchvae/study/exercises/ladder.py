@@ -7,7 +7,7 @@ from ...errors import ConfigError
 
 NAMES = (
     "affine", "relu", "sigmoid", "bernoulli", "reparameterise", "kl", "dense", "vae", "adam", "clipping", "philox", "complex_step",
-    "gradcheck",
+    "gradcheck", "cuda_kl",
 )  # fmt: skip
 
 

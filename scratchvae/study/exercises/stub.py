@@ -1,16 +1,18 @@
 """The file that a student starts from: the solution without its answers, so that the two never differ in anything else."""
 
 import ast
+import re
 import textwrap
 
 from .ladder import NAMES, solution, task
 
 MARK = "# scratchvae exercise: "
+KERNEL = re.compile(r"(__global__ void (\w+)\([^)]*\) {\n).*?^(?=}$)", re.DOTALL | re.MULTILINE)
 
 
 def stub(name):
     """The text of the file: docstring, signatures, shapes, and the hints at its end."""
-    exercise, text = task(name), solution(name)
+    exercise, text = task(name), KERNEL.sub(r"\1  // write \2 here\n", solution(name))
     lines = text.splitlines()
     for function in reversed(list(_to_write(ast.parse(text), exercise.WRITE))):
         docstring, last = function.body[0], function.end_lineno

@@ -13,10 +13,10 @@ rng = np.random.default_rng(0)
 i32, f32 = np.int32, np.float32
 
 
-def module(broken):
+def module(broken, sanitizer="inherit"):
     """All kernels of this folder in one library: right, or broken."""
     code = "\n".join(f'#include "{name}.cu"' for name in NAMES)
-    return CpuModule(code, include_dirs=[FOLDER], options=["-DBROKEN"] if broken else [])
+    return CpuModule(code, include_dirs=[FOLDER], options=["-DBROKEN"] if broken else [], sanitizer=sanitizer)
 
 
 def check(kernels, name):

@@ -6,6 +6,7 @@
 #include "shared_memory.hpp" // which starts as NaN
 #include "scheduler.hpp"     // blocks, barriers, schedules, reports
 #include "reports.hpp"       // misaligned and out-of-range accesses
+#include "races.hpp"         // two threads, one address, no order
 #include "warp.hpp"          // shuffles, ballots
 #include "atomics.hpp"       // and fences
 #include "intrinsics.hpp"    // arithmetic

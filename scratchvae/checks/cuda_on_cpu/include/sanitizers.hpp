@@ -15,6 +15,8 @@
 // The harness's own bookkeeping is shared between fibers on purpose: ThreadSanitizer must not look at it.
 #if defined(__SANITIZE_THREAD__)
 #define CUDA_ON_CPU_HARNESS __attribute__((no_sanitize_thread, noinline))
+#elif defined(CUDA_ON_CPU_RACES)
+#define CUDA_ON_CPU_HARNESS __attribute__((no_sanitize("undefined", "thread"), noinline))
 #elif defined(__SANITIZE_ADDRESS__)
 #define CUDA_ON_CPU_HARNESS __attribute__((noinline))
 #else
@@ -26,6 +28,10 @@ namespace cuda_on_cpu {
 constexpr bool with_tsan = true;
 inline void happens_before(void* point) { __tsan_release(point); }
 inline void happens_after(void* point) { __tsan_acquire(point); }
+#elif defined(CUDA_ON_CPU_RACES)
+constexpr bool with_tsan = false;
+inline void happens_before(void* point); // races.hpp
+inline void happens_after(void* point);
 #else
 constexpr bool with_tsan = false;
 inline void happens_before(void*) {}

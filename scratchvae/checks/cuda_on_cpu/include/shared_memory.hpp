@@ -30,6 +30,8 @@ inline size_t dynamic_shared_bytes = 0;
 CUDA_ON_CPU_HARNESS inline void forget_history(char* begin, size_t bytes) {
   if (bytes) mmap(begin, (bytes + page - 1) & ~(page - 1), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 }
+#elif defined(CUDA_ON_CPU_RACES)
+inline void forget_history(char* begin, size_t bytes); // races.hpp
 #else
 inline void forget_history(char*, size_t) {}
 #endif

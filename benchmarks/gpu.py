@@ -34,10 +34,11 @@ PARTS = {
     "operations": (speed.operations, 45, {}),
     "ladder": (speed.ladder, 45, {"CUPY_TF32": "0"}),
     "crossover": (speed.crossover, 60, {}),
-    "sanitized": (proof.sanitized, 150, {}),  # under compute-sanitizer's memcheck
+    "memcheck": (proof.sanitized, 150, {}),
     "racecheck": (proof.sanitized, 150, {}),
+    "initcheck": (proof.sanitized, 150, {}),
 }
-TOOLS = {"sanitized": "memcheck", "racecheck": "racecheck"}
+TOOLS = ("memcheck", "racecheck", "initcheck")  # of compute-sanitizer
 PROOFS = ("parity", "gradients", "graph", "training", *TOOLS)  # no timings: they run at the same time, most of it compiling
 
 
@@ -58,18 +59,18 @@ def parse(argv):
 def run_part(name, args, limit):
     """→ the part's result, or why there is none, and its seconds"""
     began, command = time.perf_counter(), [sys.executable, str(Path(__file__).resolve()), "--out", str(args.out), "--part", name]
-    if tool := TOOLS.get(name):
+    if name in TOOLS:
         sanitizer = shutil.which("compute-sanitizer") or shutil.which("/usr/local/cuda/bin/compute-sanitizer")
         if not args.dry_run and sanitizer is None:
             return {"left_out": "compute-sanitizer, a part of the CUDA toolkit, is not on PATH"}
         if not args.dry_run:
-            command = [sanitizer, "--tool", tool, "--error-exitcode", "9", "--target-processes", "application-only", *command]
+            command = [sanitizer, "--tool", name, "--error-exitcode", "9", "--target-processes", "application-only", *command]
     if args.dry_run:
         command.append("--dry-run")
     status, output, errors = process.run(command, limit, cwd=ROOT, env={**os.environ, **PARTS[name][2]})
     if status is None:
         return {"left_out": f"took longer than {limit:.0f} s"}
-    if tool and "Device not supported" in output:
+    if name in TOOLS and "Device not supported" in output:
         return {"left_out": "compute-sanitizer does not support this GPU, or not on this kind of machine"}
     lines = [line for line in output.splitlines() if line.startswith("{")]
     if status or not lines:

@@ -16,24 +16,21 @@ INCLUDE = Path(__file__).parent / "include"
 LINKER_SCRIPT = Path(__file__).with_name("shared_memory.ld")
 
 FLAGS = (
-    *("-std=c++20", "-O2", "-g1", "-march=native", "-fPIC", "-fvisibility=hidden", "-fno-strict-aliasing"),
+    *("-std=c++20", "-O1", "-march=native", "-fPIC", "-fvisibility=hidden", "-fno-strict-aliasing"),
     "-ffp-contract=off",  # else it depends on the processor which products and sums become one rounding, and so do the bits
     "-fdata-sections",  # shared_memory.ld
     *("-Wno-unknown-pragmas", "-Wno-attributes"),
     "-ftrivial-auto-var-init=pattern",  # a register that is read before it is written holds −1.7e38, not a lucky 0
+    *("-gdwarf-4", "-g1"),  # lines alone; in DWARF 5, g++ 12 and addr2line take one file for another
 )
+ANSWERED = "-fsanitize=alignment,null,bounds"  # checks that include/reports.hpp answers itself, as races.hpp answers those of "races"
 SANITIZERS = {
-    # include/reports.hpp answers these checks itself
-    None: ("-fsanitize=alignment,null,bounds",),
+    None: (ANSWERED,),
     "asan": ("-fsanitize=address,undefined", "-fno-sanitize=vptr", "-fsanitize-recover=address,undefined"),
     "tsan": ("-fsanitize=thread",),
+    # -Og keeps every access where the source says
+    "races": (ANSWERED, "-Og", "-fsanitize=thread", "-U__SANITIZE_THREAD__", "-DCUDA_ON_CPU_RACES"),
 }
-# include/races.hpp answers -fsanitize=thread itself. -Og keeps every access where the source says; in DWARF 5, g++ 12 and addr2line
-# take one file for another.
-SANITIZERS["races"] = (
-    *(*SANITIZERS[None], "-fsanitize=thread", "-U__SANITIZE_THREAD__", "-DCUDA_ON_CPU_RACES"),
-    *("-Og", "-gdwarf-4"),
-)
 RUNTIME = {"asan": "libasan.so", "tsan": "libtsan.so"}
 
 

@@ -28,7 +28,9 @@ template <class... P> std::string signature(void (*)(P...)) {
   return codes;
 }
 
-template <class... P, size_t... I> void call(void (*kernel)(P...), void** arguments, std::index_sequence<I...>) {
+// The copies of the arguments that every thread takes are not the kernel's own accesses.
+template <class... P, size_t... I>
+CUDA_ON_CPU_HARNESS void call(void (*kernel)(P...), void** arguments, std::index_sequence<I...>) {
   kernel(*static_cast<std::remove_reference_t<P>*>(arguments[I])...);
 }
 
@@ -39,7 +41,7 @@ const char* launch(void (*kernel)(P...), const unsigned* grid, const unsigned* b
     void** arguments;
   } prepared{kernel, arguments};
   kernel_arguments = &prepared;
-  kernel_body = [](void* p) {
+  kernel_body = [](void* p) CUDA_ON_CPU_HARNESS {
     auto* c = static_cast<Call*>(p);
     call(c->kernel, c->arguments, std::index_sequence_for<P...>{});
   };

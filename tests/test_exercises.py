@@ -141,7 +141,9 @@ MISTAKES = [
     ("cuda_kl", "0.5f * part[0]", "0.5f * part[0] / L", r"too small by a factor of 200, which is L: a mean"),
     ("cuda_kl", KERNEL_BODY, "  const int row = blockIdx.x;\n  if (threadIdx.x > 0) return;\n  float sum = 0;\n"
      "  for (int j = row * L; j < row * L + L; ++j)\n    sum += mu[j] * mu[j] + exp(logvar[j]) - 1 - logvar[j];\n"
-     "  kl[row] = sum / 2;\n", r"the result is right, but one thread"),
+     "  kl[row] = sum / 2;  // no __shared__ needed\n", r"the result is right, but one thread"),
+    ("cuda_kl", "__shared__ float part", "static float part", r"leave `static` out: on a GPU it is one variable for all blocks"),
+    ("cuda_kl", "exp(lv) - 1", "exp(0.5f * lv) - 1", r"uses σ where σ² stands"),
 ]  # fmt: skip
 
 

@@ -104,8 +104,8 @@ def _backward(rows, inputs, outputs):
 def affine(x, W, b, out, *, precision="fp32", scratch=None, planner=plan):
     """Y = X W + b (E4).   x (B, I) · W (I, O) · b (O,) → out (B, O)
 
-    precision "tf32" uses the tensor cores. With a Scratch, k is split when the result has few tiles. planner chooses the tiles:
-    a function of plan's arguments, for whoever tunes them.
+    precision "tf32" uses the tensor cores. With a Scratch, k is split where that fills the multiprocessors more evenly. planner
+    chooses the tiles: a function of plan's arguments, for whoever tunes them.
     """
     return dense(x, W, b, out, "none", precision=precision, scratch=scratch, planner=planner)
 

@@ -18,10 +18,11 @@ def stub(name):
         docstring, last = function.body[0], function.end_lineno
         indent = " " * docstring.col_offset
         lines[docstring.end_lineno : last] = [f'{indent}raise NotImplementedError("write {function.name} here")']
+    formulas = "The formula has the number" if len(exercise.EQUATIONS) == 1 else "The formulas have the numbers"
     hints = [
         "", "",
         f"# When it is written, in the folder of this file:   scratchvae exercise check {name}.py",
-        f"# The formulas have the numbers {', '.join(exercise.EQUATIONS)} in docs/equations.md.",
+        f"# {formulas} {', '.join(exercise.EQUATIONS)} in docs/equations.md.",
         "#",
         "# Hints. Read one, try again, and only then read the next.",
     ]  # fmt: skip

@@ -50,7 +50,7 @@ class Kernel:
     """The student's kernel, watched: races are seen, and memory that nobody has written."""
 
     def __init__(self, student):
-        self.student, self.text, self.start = student, "", 1
+        self.student, self.text, self.bare, self.start = student, "", "", 1
 
     @property
     def code(self):
@@ -68,10 +68,12 @@ class Kernel:
         bare = re.sub(r"//[^\n]*|/\*.*?\*/", "", text, flags=re.DOTALL)
         if NAME not in plain_kernels(bare):
             raise Wrong(f'KERNEL holds no kernel {NAME}: keep the line `extern "C" __global__ void {NAME}(…) {{` that it came with')
+        if re.search(r"\bstatic\b", bare):
+            raise Wrong("leave `static` out: on a GPU it is one variable for all blocks; one of a block's is declared with __shared__")
         if re.search(rf"{NAME}\s*\([^)]*\)\s*{{\s*}}", bare):
             raise Wrong(f"{NAME} is not written yet: nothing stands between its braces",
                         "Begin with one thread's work: which columns of its block's row does it add up?", todo=True)  # fmt: skip
-        self.text, self.start = text, _line_of_kernel(self.student.lines)
+        self.text, self.bare, self.start = text, bare, _line_of_kernel(self.student.lines)
         try:
             self.watched = CpuModule(self.code, sanitizer="races").get_function(NAME)
         except BuildError as error:
@@ -138,7 +140,7 @@ class Kernel:
 
     def shared_work(self):
         """Threads of a block can hand numbers to one another by shared memory and shuffles only."""
-        if not re.search(r"__shared__|__shfl_", self.text):
+        if not re.search(r"__shared__|__shfl_", self.bare):
             raise Wrong("the result is right, but one thread of each block has added it all up while 63 looked on",
                         "Let each thread add up some of the columns, and put the sums together in shared memory.")  # fmt: skip
 

@@ -36,6 +36,8 @@ def known_forward(mu, logvar):
     return {"kl": [
         (total(mu**2 + var**2 - 1 - 2 * logvar), "takes logvar for the logarithm of σ: it is the logarithm of σ²"),
         (total(mu**2 + np.sqrt(var) - 1 - 0.5 * logvar), "uses σ in places of σ²: logvar is the logarithm of σ²"),
+        (total(mu**2 + np.sqrt(var) - 1 - logvar), "uses σ where σ² stands: logvar is the logarithm of σ²"),
+        (total(mu**2 + var - 1 - 0.5 * logvar), "takes the logarithm of σ where that of σ² stands"),
         (total(mu**2 + var - 1 + logvar), "has the wrong sign before logvar: at small variances it should grow"),
         (total(mu**2 + var - logvar), "is not 0 for mu = 0 and variance 1: a constant is missing"),
         (total(mu + var - 1 - logvar), "changes with the sign of mu: the prior lies in the middle"),

@@ -41,8 +41,8 @@ def test_an_npz_with_both_splits_is_taken_as_split(tmp_path, keys):
     assert dataset.source.endswith("split into training and test as given.")
 
 
-def test_without_a_test_split_the_last_tenth_is_held_out_and_the_source_says_so(tmp_path):
-    dataset = load(str(_npz(tmp_path, images=IMAGES, labels=LABELS)))
+def test_the_last_tenth_is_held_out_where_a_run_was_made_by_that_rule_and_the_source_says_so(tmp_path):
+    dataset = load(str(_npz(tmp_path, images=IMAGES, labels=LABELS)), held_out="last")
     np.testing.assert_array_equal(dataset.train.images, IMAGES[:18].reshape(18, 15))
     np.testing.assert_array_equal(dataset.test.images, IMAGES[18:].reshape(2, 15))
     np.testing.assert_array_equal(dataset.train.labels, LABELS[:18])
@@ -55,7 +55,7 @@ def test_without_a_test_split_the_last_tenth_is_held_out_and_the_source_says_so(
 def test_an_npy_of_floats_becomes_float32_whatever_its_layout(tmp_path, order, dtype):
     images = np.asarray(IMAGES / 255, dtype=dtype, order=order)
     np.save(tmp_path / "a.npy", images)
-    dataset = load(tmp_path / "a.npy")
+    dataset = load(tmp_path / "a.npy", held_out="last")
     assert dataset.train.images.dtype == np.float32
     assert dataset.train.images.flags.c_contiguous
     np.testing.assert_array_equal(dataset.train.images, images[:18].reshape(18, 15).astype(np.float32))
@@ -157,7 +157,7 @@ def _header(shape, descr="'|u1'"):
 @pytest.mark.parametrize("version", [1, 2, 3])
 def test_every_version_of_the_npy_format_is_read(tmp_path, version):
     (tmp_path / "a.npy").write_bytes(_npy_with_header(_header("(20, 3, 5)"), version))
-    np.testing.assert_array_equal(load(tmp_path / "a.npy").train.images, IMAGES[:18].reshape(18, 15))
+    np.testing.assert_array_equal(load(tmp_path / "a.npy", held_out="last").train.images, IMAGES[:18].reshape(18, 15))
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def test_idx_files_are_found_under_all_their_usual_names(tmp_path, ending, test)
 
 def test_labels_and_test_images_may_be_missing(tmp_path):
     _write(tmp_path / "train-images-idx3-ubyte", IMAGES)
-    dataset = load(tmp_path)
+    dataset = load(tmp_path, held_out="last")
     assert dataset.train.labels is None
     np.testing.assert_array_equal(dataset.test.images, IMAGES[9:].reshape(1, 12))
     assert "the last 1 of 10 images are held out" in dataset.source

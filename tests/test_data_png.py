@@ -26,7 +26,7 @@ def test_a_flat_folder_gives_unlabelled_images_in_the_order_of_their_names(tmp_p
     images = {name: _save(tmp_path / name) for name in ("b.png", "a.PNG", "c10.png", "c2.png")}
     (tmp_path / "notes.txt").write_text("not an image")
     (tmp_path / ".hidden.png").write_text("not an image")
-    dataset = load(tmp_path)
+    dataset = load(tmp_path, held_out="last")
     assert dataset.name == tmp_path.name
     assert dataset.image_shape == (4, 6)
     assert dataset.train.labels is None
@@ -43,7 +43,7 @@ def test_class_folders_give_labels_and_every_class_is_held_out_in_proportion(tmp
             image = np.full((2, 2), 10 + label * 100 + index, np.uint8)
             _save(tmp_path / name / f"{index:03}.png", image)
             marks[int(image[0, 0])] = label
-    dataset = load(tmp_path)
+    dataset = load(tmp_path, held_out="last")
     for split in (dataset.train, dataset.test):
         assert split.labels.dtype == np.uint8
         np.testing.assert_array_equal(split.labels, [marks[int(mark)] for mark in split.images[:, 0]])
@@ -72,7 +72,7 @@ def test_train_and_test_folders_are_taken_as_split(tmp_path, classes):
 def test_a_train_folder_alone_has_its_last_tenth_held_out(tmp_path):
     for index in range(5):
         _save(tmp_path / "train" / f"{index}.png")
-    assert "the last 1 of 5" in load(tmp_path).source
+    assert "the last 1 of 5" in load(tmp_path, held_out="last").source
 
 
 def test_one_bit_images_are_black_and_white(tmp_path):

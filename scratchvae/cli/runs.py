@@ -203,7 +203,7 @@ def _draw(model, data, out):
 
 def open_run(run, backend="numpy"):
     """The model of a run folder, on a backend, and the data it was trained on. Raises DataError when the data has changed since."""
-    from ..data import load
+    from ..data import load_again
     from ..training import RunFolder, load_model
 
     config = RunFolder(run).config()["data"]
@@ -211,7 +211,7 @@ def open_run(run, backend="numpy"):
         raise DataError(
             f"{run} was trained on data made in Python ({config['name']}): use it from Python, or train from a file"
         )
-    data = load(config["location"])
+    data = load_again(config)
     if data.fingerprint != config["fingerprint"]:
         raise DataError(f"{config['location']} has changed since this run was trained on it")
     return load_model(run, backend), data

@@ -7,6 +7,7 @@
 """
 
 from scratchvae.data.dataset import Dataset, Split, gather
-from scratchvae.data.loading import NAMES, load
+from scratchvae.data.loading import NAMES, load, load_again
+from scratchvae.data.split import hold_out
 
-__all__ = ["NAMES", "Dataset", "Split", "gather", "load"]
+__all__ = ["NAMES", "Dataset", "Split", "gather", "hold_out", "load", "load_again"]

@@ -1,12 +1,16 @@
 """What a data set is, and how a batch is taken from it."""
 
 import hashlib
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
+from scratchvae.data.split import VALIDATION, hold_out
 from scratchvae.errors import DataError, ShapeError
+
+BLOCK = 1 << 24  # bytes that are hashed at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,39 +43,71 @@ class Dataset:
     """Training and test images of one kind.
 
     name         what `load` was asked for, or the name of the file or folder
-    image_shape  (height, width); D = height · width
+    image_shape  (height, width), or (height, width, 3) in colour, or (1, width) for the rows of a table; D is their product
     source       one sentence: where the images come from and how they were split
     location     what `load` takes to find it again from anywhere: a name, or an absolute path; "" for data made in Python
+    validation   a third split, to choose a model by; None unless asked for (`with_validation`)
+    preparation  all that was done to the data, as JSON can hold it; `load_again` does the same again
     """
 
     name: str
-    image_shape: tuple[int, int]
+    image_shape: tuple[int, ...]
     train: Split
     test: Split
     source: str
     location: str = ""
+    validation: Split | None = None
+    preparation: dict = field(default_factory=dict)
 
     def __post_init__(self):
-        height, width = self.image_shape
-        for part, split in (("train", self.train), ("test", self.test)):
-            if split.images.shape[1] != height * width:
+        size, of = math.prod(self.image_shape), " x ".join(map(str, self.image_shape))
+        for part, split in self.splits.items():
+            if split.images.shape[1] != size:
                 raise DataError(
-                    f"{self.name}: the {part} images have {split.images.shape[1]} pixels, but {height} x {width} "
-                    f"images have {height * width}: give both splits the same image size"
+                    f"{self.name}: the {part} images have {split.images.shape[1]} pixels, but {of} images have {size}: "
+                    "give all splits the same image size"
                 )
+
+    @property
+    def splits(self):
+        """{"train": Split, "test": Split} and, where there is one, "validation"."""
+        parts = {"train": self.train, "test": self.test, "validation": self.validation}
+        return {name: split for name, split in parts.items() if split is not None}
 
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 (hex) over dtype, shape and pixel bytes of both splits; computed once.
+        """sha256 (hex) over dtype, shape and pixel bytes of all splits; computed once, and never on a copy of more than BLOCK bytes.
 
         A run remembers it and refuses to resume on other data. Labels are left out: they change no training step.
         """
         digest = hashlib.sha256(repr(tuple(self.image_shape)).encode())
-        for split in (self.train, self.test):
-            images = np.ascontiguousarray(split.images)
+        for split in self.splits.values():
+            images = split.images
             digest.update(f"{images.dtype.name} {images.shape}".encode())
-            digest.update(images.data)
+            step = max(1, BLOCK // (images.shape[1] * images.dtype.itemsize))
+            for start in range(0, len(images), step):
+                digest.update(np.ascontiguousarray(images[start : start + step]).data)
         return digest.hexdigest()
+
+    def with_validation(self, fraction=0.1, seed=0):
+        """The same data with this fraction of the training images, of every label alike, set apart as validation.
+
+        Raises DataError when there is a validation split already, or too few images.
+        """
+        if self.validation is not None:
+            raise DataError(f"{self.name}: has a validation split of {len(self.validation.images)} images already")
+        images, labels = self.train.images, self.train.labels
+        kept, held = hold_out(labels, len(images), fraction, seed, VALIDATION)
+        train, validation = (Split(images[rows], None if labels is None else labels[rows]) for rows in (kept, held))
+        note = {"fraction": fraction, "seed": seed, "images": len(held), "of": len(images)}
+        return replace(self, train=train, validation=validation, preparation={**self.preparation, "validation": note})
+
+    def note(self):
+        """What a run keeps of its data, as JSON can hold it: `load_again` finds the same images by it."""
+        return {
+            "name": self.name, "location": self.location, "fingerprint": self.fingerprint, "image_shape": list(self.image_shape),
+            "preparation": self.preparation,
+        }
 
 
 def gather(images, rows, out):

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from scratchvae.data.assembly import to_dataset
 from scratchvae.data.idx import read_idx
-from scratchvae.data.pixels import to_dataset
 from scratchvae.errors import DataError
 
 ENDINGS = ("-{}-ubyte", ".{}-ubyte", "-{}-ubyte.gz", ".{}-ubyte.gz")
@@ -14,17 +14,17 @@ def has_idx_files(folder):
     return any("-ubyte" in path.name for path in Path(folder).iterdir())
 
 
-def load_idx_folder(folder):
+def load_idx_folder(folder, **options):
     """A Dataset from train-images-idx3-ubyte and, where there are any, train-labels-idx1-ubyte,
     t10k- or test-images-idx3-ubyte and its labels; '.idx3-ubyte' will do, and so will '.gz' on top.
 
-    Without test images the last tenth is held out. Raises DataError, naming the file, for anything amiss.
+    Without test images a tenth is held out, as `options` of to_dataset say. Raises DataError, naming the file, for anything amiss.
     """
     folder = Path(folder)
     train = _read_split(folder, ("train",))
     if train is None:
         raise DataError(f"{folder}: no train-images-idx3-ubyte (or .gz) there: name the files as MNIST's are named")
-    return to_dataset(folder.resolve().name, train, _read_split(folder, ("t10k", "test")), f"The idx files in {folder}")
+    return to_dataset(folder.resolve().name, train, _read_split(folder, ("t10k", "test")), f"The idx files in {folder}", **options)
 
 
 def _read_split(folder, prefixes):

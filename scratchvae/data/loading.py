@@ -21,7 +21,7 @@ BUNDLED = Path(__file__).with_name("bundled") / "mnist_small.npz"
 BUNDLED_SHA256 = "4ff31a68777e57cad7e7885458d2d8babde29255d715e8e355f8fb6779038253"
 
 
-def load(name_or_path):
+def load(name_or_path, *, held_out="shuffled", seed=0):
     """The data set of that name, or at that path.
 
     "mnist-small"             bundled: the first 5,000 training and 1,000 test images of MNIST; needs no network
@@ -29,28 +29,46 @@ def load(name_or_path):
     a path                    a folder of idx files or of PNGs, a .npz or a .npy; write "./mnist" for a folder
                               that has the name of a set
 
+    Where there is no test split, a tenth of the images is held out, of every label alike and drawn by `seed`;
+    held_out="last" takes the last tenth, as runs of version 0.1.0 did.
+
     Returns a Dataset. Raises DataError, which says what is wrong, where, and what to do.
     """
     if str(name_or_path) == "mnist-small":
         return load_bundled(BUNDLED)
     if str(name_or_path) in KNOWN_SETS:
         return load_known(KNOWN_SETS[str(name_or_path)])
+    options = {"held_out": held_out, "seed": seed}
     try:
         path = Path(name_or_path).expanduser()
-        return replace(_load_path(path), location=str(path.resolve()))
+        dataset = _load_path(path, options)
     except OSError as error:
         raise DataError(f"{name_or_path}: cannot be read ({error.strerror or error}): check the path") from error
+    return replace(dataset, location=str(path.resolve()), preparation={"options": options, **dataset.preparation})
 
 
-def _load_path(path):
+def load_again(note, location=None):
+    """The data set that a run was made with, by what its configuration keeps under "data" (`Dataset.note`).
+
+    location  where it lies now, if it has been moved
+    The caller compares fingerprints. A note without "preparation" is from version 0.1.0, which held out the last tenth.
+    """
+    preparation = note.get("preparation", {"options": {"held_out": "last"}})
+    dataset = load(location or note["location"], **preparation.get("options", {}))
+    if "validation" in preparation:
+        dataset = dataset.with_validation(*(preparation["validation"][key] for key in ("fraction", "seed")))
+    return dataset
+
+
+def _load_path(path, options):
     if path.is_dir():
-        return load_idx_folder(path) if has_idx_files(path) else load_png_folder(path)
+        return load_idx_folder(path, **options) if has_idx_files(path) else load_png_folder(path, **options)
     if not path.exists():
         raise DataError(f"{path}: neither a path that exists nor one of {', '.join(NAMES)}: check the spelling")
     loaders = {".npz": load_npz, ".npy": load_npy}
     if path.suffix.lower() not in loaders:
         raise DataError(f"{path}: not a kind of file that is read: give a .npz, a .npy, or a folder of idx files or PNGs")
-    return loaders[path.suffix.lower()](path)
+    return loaders[path.suffix.lower()](path, **options)
 
 
 def load_known(known):

@@ -4,43 +4,9 @@ import math
 
 import numpy as np
 
-from scratchvae.data.dataset import Dataset, Split
 from scratchvae.errors import DataError
 
 BLOCK = 1 << 20  # pixels looked at together, so that no check makes a second copy of a large set
-
-
-def to_dataset(name, train, test, source):
-    """A Dataset from (images, labels, where) triples, `where` being what an error message calls them.
-
-    images  (N, H, W) or (N, D): uint8, bool, or numbers in [0, 1];  labels  (N,) integers or None
-    test    None holds out the last tenth of the training images, and at least one
-    source  where the data come from; how they were split is added to it
-    """
-    pixels, image_shape = to_pixels(train[0], train[2])
-    labels = to_labels(train[1], len(pixels), train[2])
-    if test is None:
-        held_out = max(1, len(pixels) // 10)
-        if len(pixels) < 2:
-            raise DataError(f"{train[2]}: one image cannot be split into training and test: give at least two")
-        first, last = slice(None, -held_out), slice(-held_out, None)
-        parts = [Split(pixels[rows], None if labels is None else labels[rows]) for rows in (first, last)]
-        split = f"no test split was given, so the last {held_out} of {len(pixels)} images are held out as test."
-        return Dataset(name, image_shape, *parts, f"{source}; {split}")
-    test_pixels, test_shape = to_pixels(test[0], test[2])
-    if test_shape != image_shape:
-        raise DataError(
-            f"{test[2]}: images of {_size(test_shape)}, but the training images in {train[2]} have "
-            f"{_size(image_shape)}: make them one size"
-        )
-    test_labels = to_labels(test[1], len(test_pixels), test[2])
-    return Dataset(
-        name,
-        image_shape,
-        Split(pixels, labels),
-        Split(test_pixels, test_labels),
-        f"{source}; split into training and test as given.",
-    )
 
 
 def to_pixels(images, where):
@@ -102,7 +68,3 @@ def to_labels(labels, count, where):
     if labels.dtype.kind not in "uib" or labels.max() > np.iinfo(np.int64).max:
         raise DataError(f"{where}: labels of type {labels.dtype} up to {labels.max()}: give integers that fit int64")
     return labels if labels.dtype == np.uint8 else labels.astype(np.int64)
-
-
-def _size(image_shape):
-    return f"{image_shape[0]} x {image_shape[1]} pixels"

@@ -15,15 +15,15 @@ from pathlib import Path
 
 import numpy as np
 
+from scratchvae.data.assembly import to_dataset
 from scratchvae.data.idx import MAX_BYTES
-from scratchvae.data.pixels import to_dataset
 from scratchvae.errors import DataError
 
 OTHER_IMAGES = (".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 PNG_FAULTS = (OSError, SyntaxError, ValueError, EOFError, zlib.error, struct.error)
 
 
-def load_png_folder(folder):
+def load_png_folder(folder, **options):
     """A Dataset from a folder of PNGs, laid out as above. Raises DataError naming the first file at fault."""
     folder = Path(folder)
     split = (folder / "train").is_dir()
@@ -45,7 +45,7 @@ def load_png_folder(folder):
             )
         test = (_read_all(test_files, train[0].shape[1:]), test_labels, folder / "test")
     described = f", labelled 0 to {len(classes) - 1} by class folder ({', '.join(classes)})" if classes else ""
-    return to_dataset(folder.resolve().name, train, test, f"The PNG images in {folder}{described}")
+    return to_dataset(folder.resolve().name, train, test, f"The PNG images in {folder}{described}", **options)
 
 
 def _list(folder):

@@ -110,9 +110,7 @@ class Trainer:
         self.step = 0
         self.window = {"images": 0, **dict.fromkeys(model.terms, 0.0)}
         self.config = {
-            "data": {
-                "name": data.name, "location": data.location, "fingerprint": data.fingerprint, "image_shape": list(data.image_shape),
-            },
+            "data": data.note(),
             "backend": model.backend.name, "model": {"kind": model.kind, "config": model.config},
             "training": {
                 "epochs": epochs, "batch_size": batch_size, "lr": lr, "schedule": schedule, "warmup": warmup, "every": every,

@@ -13,6 +13,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.ticker import FuncFormatter, NullLocator
 
+from scratchvae.files import replacing
 from scratchvae.timing import read_result
 
 OURS, FLOOR, BEST, OTHER = "#c0392b", "#b0b0b0", "#1f4e79", "#7fa8cc"
@@ -108,7 +109,8 @@ def save(fig, result, path):
     what = " · ".join(f"{k} {v}" for k, v in versions(result).items())
     where = f"{m['cpu']}, {m['usable_cores']} cores · Python {m['python']} · {m['date_utc'][:10]}"
     fig.supxlabel(f"{where}\n{what}", fontsize=13)
-    fig.savefig(path, dpi=110)
+    with replacing(path) as temporary:
+        fig.savefig(temporary, dpi=110)
     plt.close(fig)
     print(path)
 

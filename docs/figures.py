@@ -18,6 +18,7 @@ import scratchvae
 from scratchvae import plots, rng, timing
 from scratchvae.checks import central_differences, complex_step
 from scratchvae.data import Dataset, Split, gather
+from scratchvae.files import replacing
 from scratchvae.ops import numpy as ops
 from scratchvae.ops.cuda.ladder import RUNGS, numbers_asked
 from scratchvae.plots.page import BLUE, BODY, GREY, INK, RULE, SMALL, VERMILION, page, wrap
@@ -523,7 +524,9 @@ def main(names):
         began = time.perf_counter()
         path = FOLDER / f"{name.replace('_', '-')}.png"
         known[name](path)
-        Image.open(path).convert("RGB").quantize(128, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(path, optimize=True)
+        picture = Image.open(path).convert("RGB").quantize(128, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        with replacing(path) as temporary:
+            picture.save(temporary, optimize=True)
         print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB, {time.perf_counter() - began:.0f} s")
 
 

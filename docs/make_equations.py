@@ -9,6 +9,8 @@ import re
 import sys
 from pathlib import Path
 
+from scratchvae.files import write_text
+
 DOCS = Path(__file__).resolve().parent
 JSON, INDEX = DOCS.parent / "scratchvae" / "study" / "equations.json", DOCS / "equations.md"
 START = re.compile(r"> \*\*E(\d+) · (.+?)\.\*\*$")
@@ -80,7 +82,7 @@ def main():
     for path in stale:
         print(f"{'stale' if '--check' in sys.argv else 'written'}: {path.relative_to(DOCS.parent)}")
         if "--check" not in sys.argv:
-            path.write_text(outputs()[path], encoding="utf-8")
+            write_text(path, outputs()[path])
     return 1 if stale and "--check" in sys.argv else 0
 
 

@@ -15,6 +15,8 @@ import time
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
+from scratchvae.files import write_text
+
 DOCS = Path(__file__).resolve().parent
 BLOCK = re.compile(r"^( *)```python\n(.*?)^\1```$(?:\n\n^\1```text\n(.*?)^\1```$)?", re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"[-+−]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
@@ -73,7 +75,7 @@ def write(path, results):
         text = f"```python\n{textwrap.dedent(match[2])}```" + (f"\n\n```text\n{printed}```" if printed else "")
         return textwrap.indent(text, match[1])
 
-    path.write_text(BLOCK.sub(block, path.read_text(encoding="utf-8")), encoding="utf-8")
+    write_text(path, BLOCK.sub(block, path.read_text(encoding="utf-8")))
 
 
 def main(arguments):

@@ -33,5 +33,9 @@ class RunFolderError(ScratchVAEError, RuntimeError):
     """A run folder is missing, incomplete, or already in use."""
 
 
+class OutputError(ScratchVAEError, OSError):
+    """A file cannot be written: no room, no permission, or something stands there that is no file."""
+
+
 class NonFiniteError(ScratchVAEError, FloatingPointError):
     """Training met a NaN or an infinity."""

@@ -6,6 +6,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib import ticker
 
+from scratchvae.files import replacing
+
 OURS, THEIRS, GREY = "#c0392b", "#1f4e79", "#9a9a9a"
 
 
@@ -23,7 +25,8 @@ def draw(result, folder):
         function(figure, parts)
         figure.supxlabel(f"{device} · {result['machine']['date_utc'][:10]}", fontsize=10)
         paths.append(folder / f"gpu_{name}.png")
-        figure.savefig(paths[-1], dpi=110)
+        with replacing(paths[-1]) as temporary:
+            figure.savefig(temporary, dpi=110)
         plt.close(figure)
     return paths
 

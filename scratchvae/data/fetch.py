@@ -9,11 +9,11 @@ SCRATCHVAE_OFFLINE=1 forbids the network.
 
 import hashlib
 import os
-import uuid
 from pathlib import Path
 
 from scratchvae.data.known import KNOWN_SETS
 from scratchvae.errors import DataError
+from scratchvae.files import replacing
 
 TIMEOUT = (10, 60)  # seconds to connect, seconds of silence
 
@@ -103,7 +103,7 @@ def _download(known, file, folder):
     )
 
 
-class _WrongSize(Exception):
+class _Refused(Exception):
     pass
 
 
@@ -116,7 +116,7 @@ class _Bounded:
     def write(self, data):
         self.taken += len(data)
         if self.taken > self.most:
-            raise _WrongSize(f"sent more than the {self.most} bytes that belong")
+            raise _Refused(f"sent more than the {self.most} bytes that belong")
         self.file.write(data)
 
     def flush(self):
@@ -142,20 +142,21 @@ def _try_mirror(url, file, folder):
                 url, body, None
             )
         if body.taken < file.size:
-            raise _WrongSize(f"sent {body.taken} of the {file.size} bytes that belong")
+            raise _Refused(f"sent {body.taken} of the {file.size} bytes that belong")
 
-    # A name of our own, so that processes that download at the same time never write to the same file.
-    part = folder / f".{file.name}.{uuid.uuid4().hex}.part"
     logger = pooch.get_logger()
     level = logger.level
     logger.setLevel("WARNING")  # it would announce the temporary name
     try:
-        pooch.retrieve(url, f"sha256:{file.sha256}", fname=part.name, path=folder, downloader=download)
-        os.replace(part, folder / file.name)
-    except (requests.RequestException, _WrongSize) as error:  # before OSError: RequestException is one
+        with replacing(folder / file.name) as part:
+            try:
+                pooch.retrieve(url, f"sha256:{file.sha256}", fname=part.name, path=folder, downloader=download)
+            except requests.RequestException as error:  # an OSError, but none of our disk
+                raise _Refused(str(error)) from error
+            except ValueError as error:
+                raise _Refused("sent the right number of bytes, but not the right ones (sha256 differs)") from error
+    except _Refused as error:
         return str(error)
-    except ValueError:
-        return "sent the right number of bytes, but not the right ones (sha256 differs)"
     except OSError as error:
         raise DataError(
             f"{folder}: {file.name} cannot be written there ({error.strerror or error}). Make room or make it "
@@ -163,5 +164,4 @@ def _try_mirror(url, file, folder):
         ) from error
     finally:
         logger.setLevel(level)
-        part.unlink(missing_ok=True)
     return None

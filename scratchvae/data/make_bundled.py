@@ -7,7 +7,6 @@ are printed.
 
 import hashlib
 import io
-import os
 import sys
 import zipfile
 from pathlib import Path
@@ -18,6 +17,7 @@ from scratchvae.data.fetch import find_fault
 from scratchvae.data.idx import read_idx
 from scratchvae.data.known import MNIST
 from scratchvae.errors import DataError
+from scratchvae.files import replacing
 
 PARTS = (  # name in the .npz, dimensions, how many; in the order of MNIST.files
     ("train_images", 3, 5000),
@@ -42,9 +42,8 @@ def make_bundled(folder, out):
             info = zipfile.ZipInfo(f"{name}.npy")
             info.external_attr = 0o644 << 16
             archive.writestr(info, member.getvalue(), zipfile.ZIP_DEFLATED, compresslevel=9)
-    part = Path(f"{out}.part")
-    part.write_bytes(content.getvalue())
-    os.replace(part, out)
+    with replacing(out) as temporary:
+        temporary.write_bytes(content.getvalue())
     return hashlib.sha256(content.getvalue()).hexdigest()
 
 

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from ...errors import BackendError, KernelError
+from ...files import replacing
 
 NEEDS = "running CUDA kernels on the CPU needs"
 INCLUDE = Path(__file__).parent / "include"
@@ -48,14 +49,14 @@ def build(text, sanitizer, options=()):
         return library
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with tempfile.TemporaryDirectory(dir=folder) as work:
-        source, objects, made = (Path(work) / name for name in ("kernels.cpp", "kernels.o", "kernels.so"))
+        source, objects = (Path(work) / name for name in ("kernels.cpp", "kernels.o"))
         source.write_text(text, encoding="utf-8")
         _run([*command, "-c", source, "-o", objects])
         # Linked with -fsanitize only where the sanitizer's own library answers: else reports.hpp and races.hpp stand in for it.
         answered = SANITIZERS[sanitizer] if sanitizer in RUNTIME else ()
         link = [compiler(), "-shared", "-fuse-ld=bfd", f"-Wl,-T,{LINKER_SCRIPT}", *answered]
-        _run([*link, objects, "-o", made])
-        os.replace(made, library)
+        with replacing(library) as made:
+            _run([*link, objects, "-o", made])
     return library
 
 

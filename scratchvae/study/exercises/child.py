@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ...errors import BackendError
+from ...files import write_text
 from .exam import Exam
 from .ladder import task
 from .result import TODO, WRONG, Finding
@@ -45,8 +46,7 @@ def main(path, name, folder, seconds):
 
     def report(exam, now, **end):
         content = {"findings": [asdict(f) for f in exam.findings], "now": now, "finished": False, "fault": None, "lacking": None, **end}
-        (folder / "result.part").write_text(json.dumps(content), encoding="utf-8")
-        os.replace(folder / "result.part", folder / "result.json")
+        write_text(folder / "result.json", json.dumps(content))
 
     exam, fault, lacking = Exam(Student(path), report), None, None
     task(name)  # imported before the clock starts

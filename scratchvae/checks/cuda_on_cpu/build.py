@@ -41,8 +41,9 @@ class BuildError(KernelError):
 
 def build(text, sanitizer, options=()):
     """The path of a shared library made from `text`, from the cache if it is there."""
-    command = [compiler(), *FLAGS, *SANITIZERS[sanitizer], *options, f"-I{INCLUDE}", f"-I{INCLUDE / 'cuda'}"]
+    command = [compiler(), *FLAGS, *SANITIZERS[sanitizer], *options]
     key = hashlib.sha256("\0".join([text, *map(str, command), _fingerprint()]).encode()).hexdigest()[:20]
+    command += [f"-I{INCLUDE}", f"-I{INCLUDE / 'cuda'}"]  # by their content in the key, not by their place: checkouts share the cache
     folder = cache_folder()
     library = folder / f"{key}.so"
     if library.exists():

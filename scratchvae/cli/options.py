@@ -1,8 +1,10 @@
 """What the descriptions of several commands share."""
 
 import argparse
+from dataclasses import fields
 
 from ..backend import NAMES
+from ..training import Settings
 
 
 def command(commands, function, help, example):
@@ -37,6 +39,22 @@ def add_backend(sub):
 def add_graph(sub):
     """How a GPU is given its work."""
     sub.add_argument("--no-graph", action="store_true", help="on a GPU: launch kernel by kernel, slower and with the same bits")
+
+
+def add_settings(sub):
+    """Every training setting that a command line can name, with its default and its help."""
+    for f in fields(Settings):
+        kind, low, name = f.metadata["kind"], f.metadata["low"], f"--{f.name.replace('_', '-')}"
+        if kind is bool:
+            sub.add_argument(name, action="store_true", help=f.metadata["help"])
+        elif kind is not dict:
+            parse = at_least_1 if kind is int and low == 1 else kind
+            sub.add_argument(name, type=parse, default=f.default, choices=f.metadata["choices"], help=f.metadata["help"])
+
+
+def given_settings(o):
+    """The Settings that a command line has named. Raises ConfigError."""
+    return Settings(**{f.name: getattr(o, f.name) for f in fields(Settings) if hasattr(o, f.name)})
 
 
 def at_least_1(text):

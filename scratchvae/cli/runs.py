@@ -5,7 +5,17 @@ from pathlib import Path
 
 from ..backend import NAMES
 from ..errors import BackendError, ConfigError, DataError
-from .options import add_backend, add_graph, add_run, add_threads, at_least_1, command, sizes
+from .options import (
+    add_backend,
+    add_graph,
+    add_run,
+    add_settings,
+    add_threads,
+    at_least_1,
+    command,
+    given_settings,
+    sizes,
+)  # fmt: skip
 
 
 def add(commands):
@@ -23,21 +33,8 @@ def add(commands):
     add("--sigma", type=float, help="fixed pixel σ of the gaussian likelihood (default: learned)")
     add("--beta", type=float, help="weight of the KL in a VAE (default: 1)")
     add("--init", choices=("glorot", "he", "lecun"), default="glorot", help="initial weights")
-    add("--epochs", type=at_least_1, help="passes over the images (default: 10 for 60,000 images, up to 60 for fewer)")
-    add("--batch-size", type=at_least_1, default=128, help="images per update")
-    add("--lr", type=float, default=1e-3, help="learning rate")
-    add("--schedule", choices=("constant", "step", "cosine"), default="constant", help="how the learning rate changes")
-    add("--warmup", type=int, default=0, help="steps over which the learning rate first rises from 0")
-    add("--every", type=at_least_1, default=1000, help="steps between two drops of --schedule step")
-    add("--factor", type=float, default=0.1, help="factor of each drop of --schedule step")
-    add("--optimiser", default="adam", help="sgd, momentum, nesterov, rmsprop, adagrad, adam or adamw")
-    add("--weight-decay", type=float, default=0.0, help="λ of the penalty λ/2 ‖parameters‖²")
-    add("--clip", type=float, help="largest global norm of the gradient (default: none)")
-    add("--seed", type=int, default=0, help="of the initial weights, the shuffling and the noise")
-    add("--shards", type=at_least_1, default=2, help="parts of a batch that threads may share; changes rounding")
-    add("--log-every", type=at_least_1, default=50, help="steps between two lines of metrics.jsonl")
+    add_settings(sub)
     add("--backend", choices=NAMES, default="numpy", help="numpy, or cupy for an NVIDIA GPU")
-    add("--tf32", action="store_true", help="on a GPU: products on tensor cores, with factors of 11 significant bits")
     add_graph(sub)
     add("--out", help="run folder to make (default: runs/MODEL-DATA-NUMBER)")
     add_threads(sub)
@@ -77,7 +74,7 @@ def add(commands):
 def train(o):
     from ..data import load
     from ..models import MODELS
-    from ..training import default_epochs, fit
+    from ..training import fit
 
     data = load(o.data)
     options = {"beta": o.beta} if o.model == "vae" else {}
@@ -89,31 +86,12 @@ def train(o):
         data.train.images.shape[1], o.hidden, o.latent, o.activation, o.likelihood, o.sigma, o.init, seed=o.seed,
         backend=o.backend, **options
     )
+    settings = given_settings(o).on(model, len(data.train.images))
     out = o.out or _free_folder(f"runs/{o.model}-{Path(data.name).stem}")
-    epochs = o.epochs or default_epochs(len(data.train.images))
     if not o.json:
-        print(f"{describe(model)} on {data.name}: {len(data.train.images):,} images, {epochs} epochs → {out}")
-    fit(
-        model,
-        data,
-        out=out,
-        threads=o.threads,
-        epochs=epochs,
-        batch_size=o.batch_size,
-        lr=o.lr,
-        schedule=o.schedule,
-        warmup=o.warmup,
-        every=o.every,
-        factor=o.factor,
-        optimiser=o.optimiser,
-        weight_decay=o.weight_decay,
-        clip=o.clip,
-        seed=o.seed,
-        shards=o.shards,
-        log_every=o.log_every,
-        tf32=o.tf32,
-        graph=not o.no_graph,
-    )
+        epochs = f"{settings.epochs} epoch{'s' * (settings.epochs > 1)}"
+        print(f"{describe(model)} on {data.name}: {len(data.train.images):,} images, {epochs} → {out}")
+    fit(model, data, out=out, threads=o.threads, graph=not o.no_graph, **settings.to_dict())
     return _finish(model, data, out, o)
 
 

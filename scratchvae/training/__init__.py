@@ -2,13 +2,14 @@
 
 from .checkpoint import load_model
 from .device_step import DeviceStep
-from .fit import Trainer, default_epochs, fit, resume
+from .fit import Trainer, fit, resume
 from .optimisers import OPTIMISERS, Optimiser
 from .run import RunFolder
 from .schedules import Schedule
+from .settings import Settings, default_epochs
 from .step import TrainingStep
 
 __all__ = [
-    "OPTIMISERS", "DeviceStep", "Optimiser", "RunFolder", "Schedule", "Trainer", "TrainingStep", "default_epochs", "fit", "load_model",
-    "resume",
+    "OPTIMISERS", "DeviceStep", "Optimiser", "RunFolder", "Schedule", "Settings", "Trainer", "TrainingStep", "default_epochs", "fit",
+    "load_model", "resume",
 ]  # fmt: skip

@@ -11,9 +11,8 @@ from ..evaluate import image_terms
 from ..workers import Threads, usable_cores
 from .checkpoint import load_arrays, read_checkpoint, save_checkpoint
 from .device_step import DeviceStep
-from .optimisers import Optimiser
 from .run import RunFolder
-from .schedules import Schedule
+from .settings import Settings
 from .step import TrainingStep
 from .stopping import first_not_finite, interrupts
 
@@ -34,16 +33,13 @@ def fit(model, data, *, out=None, progress=True, max_steps=None, threads=None, g
 
     data: a Dataset (`scratchvae.load_data`) · out: a run folder to make, or None to write nothing · progress: a bar, when
     the terminal is one · max_steps: stop early, resumable · threads: default, one per core · graph: on a GPU, launch many steps
-    as one CUDA graph, with the same bits. Options and defaults:
-    epochs=default_epochs(images), batch_size=128, lr=1e-3, schedule="constant" ("step", "cosine") with warmup=0, every=1000, factor=0.1,
-    optimiser="adam" with optimiser_settings={}, weight_decay=0, clip=None, seed=0, shards=2 (on the CPU), log_every=50,
-    tf32=False (on a GPU: tensor cores).
+    as one CUDA graph, with the same bits · options: the fields of `Settings`, such as epochs=10, lr=1e-3, optimiser="adam".
     Each record is a line of metrics.jsonl; UNITS says what its numbers mean.
 
     Raises ConfigError, RunFolderError, NonFiniteError (a NaN or infinity: epoch, step, tensor, last good checkpoint),
     BackendError (out of memory, a lost GPU) and KeyboardInterrupt (after Ctrl-C, with the checkpoint written).
     """
-    trainer = Trainer(model, data, **options)
+    trainer = Trainer(model, data, Settings.of(**options))
     folder = None
     if out is not None:
         folder = RunFolder(out)
@@ -67,7 +63,7 @@ def resume(model, data, out, *, progress=True, max_steps=None, threads=None, gra
     config["backend"] = model.backend.name
     if model.backend.no_tf32:
         config["training"]["tf32"] = False
-    trainer = Trainer(model, data, **config["training"])
+    trainer = Trainer(model, data, Settings.from_dict(config["training"]))
     if data.fingerprint != config["data"]["fingerprint"]:
         raise RunFolderError(f"{folder.path} was trained on other data: on {config['data']['name']}, as it was then")
     trainer.restore(folder.checkpoint_path)
@@ -76,35 +72,19 @@ def resume(model, data, out, *, progress=True, max_steps=None, threads=None, gra
     return trainer.run(folder, progress, max_steps, threads, graph)
 
 
-def default_epochs(images):
-    """10 epochs of 60,000 images; of fewer images more, up to 60, so that a small set is seen often enough."""
-    return min(60, max(10, round(600_000 / images)))
-
-
 class Trainer:
     """What training remembers between steps, all of it in a checkpoint: the step, and the sums of the current log line."""
 
-    def __init__(
-        self, model, data, *, epochs=None, batch_size=128, lr=1e-3, schedule="constant", warmup=0, every=1000, factor=0.1,
-        optimiser="adam", optimiser_settings=None, weight_decay=0.0, clip=None, seed=0, shards=2, log_every=50,
-        tf32=False,
-    ):
-        epochs = default_epochs(len(data.train.images)) if epochs is None else epochs
-        for name, value in (("epochs", epochs), ("batch_size", batch_size), ("shards", shards), ("log_every", log_every)):
-            if not isinstance(value, (int, np.integer)) or value < 1:
-                raise ConfigError(f"{name} must be a whole number of at least 1, not {value!r}")
-        if data.train.images.shape[1] != model.data_size:
-            raise ConfigError(f"the model takes {model.data_size} pixels, and the images have {data.train.images.shape[1]}")
-        if tf32 and model.backend.no_tf32:
-            raise ConfigError(model.backend.no_tf32)
-        self.model, self.data, self.tf32 = model, data, tf32
-        self.epochs, self.batch_size, self.seed, self.shards, self.clip = epochs, batch_size, seed, shards, clip
-        self.log_every = log_every
+    def __init__(self, model, data, settings):
         self.images = data.train.images
-        self.steps_per_epoch = -(-len(self.images) // batch_size)
-        total = epochs * self.steps_per_epoch
-        self.schedule = Schedule(lr, schedule, warmup, every, factor, total if schedule == "cosine" else None)
-        self.optimiser = Optimiser(optimiser, weight_decay, model.backend, **(optimiser_settings or {}))
+        if self.images.shape[1] != model.data_size:
+            raise ConfigError(f"the model takes {model.data_size} pixels, and the images have {self.images.shape[1]}")
+        settings = settings.on(model, len(self.images))
+        self.model, self.data, self.settings = model, data, settings
+        self.steps_per_epoch = settings.steps_per_epoch(len(self.images))
+        self.last = settings.epochs * self.steps_per_epoch
+        self.schedule = settings.new_schedule(self.last)
+        self.optimiser = settings.new_optimiser(backend=model.backend)
         with model.backend.failures():
             self.optimiser.start(model.buffer.values)
         self.step = 0
@@ -112,16 +92,11 @@ class Trainer:
         self.config = {
             "data": data.note(),
             "backend": model.backend.name, "model": {"kind": model.kind, "config": model.config},
-            "training": {
-                "epochs": epochs, "batch_size": batch_size, "lr": lr, "schedule": schedule, "warmup": warmup, "every": every,
-                "factor": factor, "optimiser": optimiser, "optimiser_settings": optimiser_settings or {},
-                "weight_decay": weight_decay, "clip": clip, "seed": seed, "shards": shards, "log_every": log_every,
-                "tf32": tf32,
-            },
+            "training": settings.to_dict(),
         }
         self.header = {
             "units": UNITS, "likelihood": model.config["likelihood"], "binarisation": "none (grayscale pixels in [0, 1])",
-            "z": "sampled, one per image" if model.noise_columns else "deterministic", "data": data.name, "seed": seed,
+            "z": "sampled, one per image" if model.noise_columns else "deterministic", "data": data.name, "seed": settings.seed,
         }
 
     @property
@@ -150,8 +125,8 @@ class Trainer:
             raise BackendError(f"{error}{kept}") from error
 
     def _run(self, folder, progress, max_steps, threads, graph):
-        records, order, last = [], None, self.epochs * self.steps_per_epoch
-        stop = last if max_steps is None else min(last, self.step + max_steps)
+        s, records, order = self.settings, [], None
+        stop = self.last if max_steps is None else min(self.last, self.step + max_steps)
         self.began = self.line_began = time.perf_counter()
         threads = (threads or usable_cores()) if self.model.backend.name == "numpy" else 1
 
@@ -167,22 +142,22 @@ class Trainer:
                 epoch, place = divmod(self.step, self.steps_per_epoch)
                 if place == 0 or order is None:
                     order = do.order(epoch)
-                count = min(do.at_once, self.log_every - self.step % self.log_every, self.steps_per_epoch - place, stop - self.step)
+                count = min(do.at_once, s.log_every - self.step % s.log_every, self.steps_per_epoch - place, stop - self.step)
                 sums = do.run(order, place, count, self.step, self.schedule)
                 if not all(map(isfinite, sums.values())):
                     self.step += do.good
                     raise self._not_finite(do, folder)
                 self.step += count
-                images = min((place + count) * self.batch_size, len(order)) - place * self.batch_size
+                images = min((place + count) * s.batch_size, len(order)) - place * s.batch_size
                 self.window["images"] += images
                 for term, value in sums.items():
                     self.window[term] += value
                 bar.update(images)
                 epoch_ends = place + count == self.steps_per_epoch
-                if self.step % self.log_every == 0 or epoch_ends:
+                if self.step % s.log_every == 0 or epoch_ends:
                     record = self._train_record(self.schedule(self.step - 1))
                     log(record)
-                    bar.set_description(f"epoch {epoch + 1}/{self.epochs}", refresh=False)
+                    bar.set_description(f"epoch {epoch + 1}/{s.epochs}", refresh=False)
                     bar.set_postfix({name: f"{record[name]:.1f}" for name in ("loss", *self.model.terms)})
                 if epoch_ends:
                     log(self._test_record(validators, replicas))
@@ -192,25 +167,24 @@ class Trainer:
                 self.save(folder.checkpoint_path)
         if interrupted:
             where = f"; go on with: scratchvae resume {folder.path}" if folder else ""
-            raise KeyboardInterrupt(f"stopped after step {self.step} of {last}{where}")
+            raise KeyboardInterrupt(f"stopped after step {self.step} of {self.last}{where}")
         return records
 
     def _step_taker(self, threads, graph):
+        s = self.settings
+        shared = {"seed": s.seed, "clip": s.clip}
         if self.model.backend.name == "numpy":
             return TrainingStep(
-                self.model, self.optimiser, self.images, self.batch_size, threads=threads, seed=self.seed, shards=self.shards,
-                clip=self.clip,
+                self.model, self.optimiser, self.images, s.batch_size, threads=threads, shards=s.shards, **shared
             )
-        return DeviceStep(
-            self.model, self.optimiser, self.images, self.batch_size, seed=self.seed, clip=self.clip,
-            precision="tf32" if self.tf32 else "fp32", graph=graph,
-        )
+        precision = "tf32" if s.tf32 else "fp32"
+        return DeviceStep(self.model, self.optimiser, self.images, s.batch_size, precision=precision, graph=graph, **shared)
 
     def _bar(self, progress):
         disable = None if progress else True  # None: tqdm is quiet when standard error is not a terminal
         epoch, place = divmod(self.step, self.steps_per_epoch)
-        done = epoch * len(self.images) + place * self.batch_size
-        total = self.epochs * len(self.images)
+        done = epoch * len(self.images) + place * self.settings.batch_size
+        total = self.settings.epochs * len(self.images)
         return tqdm(total=total, initial=done, disable=disable, unit="images", unit_scale=True, dynamic_ncols=True)
 
     def _losses(self, sums, images):
@@ -230,7 +204,8 @@ class Trainer:
 
     def _test_record(self, validators, replicas):
         images = self.data.test.images
-        sums = {term: float(v.sum()) for term, v in image_terms(self.model, images, validators, self.seed, replicas=replicas).items()}
+        terms = image_terms(self.model, images, validators, self.settings.seed, replicas=replicas)
+        sums = {term: float(np.sum(values)) for term, values in terms.items()}
         self.line_began = time.perf_counter()
         losses = self._losses(sums, len(images))
         return {"split": "test", "step": self.step, "epoch": self.epoch, **losses, "seconds": self.line_began - self.began}

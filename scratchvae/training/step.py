@@ -45,6 +45,8 @@ class TrainingStep:
             raise ConfigError(f"shards must be at least 1, not {shards}")
         if clip is not None and not clip > 0:
             raise ConfigError(f"clip must be a positive number, not {clip}")
+        batch_size = min(batch_size, len(images))
+        shards = min(shards, batch_size)  # no shard is empty, so more have no work
         self.model, self.optimiser, self.images, self.seed, self.clip = model, optimiser, images, seed, clip
         count = min(threads, shards)
         phases = (self._forward_backward, self._square_norms, self._update)

@@ -88,7 +88,8 @@ def pair(bug):
 
 
 def _train(copy, model, data, epochs, trial):
-    trainer = copy["training"].Trainer(model, data, epochs=epochs, lr=LR, seed=0, log_every=LOG_EVERY)
+    training = copy["training"]
+    trainer = training.Trainer(model, data, training.Settings(epochs=epochs, lr=LR, seed=0, log_every=LOG_EVERY))
     records, steps = [], trainer.steps_per_epoch
     try:
         for _ in range(epochs):  # epoch by epoch, so that what was logged before an error is kept

@@ -45,5 +45,6 @@ def normal(step, rows, columns):
 def train(copy, model, data, **options):
     """Train with the copy's own loop, quietly, in one thread → its records"""
     max_steps = options.pop("max_steps", None)
-    trainer = copy["training"].Trainer(model, data, **{"epochs": 1, "batch_size": 8, **options})
+    training = copy["training"]
+    trainer = training.Trainer(model, data, training.Settings(**{"epochs": 1, "batch_size": 8, **options}))
     return trainer.run(progress=False, max_steps=max_steps, threads=1)

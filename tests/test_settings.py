@@ -1,0 +1,100 @@
+"""The settings of training: named once, checked before anything is made, and read from a file without a guess."""
+
+import json
+from dataclasses import fields
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratchvae.cli import parser
+from scratchvae.errors import ConfigError
+from scratchvae.training import Settings, TrainingStep, fit
+
+INF, NAN = float("inf"), float("nan")
+COUNTS = ["epochs", "batch_size", "warmup", "every", "seed", "shards", "log_every"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        *[(name, value, "whole number") for name in COUNTS for value in (-1, 1.5, "2", True, NAN, [1], 2**64)],
+        *[(name, value, "a number|positive") for name in ("lr", "factor", "clip") for value in (-1, 0, NAN, "1", True, [1], 10**400)],
+        ("clip", INF, "positive number"),
+        ("lr", INF, "positive number"),
+        ("weight_decay", "1", "a number"),
+        ("schedule", "linear", "constant, step or cosine"),
+        ("schedule", None, "constant, step or cosine|a text"),
+        ("optimiser", "adom", "adam, adamw"),
+        ("optimiser", 7, "a text"),
+        ("optimiser_settings", [0.9], "names with values"),
+        ("tf32", 1, "true or false"),
+        ("colour", "red", "no setting 'colour'"),
+    ],
+)
+def test_what_cannot_work_is_refused_by_its_name(name, value, words):
+    with pytest.raises(ConfigError, match=words) as refused:
+        Settings.of(**{name: value})
+    assert name in str(refused.value)
+    assert len(str(refused.value)) <= 500
+
+
+@given(
+    st.fixed_dictionaries({}, optional={
+        "epochs": st.integers(1, 2**31 - 1), "batch_size": st.integers(1, 2**31 - 1), "lr": st.floats(1e-30, 1e30),
+        "warmup": st.integers(0, 99), "clip": st.none() | st.floats(1e-30, 1e30), "seed": st.integers(0, 2**64 - 1),
+        "optimiser_settings": st.fixed_dictionaries({}, optional={"beta1": st.floats(0, 0.99)}), "tf32": st.booleans(),
+    })  # fmt: skip
+)
+def test_a_file_gives_back_the_settings_that_were_written(options):
+    settings = Settings(**options)
+    assert Settings.from_dict(json.loads(json.dumps(settings.to_dict()))) == settings
+    assert all(getattr(settings, name) == value for name, value in options.items())
+
+
+@pytest.mark.parametrize("name", [f.name for f in fields(Settings)])
+def test_a_file_that_lacks_a_setting_is_not_guessed_at(name):
+    told = Settings().to_dict()
+    del told[name]
+    with pytest.raises(ConfigError, match=f"{name} is missing"):
+        Settings.from_dict(told)
+
+
+@pytest.mark.parametrize("told", [None, [], "adam", 3])
+def test_settings_that_are_no_object_are_refused(told):
+    with pytest.raises(ConfigError, match="names and values"):
+        Settings.from_dict(told)
+
+
+def test_numbers_of_numpy_become_plain_ones():
+    settings = Settings(epochs=np.int64(3), lr=np.float32(0.5), clip=2)
+    assert [type(v) for v in (settings.epochs, settings.lr, settings.clip)] == [int, float, float]
+
+
+def test_the_command_line_has_the_defaults_of_the_settings():
+    o = vars(parser().parse_args(["train"]))
+    defaults = {name: value for name, value in Settings().to_dict().items() if name != "optimiser_settings"}
+    assert {name: o[name] for name in defaults} == defaults
+
+
+def test_more_steps_than_can_be_counted_are_refused_before_a_folder_exists(tmp_path, tiny_data, tiny_vae):
+    with pytest.raises(ConfigError, match="too many"):
+        fit(tiny_vae(), tiny_data, out=tmp_path / "run", epochs=2**31 - 1, batch_size=1)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_absurd_number_of_shards_or_of_images_a_batch_takes_no_more_than_the_images_need(tiny_data, tiny_vae):
+    records = {}
+    for size, shards in ((60, 60), (2**31 - 1, 2**31 - 1)):
+        records[size] = fit(tiny_vae(), tiny_data, epochs=1, batch_size=size, shards=shards, threads=1)[-1]["loss"]
+    assert records[60] == records[2**31 - 1]
+
+
+def test_shards_without_work_are_not_made(tiny_data, tiny_vae):
+    from scratchvae.training import Optimiser
+
+    model, optimiser = tiny_vae(), Optimiser()
+    optimiser.start(model.buffer.values)
+    do = TrainingStep(model, optimiser, tiny_data.train.images, 7, shards=1000)
+    assert len(do.replicas) == 7

@@ -44,7 +44,7 @@ SHORT_BATCH_AS_FULL = Bug(
     "so images are counted that do not exist, and the figure is too small by their share. 8 images in the last of 40 batches "
     "of 128 make it 2.3 % better.",
     "training frameworks and tutorials",
-    (Edit(FIT, "Trainer._run", 'self.window["images"] += images', 'self.window["images"] += count * self.batch_size'),),
+    (Edit(FIT, "Trainer._run", 'self.window["images"] += images', 'self.window["images"] += count * s.batch_size'),),
     (36,),
     (f"{GITHUB}catalyst-team/catalyst/issues/799", f"{GITHUB}udacity/deep-learning-v2-pytorch/issues/129"),
 )

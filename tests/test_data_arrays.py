@@ -223,8 +223,6 @@ def test_a_faulty_npz_is_named(tmp_path, content, message):
     st.lists(st.tuples(st.integers(0, 900), st.integers(0, 255)), max_size=3),
     st.integers(0, 900),
 )
-# Bytes of a mutated header are parsed as Python literals, and Python may warn of an odd escape in them.
-@pytest.mark.filterwarnings("ignore::SyntaxWarning", "ignore::DeprecationWarning")
 def test_a_mutated_array_file_is_read_or_refused_and_nothing_else(file, edits, length):
     name, content = file
     content = bytearray(content)

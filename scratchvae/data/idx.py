@@ -69,7 +69,15 @@ def _read(stream, path, ndim, most):
         raise DataError(f"{path}: its header claims {shape} bytes, above the limit of {MAX_BYTES}: give a smaller set")
     if math.prod(shape) > most:
         raise DataError(f"{path}: its header claims {shape} bytes, more than the file can hold: fetch it again")
-    return read_exactly(stream, np.empty(shape, np.uint8), path)
+    return read_exactly(stream, allocate(shape, np.uint8, path), path)
+
+
+def allocate(shape, dtype, where):
+    """An array to read into. Raises DataError where there is no memory for it."""
+    try:
+        return np.empty(shape, dtype)
+    except MemoryError as error:
+        raise DataError(f"{where}: {error}: give less, or use a machine with more memory") from error
 
 
 def read_exactly(stream, array, path):

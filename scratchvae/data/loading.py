@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from scratchvae.data.arrays import load_npy, load_npz, read_npz
+from scratchvae.data.arrays import load_npy, load_npz
 from scratchvae.data.dataset import Dataset, Split
 from scratchvae.data.fetch import fetch
 from scratchvae.data.folders import has_idx_files, load_idx_folder
 from scratchvae.data.idx import read_idx
 from scratchvae.data.known import KNOWN_SETS
+from scratchvae.data.npy import read_npz
 from scratchvae.data.png import load_png_folder
 from scratchvae.errors import DataError
 

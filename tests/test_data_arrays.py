@@ -96,23 +96,37 @@ def _with(value, dtype=np.float64):
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (_with(np.nan), "image 2987, pixel 83 is nan.*repair or drop"),
-        (_with(-np.inf, np.float32), "image 2987, pixel 83 is -inf.*repair or drop"),
-        (_with(1.0001), "image 2987, pixel 83 is 1.0001, outside.*divide by 255"),
-        (_with(255, np.int64), r"image 2987, pixel 83 is 255, outside.*astype\(np.uint8\)"),
-        (_with(-0.5), "image 2987, pixel 83 is -0.5, outside.*0 is black and 1 is white"),
-        (_with(300, np.uint16), "is 300, outside.*0 is black and 1 is white"),
+        (_with(np.nan), "row 2987, column 83 is nan, not a number: repair that row, or drop it"),
+        (_with(-np.inf, np.float32), "row 2987, column 83 is -inf, too large.*repair"),
+        (_with(1e39), "row 2987, column 83 is inf, too large for float32"),
+        (_with(1.0000001), r"row 2987, column 83 is 1.0000001, outside.*np\.clip"),
+        (_with(1.0001), r"row 2987, column 83 is 1.0001, outside.*np\.clip\(x, 0, 1\)"),
+        (_with(1.7), "row 2987, column 83 is 1.7, outside.*range from 0.5 to 1.7: scale them"),
+        (_with(255, np.int64), r"row 2987, column 83 is 255, outside.*astype\(np.uint8\)"),
+        (_with(254.5), "row 2987, column 83 is 254.5, outside.*if 255 is white, divide"),
+        (_with(-0.5), r"row 2987, column 83 is -0.5, outside.*\(x \+ 1\) / 2"),
+        (_with(-7), "row 2987, column 83 is -7, outside.*range from -7 to 0.5: scale them"),
+        (_with(300, np.uint16), "is 300, outside.*65,535 is white"),
         (_with(1, np.uint8), r"never exceed 1.*astype\(bool\)"),
         (np.zeros((0, 4), np.uint8), "empty"),
         (np.zeros((4, 0), np.uint8), "empty"),
         (np.zeros(4, np.uint8), r"shape \(4,\)"),
         (np.zeros((4, 8, 8, 3), np.uint8), "colour is not supported"),
-        (np.zeros((4, 4), complex), "type complex128"),
+        (np.array([["a", "b"]]), "text where numbers belong"),
+        (np.zeros((4, 4), complex), "complex128 values where numbers belong"),
     ],
 )
 def test_pixels_that_leave_a_doubt_are_refused_with_advice(images, message):
     with pytest.raises(DataError, match="file.npy: .*" + message):
         to_pixels(images, "file.npy")
+
+
+@pytest.mark.parametrize("shape", [(4, 8, 8, 1), (4, 1, 8, 8)])
+def test_one_channel_is_grey_wherever_its_axis_stands(shape):
+    images = np.arange(256, dtype=np.uint8).reshape(shape)
+    rows, image_shape = to_pixels(images, "x")
+    assert image_shape == (8, 8)
+    np.testing.assert_array_equal(rows, images.reshape(4, 64))
 
 
 @pytest.mark.parametrize("labels", [LABELS[:19], LABELS[:, None], LABELS / 2, np.full(20, 2**63, np.uint64)])

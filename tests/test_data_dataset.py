@@ -98,10 +98,9 @@ def test_two_threads_gather_at_once_without_disturbing_each_other():
 @pytest.mark.parametrize(
     ("images", "labels", "message"),
     [
-        (np.zeros((3, 2, 2), np.uint8), None, "reshape each image"),
-        (np.zeros((3, 4)), None, "float64"),
-        (np.zeros((3, 4), np.uint8), np.zeros(2, np.uint8), "one label per image"),
-        (np.zeros((3, 4), np.uint8), np.zeros((3, 1), np.uint8), "one label per image"),
+        (np.zeros(3, np.uint8), None, r"shape \(3,\) are no rows"),
+        (np.zeros((3, 4), np.uint8), np.zeros(2, np.uint8), "labels of shape .* one integer or name per image"),
+        (np.zeros((3, 4), np.uint8), np.zeros((3, 1), np.uint8), "labels of shape .* one integer or name per image"),
     ],
 )
 def test_a_split_refuses_what_is_not_one_row_per_image(images, labels, message):

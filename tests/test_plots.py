@@ -107,7 +107,7 @@ def test_draw_all_writes_every_figure_as_a_whole_png_of_the_stated_size(tmp_path
 
 
 def test_the_manifold_is_left_out_unless_there_are_two_latents_and_the_loss_without_records(tmp_path):
-    data = Dataset("noise", SHAPE, Split(noise(), None), Split(noise(0), None), "no labels, no test split")
+    data = Dataset("noise", SHAPE, Split(noise(), None), Split(noise(1), None), "no labels")
     paths = plots.draw_all(make(), data, [], tmp_path, DESCRIBE)
     assert [path.stem for path in paths] == ["reconstructions", "samples", "latent", "traversal"]
 

@@ -7,6 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
+from scratchvae import gate
+from scratchvae.data.pixels import extent, to_labels, to_rows
 from scratchvae.data.split import VALIDATION, hold_out
 from scratchvae.errors import DataError, ShapeError
 
@@ -15,27 +17,47 @@ BLOCK = 1 << 24  # bytes that are hashed at a time
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """One part of a data set.
+    """One part of a data set. What is given may be anything that holds numbers: arrays, lists, tensors, frames (`gate.array`).
 
-    images  (N, D) uint8, where 255 is white, or float32 in [0, 1]; one image per row
-    labels  (N,) uint8 or int64, or None where there are none; training never sees them
+    images   (N, D) uint8, where 255 is white, or float32, all finite; one image per row. (N, H, W) is flattened, bool becomes
+             uint8 and any other number float32. What a model takes, such as [0, 1], is compared when it meets the data
+    labels   (N,) uint8 or int64, or None where there are none; training never sees them. Names are given numbers
+    classes  the names of labels 0, 1, … in sorted order, or ()
+
+    Raises DataError naming the first row and column at fault.
     """
 
     images: np.ndarray
-    labels: np.ndarray | None
+    labels: np.ndarray | None = None
+    classes: tuple[str, ...] = ()
 
     def __post_init__(self):
-        images, labels = self.images, self.labels
-        if images.ndim != 2 or images.dtype not in (np.uint8, np.float32):
-            raise DataError(
-                f"a split holds images as (N, D) uint8 or float32, not {images.shape} {images.dtype}: "
-                "reshape each image to one row, and scale it to 0..255 (uint8) or 0..1 (float32)"
-            )
-        if labels is not None and labels.shape != images.shape[:1]:
-            raise DataError(
-                f"{len(images)} images need labels of shape ({len(images)},), not {labels.shape}: "
-                "give one label per image, or None"
-            )
+        images, classes = to_rows(self.images, "a split"), tuple(map(str, self.classes))
+        labels = to_labels(self.labels, len(images), "a split")
+        if labels is not None and labels.dtype.kind == "U":
+            found, labels = np.unique(labels, return_inverse=True)
+            classes = tuple(found.tolist())
+        if classes and (labels is None or labels.min() < 0 or labels.max() >= len(classes)):
+            raise DataError(f"a split: {len(classes)} classes need labels from 0 to {len(classes) - 1}: give the names as labels")
+        for name, value in (("images", images), ("labels", labels), ("classes", classes)):
+            object.__setattr__(self, name, value)
+        _ = self.extent  # looked at here and once, so that no NaN comes in
+
+    @cached_property
+    def extent(self):
+        """(lowest, highest) number that a model sees of the images; uint8 counts as value / 255."""
+        return extent(self.images, "a split")
+
+    def take(self, rows):
+        """The Split of these rows, in this order."""
+        return Split(self.images[rows], None if self.labels is None else self.labels[rows], self.classes)
+
+    def named(self, classes):
+        """The same Split with its labels' names counted among these; without labels, as it is."""
+        if self.labels is None or self.classes == classes:
+            return self
+        number = {name: i for i, name in enumerate(classes)}
+        return Split(self.images, np.array([number[name] for name in self.classes])[self.labels], classes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +82,16 @@ class Dataset:
     preparation: dict = field(default_factory=dict)
 
     def __post_init__(self):
+        for part, split in {"train": self.train, "test": self.test, **self.splits}.items():
+            if not isinstance(split, Split):
+                raise DataError(f"{self.name}: {part} must be a Split, not {gate.shown(split)}: give Split(images, labels)")
+        if len({bool(split.classes) for split in self.splits.values() if split.labels is not None}) == 2:
+            raise DataError(f"{self.name}: the labels of one split are names and of the other numbers: give all the same kind")
+        classes = tuple(sorted({name for split in self.splits.values() for name in split.classes}))
+        for part, split in self.splits.items():
+            object.__setattr__(self, part, split.named(classes))
+        if classes:
+            object.__setattr__(self, "preparation", {**self.preparation, "classes": list(classes)})
         size, of = math.prod(self.image_shape), " x ".join(map(str, self.image_shape))
         for part, split in self.splits.items():
             if split.images.shape[1] != size:
@@ -96,10 +128,9 @@ class Dataset:
         """
         if self.validation is not None:
             raise DataError(f"{self.name}: has a validation split of {len(self.validation.images)} images already")
-        images, labels = self.train.images, self.train.labels
-        kept, held = hold_out(labels, len(images), fraction, seed, VALIDATION)
-        train, validation = (Split(images[rows], None if labels is None else labels[rows]) for rows in (kept, held))
-        note = {"fraction": fraction, "seed": seed, "images": len(held), "of": len(images)}
+        kept, held = hold_out(self.train.labels, len(self.train.images), fraction, seed, VALIDATION)
+        train, validation = self.train.take(kept), self.train.take(held)
+        note = {"fraction": fraction, "seed": seed, "images": len(held), "of": len(self.train.images)}
         return replace(self, train=train, validation=validation, preparation={**self.preparation, "validation": note})
 
     def note(self):

@@ -1,0 +1,180 @@
+"""One gate: what is handed over in Python is checked as what stands in a file, and refused by its place and with the cure."""
+
+import numpy as np
+import pytest
+
+from scratchvae.data import Dataset, Split
+from scratchvae.errors import DataError
+
+GREY = np.linspace(0, 1, 24, dtype=np.float32).reshape(6, 4)
+
+
+def _with(value, row=4, column=2, dtype=np.float64):
+    images = GREY.astype(dtype)
+    images[row, column] = value
+    return images
+
+
+class Tensor:
+    """What torch says of its tensors: the graph must be detached and the array be on the host before it can be had."""
+
+    def __init__(self, values, tracked=True, on_device=True):
+        self.values, self.tracked, self.on_device = values, tracked, on_device
+
+    def detach(self):
+        return Tensor(self.values, False, self.on_device)
+
+    def cpu(self):
+        return Tensor(self.values, self.tracked, False)
+
+    def __array__(self, dtype=None, copy=None):
+        if self.tracked or self.on_device:
+            raise RuntimeError("Can't call numpy() on Tensor that requires grad")
+        return np.asarray(self.values, dtype)
+
+
+class Frame:
+    """What pandas says of its frames: named columns, and an array of objects where they are of several kinds."""
+
+    def __init__(self, columns, values):
+        self.columns, self.values = columns, values
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self.values, dtype)
+
+
+# What a Split makes of it -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        GREY,
+        GREY.astype(np.float64),
+        GREY.tolist(),
+        tuple(map(tuple, GREY.tolist())),
+        GREY.reshape(6, 2, 2),
+        np.asfortranarray(GREY),
+        list(GREY),
+        np.ma.masked_array(GREY, mask=False),
+        Tensor(GREY),
+        Frame(["a", "b", "c", "d"], GREY.astype(object)),
+    ],
+    ids=lambda given: f"{type(given).__name__} {getattr(given, 'dtype', '')}",
+)
+def test_whatever_holds_numbers_becomes_rows_of_float32(given):
+    images = Split(given).images
+    assert type(images) is np.ndarray
+    assert images.dtype == np.float32
+    np.testing.assert_array_equal(images, GREY)
+
+
+@pytest.mark.parametrize("images", [GREY, (GREY * 255).astype(np.uint8)], ids=["float32", "uint8"])
+def test_an_array_that_is_right_already_is_not_copied(images):
+    assert np.shares_memory(Split(images).images, images)
+
+
+def test_a_memory_map_is_not_read_into_memory(tmp_path):
+    np.save(tmp_path / "a.npy", GREY)
+    mapped = np.load(tmp_path / "a.npy", mmap_mode="r")
+    assert np.shares_memory(Split(mapped).images, mapped)
+
+
+def test_bool_is_black_and_white_and_other_integers_are_numbers():
+    np.testing.assert_array_equal(Split(GREY > 0.5).images, np.where(GREY > 0.5, 255, 0))
+    counts = Split((GREY * 1000).astype(np.int64)).images
+    assert counts.dtype == np.float32
+    assert counts.max() == 1000
+
+
+def test_the_extent_is_what_a_model_sees():
+    assert Split(np.array([[0, 51], [255, 0]], np.uint8)).extent == (0, 1)
+    assert Split(np.array([[-3.0, 51], [255, 0]])).extent == (-3, 255)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (_with(np.nan), "row 4, column 2 is nan, not a number: repair that row, or drop it"),
+        (_with(-np.inf, dtype=np.float32), "row 4, column 2 is -inf"),
+        (_with(1e39), "row 4, column 2 is inf, too large for float32"),
+        (np.ma.masked_array(GREY, mask=_with(7) == 7), r"row 4, column 2 is masked.*x\.filled\(0\)"),
+        (Frame(["a", "b", "age", "d"], _with(None, dtype=object)), r"row 4, column 2 \(age\) is missing"),
+        (Frame(["a", "b", "age", "d"], _with("old", dtype=object)), r"row 4, column 2 \(age\) is 'old', no number"),
+        ([[0.1, 0.2], [0.3]], "row 1 has 1 values where row 0 has 2"),
+        ([[0.1, 0.2], 0.3], "row 1 has 1 values where row 0 has 2"),
+        (np.zeros((0, 4)), "are empty"),
+        (np.zeros((4, 0)), "are empty"),
+        ([], "are empty"),
+        (GREY[0], "no rows"),
+        (0.5, "no rows"),
+        (None, "None, a NoneType: give an array"),
+        ("mnist", "text where numbers belong"),
+        (object(), "a object: give an array"),
+        ({"images": GREY}, "a dict: give an array"),
+        (iter(GREY), "give an array"),
+        ([["0.5", "1"]], "text where numbers belong"),
+        (GREY + 1j, "complex64 values where numbers belong"),
+        (np.zeros((2, 2), "M8[s]"), "datetime64.* values where numbers belong"),
+        (np.zeros((2, 2), [("a", "f4")]), "values where numbers belong"),
+        (Tensor(None), "a NoneType"),
+        (np.ones((6, 4), np.uint8), r"never exceed 1.*images\.astype\(bool\)"),
+    ],
+    ids=lambda given: " ".join(str(given).split())[:40],
+)
+def test_what_is_no_finite_number_is_refused_by_its_place_and_with_a_cure(given, words):
+    with pytest.raises(DataError, match=words) as caught:
+        Split(given)
+    assert len(str(caught.value)) <= 500
+    assert "\n" not in str(caught.value)
+
+
+def test_the_fault_is_found_in_a_late_block(monkeypatch):
+    monkeypatch.setattr("scratchvae.gate.BLOCK", 8)
+    with pytest.raises(DataError, match="row 5, column 3 is nan"):
+        Split(_with(np.nan, 5, 3))
+
+
+# Labels -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [list, np.array, lambda names: np.array(names, object), lambda names: np.array(names, "S5")])
+def test_names_become_numbers_in_sorted_order_and_are_remembered(kind):
+    split = Split(GREY, kind(["dog", "cat", "dog", "eel", "cat", "cat"]))
+    assert split.labels.tolist() == [1, 0, 1, 2, 0, 0]
+    assert split.labels.dtype == np.int64
+    assert split.classes == ("cat", "dog", "eel")
+    assert split.take([3, 0]).labels.tolist() == [2, 1]
+    assert split.take([3, 0]).classes == split.classes
+
+
+def test_a_name_has_one_number_in_all_splits():
+    train, test = Split(GREY, ["dog", "cat"] * 3), Split(GREY[:2], ["eel", "dog"])
+    data = Dataset("zoo", (2, 2), train, test, "made by a test")
+    assert data.train.classes == data.test.classes == ("cat", "dog", "eel")
+    assert data.preparation == {"classes": ["cat", "dog", "eel"]}
+    assert data.train.labels.tolist() == [1, 0] * 3
+    assert data.test.labels.tolist() == [2, 1]
+    with pytest.raises(DataError, match="names and of the other numbers"):
+        Dataset("zoo", (2, 2), train, Split(GREY[:2], [0, 1]), "made by a test")
+
+
+@pytest.mark.parametrize(
+    "labels", [[0.5] * 6, ["a", None] * 3, [0, "a", 0, 0, 0, {}], [[0]] * 6, [0] * 5, 3, GREY, [1.0] * 6], ids=lambda given: str(given)[:20]
+)
+def test_labels_are_integers_or_names(labels):
+    with pytest.raises(DataError, match="labels|missing|row"):
+        Split(GREY, labels)
+
+
+def test_classes_without_labels_that_fit_are_refused():
+    for labels in (None, [0, 1, 2, 0, 1, -1], [0, 1, 2, 3, 0, 1]):
+        with pytest.raises(DataError, match="3 classes need labels from 0 to 2"):
+            Split(GREY, labels, ("a", "b", "c"))
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+@pytest.mark.parametrize("given", [GREY, None, "train"])
+def test_a_data_set_is_made_of_splits(part, given):
+    with pytest.raises(DataError, match=rf"zoo: {part} must be a Split.*Split\(images, labels\)"):
+        Dataset("zoo", (2, 2), **{"train": Split(GREY), "test": Split(GREY), part: given}, source="made by a test")

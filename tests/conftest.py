@@ -12,6 +12,7 @@ from scratchvae.models import VAE
 # Examples are the same in every run, so that a failure can be repeated and a pass means the same everywhere.
 settings.register_profile("scratchvae", deadline=None, derandomize=True, max_examples=25)
 settings.load_profile("scratchvae")
+os.environ["SCRATCHVAE_TRACEBACK"] = "1"  # a fault of our own fails a test where it stands
 
 
 @pytest.fixture

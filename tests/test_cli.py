@@ -183,20 +183,17 @@ def test_our_own_errors_are_one_line_and_status_1(arguments, words, capsys, tmp_
 
 @pytest.mark.parametrize("arguments", [[], ["fly"], ["train", "--epochs", "0"], ["train", "--hidden", "4,x"], ["train", "--latent", "-2"]])
 def test_wrong_usage_is_status_2(arguments, capsys):
-    with pytest.raises(SystemExit) as stop:
-        main(arguments)
-    assert stop.value.code == 2
-    assert "usage:" in capsys.readouterr().err
+    assert main(arguments) == 2
+    text = capsys.readouterr().err
+    assert text.startswith("usage:") if not arguments else "--help` says more" in text and text.count("\n") == 1
 
 
 def test_every_command_has_help_with_an_example(capsys):
-    with pytest.raises(SystemExit):
-        main(["--help"])
+    assert main(["--help"]) == 0
     commands = re.findall(r"^    (\w+)(?: |$)", capsys.readouterr().out, re.M)
     assert {"train", "resume", "evaluate", "sample", "plot", "gradcheck", "bench", "data", "info"} <= set(commands)
     for command in commands:
-        with pytest.raises(SystemExit):
-            main([command, "--help"])
+        assert main([command, "--help"]) == 0
         text = capsys.readouterr().out
         assert f"example: scratchvae {command}" in text
         assert "(default: None)" not in text

@@ -1,36 +1,64 @@
 """The command line: one small function per command, beside the lines that describe its options, and no logic of its own."""
 
-import argparse
+import os
 import sys
 
 from .. import __version__
 from ..errors import ScratchVAEError
-from . import runs, study, tools
+from .output import one_line, standard_streams
 
 
 def main(arguments=None):
-    """Run one command; returns the exit status: 0 well, 1 our own error or a failed check, 2 wrong usage, 130 Ctrl-C."""
-    options = parser().parse_args(arguments)
+    """Run one command; returns the exit status: 0 well, 1 an error or a failed check, 2 wrong usage, 130 Ctrl-C."""
+    with standard_streams() as output:
+        status = _run(arguments)
+        output.flush()
+        if output.error:
+            _tell(f"standard output could not be written: {output.error.strerror}")
+        return status or int(output.error is not None)
+
+
+def _run(arguments):
     try:
+        whole = parser()
+        options = whole.parse_args(arguments)
+        if options.command is None:
+            print(whole.format_help(), end="", file=sys.stderr)
+            return 2
         return options.command(options) or 0
     except ScratchVAEError as error:
-        print(f"scratchvae: error: {error}", file=sys.stderr)
-        return 1
-    except BrokenPipeError:  # whoever read our output, such as `head`, has seen enough
-        sys.stdout = None
-        return 0
+        return _tell(f"{error}")
+    except OSError as error:
+        what = f"{error.filename}: " if error.filename is not None else ""
+        return _tell(f"{what}{error.strerror or error}: check the path, its permissions and the free space")
+    except MemoryError as error:
+        return _tell(f"not enough memory ({str(error) or 'an array does not fit'}): less data, a smaller model or batch needs less")
     except KeyboardInterrupt as stop:
-        print(f"scratchvae: {stop or 'stopped'}", file=sys.stderr)
+        print(f"scratchvae: {one_line(str(stop)) or 'stopped'}", file=sys.stderr)
         return 130
+    except SystemExit as stop:  # argparse has said what there is to say
+        return stop.code
+    except Exception as error:
+        if os.environ.get("SCRATCHVAE_TRACEBACK"):
+            raise
+        return _tell(f"a fault of scratchvae's own: {type(error).__name__}: {error}. SCRATCHVAE_TRACEBACK=1 shows where, for a report")
+
+
+def _tell(error):
+    print(f"scratchvae: error: {one_line(error)}", file=sys.stderr)
+    return 1
 
 
 def parser():
     """The argparse parser of all commands."""
-    whole = argparse.ArgumentParser(
+    from . import options, runs, study, tools  # here and not above, so that Ctrl-C while NumPy is loaded ends in one line, too
+
+    whole = options.Parser(
         prog="scratchvae", description="A Variational AutoEncoder with nothing hidden: train it, look at it, check it, time it."
     )
     whole.add_argument("--version", action="version", version=f"scratchvae {__version__}")
-    commands = whole.add_subparsers(required=True, metavar="COMMAND")
+    commands = whole.add_subparsers(metavar="COMMAND")
+    whole.set_defaults(command=None, parser=whole)
     for part in (runs, tools, study):
         part.add(commands)
     return whole

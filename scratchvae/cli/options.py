@@ -2,9 +2,36 @@
 
 import argparse
 from dataclasses import fields
+from difflib import get_close_matches
+from math import inf, isfinite
 
 from ..backend import NAMES
 from ..training import Settings
+from .output import one_line
+
+
+class Parser(argparse.ArgumentParser):
+    """An argparse parser whose errors are one line, and name what was perhaps meant."""
+
+    def error(self, message):
+        end = "" if message.endswith("?") else "."
+        self.exit(2, one_line(f"{self.prog}: error: {message}{end} `{self.prog} --help` says more") + "\n")
+
+    def parse_args(self, arguments=None, namespace=None):
+        options, rest = self.parse_known_args(arguments, namespace)
+        if rest:
+            options.parser.error(f"there is no option or place for {rest[0]!r}{_meant(rest[0], options.parser._option_string_actions)}")
+        return options
+
+    def _check_value(self, action, value):
+        if action.choices is not None and value not in action.choices:
+            wrong = f"must be one of {', '.join(map(str, action.choices))}, not {value!r}{_meant(value, action.choices)}"
+            raise argparse.ArgumentError(action, wrong)
+
+
+def _meant(text, names):
+    near = get_close_matches(str(text), list(map(str, names)), 1)
+    return f". Did you mean {near[0]}?" if near else ""
 
 
 def command(commands, function, help, example):
@@ -16,7 +43,7 @@ def command(commands, function, help, example):
         epilog=f"example: {example}",
         formatter_class=_Help,
     )
-    sub.set_defaults(command=function)
+    sub.set_defaults(command=function, parser=sub)
     sub.add_argument("--json", action="store_true", help="print the result as JSON")
     return sub
 
@@ -48,7 +75,7 @@ def add_settings(sub):
         if kind is bool:
             sub.add_argument(name, action="store_true", help=f.metadata["help"])
         elif kind is not dict:
-            parse = at_least_1 if kind is int and low == 1 else kind
+            parse = {int: whole(low, f.metadata["high"]), float: number}.get(kind, kind)
             sub.add_argument(name, type=parse, default=f.default, choices=f.metadata["choices"], help=f.metadata["help"])
 
 
@@ -57,15 +84,41 @@ def given_settings(o):
     return Settings(**{f.name: getattr(o, f.name) for f in fields(Settings) if hasattr(o, f.name)})
 
 
-def at_least_1(text):
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
-    return number
+def whole(least, most=inf):
+    """The type of an option that is a whole number in a range."""
+
+    def read(text):
+        value = _read(int, text, "a whole number")
+        if not least <= value <= most:
+            bound = f"at least {least}" if value < least else f"at most {most:,}"
+            raise argparse.ArgumentTypeError(f"must be {bound}, not {text}")
+        return value
+
+    return read
+
+
+at_least_1 = whole(1)
+seed = whole(0, 2**64 - 1)
+
+
+def number(text):
+    """A finite number."""
+    value = _read(float, text, "a number")
+    if not isfinite(value):
+        raise argparse.ArgumentTypeError(f"must be finite, not {text!r}")
+    return value
 
 
 def sizes(text):
-    return [at_least_1(part) for part in text.split(",") if part.strip()]
+    """Whole numbers of at least 1, with commas between them."""
+    return [at_least_1(part) for part in text.split(",")] if text.strip() else []
+
+
+def _read(kind, text, name):
+    try:
+        return kind(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be {name}, not {text!r}") from None
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter):

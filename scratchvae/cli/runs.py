@@ -14,6 +14,8 @@ from .options import (
     at_least_1,
     command,
     given_settings,
+    number,
+    seed,
     sizes,
 )  # fmt: skip
 
@@ -30,8 +32,8 @@ def add(commands):
     add("--latent", type=at_least_1, default=20, help="size of z")
     add("--activation", default="relu", help="relu, leaky_relu, tanh, sigmoid, softplus, gelu or silu")
     add("--likelihood", choices=("bernoulli", "gaussian"), default="bernoulli", help="what the decoder's output means")
-    add("--sigma", type=float, help="fixed pixel σ of the gaussian likelihood (default: learned)")
-    add("--beta", type=float, help="weight of the KL in a VAE (default: 1)")
+    add("--sigma", type=number, help="fixed pixel σ of the gaussian likelihood (default: learned)")
+    add("--beta", type=number, help="weight of the KL in a VAE (default: 1)")
     add("--init", choices=("glorot", "he", "lecun"), default="glorot", help="initial weights")
     add_settings(sub)
     add("--backend", choices=NAMES, default="numpy", help="numpy, or cupy for an NVIDIA GPU")
@@ -54,7 +56,7 @@ def add(commands):
     add_run(sub)
     sub.add_argument("--split", choices=("train", "test"), default="test", help="which images")
     sub.add_argument("--samples", type=at_least_1, default=1, help="draws of z per image")
-    sub.add_argument("--seed", type=int, default=0, help="of the draws of z")
+    sub.add_argument("--seed", type=seed, default=0, help="of the draws of z")
     add_backend(sub)
     add_threads(sub)
 
@@ -63,7 +65,7 @@ def add(commands):
     )
     add_run(sub)
     sub.add_argument("--n", type=at_least_1, default=100, help="how many")
-    sub.add_argument("--seed", type=int, default=0, help="of z")
+    sub.add_argument("--seed", type=seed, default=0, help="of z")
     sub.add_argument("--out", help="a .png grid or an .npz array (default: samples.png in the run folder)")
     add_backend(sub)
 

@@ -5,7 +5,7 @@ import json
 import sys
 
 from ..errors import ConfigError
-from .options import at_least_1, command
+from .options import at_least_1, command, seed, whole
 from .runs import open_run
 
 
@@ -17,9 +17,9 @@ def add(commands):
 
     sub = command(commands, trace, "write one training step as a page to step through", "scratchvae trace --digit 7 --out trace.html")
     sub.add_argument("--model", metavar="RUN|tiny", help="a run folder, or a 4-3-2 network (default: trains a small VAE)")
-    sub.add_argument("--digit", type=int, default=7, help="label of the image that goes in")
-    sub.add_argument("--index", type=int, default=0, help="which of the test images with that label")
-    sub.add_argument("--seed", type=int, default=0, help="of the noise")
+    sub.add_argument("--digit", type=whole(0), default=7, help="label of the image that goes in")
+    sub.add_argument("--index", type=whole(0), default=0, help="which of the test images with that label")
+    sub.add_argument("--seed", type=seed, default=0, help="of the noise")
     sub.add_argument("--out", default="trace.html", help="file to write")
 
     help = "mistakes of real VAE code: what they do, and which layer of proof catches them"
@@ -33,7 +33,7 @@ def add(commands):
     one.add_argument("--all", action="store_true", help="every bug")
     one.add_argument("--out", metavar="DIR", default="museum", help="folder for the figures")
     one = _action(actions, "quiz", "one bug is planted, and not named: find it")
-    one.add_argument("--seed", type=int, default=0, help="which bug")
+    one.add_argument("--seed", type=seed, default=0, help="which bug")
     one.add_argument("--answer", metavar="NAME", help="answer at once, without the terminal")
 
     help = "learn by writing it: stubs, hints, and checks that say in words what is wrong"

@@ -3,7 +3,7 @@
 import json
 
 from .. import __version__
-from .options import add_backend, add_threads, at_least_1, command
+from .options import add_backend, add_threads, at_least_1, command, seed
 from .runs import describe
 
 
@@ -11,7 +11,7 @@ def add(commands):
     """Describe the commands of this file to argparse."""
     sub = command(commands, gradcheck, "check every derivative, of ours or of a class of your own", "scratchvae gradcheck layer.py:MyLayer")
     sub.add_argument("target", metavar="FILE.py:CLASS", nargs="?", help="a class of your own (default: everything of ours)")
-    sub.add_argument("--seed", type=int, default=0, help="of the inputs that are checked")
+    sub.add_argument("--seed", type=seed, default=0, help="of the inputs that are checked")
 
     sub = command(
         commands, bench, "time training steps, evaluation and sampling on this machine", "scratchvae bench --threads 2"

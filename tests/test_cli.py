@@ -13,7 +13,7 @@ from scratchvae.cli import main
 from scratchvae.evaluate import measure
 from scratchvae.training import RunFolder, fit, load_model
 
-FAST = ["--hidden", "16", "--latent", "2", "--epochs", "2"]
+FAST = ["--hidden", "16", "--latent", "2", "--epochs", "2", "--threads", "1"]
 
 
 @pytest.fixture(scope="module")

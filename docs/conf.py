@@ -10,10 +10,10 @@ import sys
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
-from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.util import logging
 
 from scratchvae import __version__
+from scratchvae.study.mathml import mathml
 
 os.environ["NO_COLOR"], os.environ["COLUMNS"] = "1", "96"  # of the command line's help
 
@@ -38,7 +38,6 @@ html_theme_options = {
 DEFINITION = re.compile(r"^> \*\*E(\d+) · ", re.MULTILINE)
 # What stays as it is: fenced code, mathematics, inline code, links, headings.
 PROTECTED = re.compile(r"(^```.*?^```$|\$\$.*?\$\$|\$[^$\n]+\$|`[^`\n]+`|\[[^\]\n]*\]\([^)\n]*\)|^#.*?$)", re.MULTILINE | re.DOTALL)
-THIN = '<mspace width="0.1667em"></mspace>'
 NUMBER = re.compile(r"\bE(\d+)\b")
 
 
@@ -64,16 +63,9 @@ def visit_math_block(self, node):
 
 def _append_math(self, node, block):
     try:
-        self.body.append(_set_spaces(tex2mathml(node.astext().strip(), as_block=block)))
+        self.body.append(mathml(node.astext(), block))
     except Exception as error:  # MathError, and for some unfinished formulas others
         logging.getLogger(__name__).warning("not converted: %s (%s)", node.astext(), error, location=node)
-
-
-def _set_spaces(mathml):
-    """What TeX does and docutils leaves out: thin spaces around "log", and divergence bars of their own height."""
-    mathml = re.sub(r"<mo>&ApplyFunction;</mo>(?=\s*<m(?!o))", THIN, mathml)
-    mathml = re.sub(r"(</m(?:i|n|sub|sup|subsup|frac)>)(?=\s*<mi>(?:log|exp|ln|cos|sin|tanh|tr|det)</mi>)", rf"\1{THIN}", mathml)
-    return re.sub(r"<mo(?: class=\"math\w+\")?>‖</mo>", '<mo stretchy="false">‖</mo>', mathml)
 
 
 def _skip(visit):

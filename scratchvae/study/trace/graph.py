@@ -1,6 +1,5 @@
 """The model as a graph: a letter U, encoder on top, decoder below, so that the image and its reconstruction meet at the left."""
 
-from html import escape
 from typing import NamedTuple
 
 from ... import nn
@@ -19,6 +18,11 @@ class Node(NamedTuple):
     row: float
     title: str
 
+    @property
+    def at(self):
+        """Its middle, in units of the drawing."""
+        return round((self.column + 0.5) * WIDE), round((self.row + 0.5) * HIGH) + 3
+
 
 class Graph:
     """nodes: {id: Node} · edges: [(from, to)]"""
@@ -28,6 +32,7 @@ class Graph:
         likelihood = model.config["likelihood"]
         encoder, decoder = model.encoder.layers, model.decoder.layers
         self.last = len(encoder) + 1  # the column of the latents
+        self.width, self.height = (self.last + 2) * WIDE, 3 * HIGH + 6
         self.nodes = {"x": Node("x", "image", 0, 0, "the image")}
         for room, layers, row in (("encoder", encoder, 0), ("decoder", decoder, 2)):
             for i, layer in enumerate(layers):
@@ -66,54 +71,27 @@ class Graph:
             title = "back through " + title.replace("encoder: ", "the encoder's ").replace("decoder: ", "the decoder's ")
         return title[0].upper() + title[1:]
 
-    def svg(self):
-        """The drawing, each node a link-like group with its id in data-node, each edge with data-from and data-to."""
-        width, height = (self.last + 2) * WIDE, 3 * HIGH + 6
-        edges = "".join(self._edge(a, b) for a, b in self.edges)
-        nodes = "".join(self._node(key, node) for key, node in self.nodes.items())
-        return (
-            f'<svg id="graph" viewBox="0 0 {width} {height}" role="group" aria-label="The model as a graph; each node leads to its step">'
-            '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerUnits="userSpaceOnUse" markerWidth="12" markerHeight="12" '
-            'orient="auto-start-reverse">'
-            f'<path d="M0 0L8 4L0 8z"/></marker></defs>{edges}{nodes}</svg>'
-        )
-
-    def _node(self, key, node):
-        x, y = self._at(node)
-        half = self._half(key)
-        below = f'<text class="below" x="{x:g}" y="{y + 17:g}">{escape(node.below)}</text>' if node.below else ""
-        lift = -2 if node.below else 6
-        return (
-            f'<g data-node="{key}" role="button" tabindex="0" aria-label="{escape(node.title)}">'
-            f'<rect x="{x - SIDE:g}" y="{y - half:g}" width="{2 * SIDE}" height="{2 * half}" rx="9"/>'
-            f'<text x="{x:g}" y="{y + lift:g}">{escape(node.label)}</text>{below}</g>'
-        )
-
-    def _edge(self, a, b):
-        (x1, y1), (x2, y2) = self._at(self.nodes[a]), self._at(self.nodes[b])
+    def path(self, a, b):
+        """The line from one node to another, as SVG writes a path."""
+        (x1, y1), (x2, y2) = self.nodes[a].at, self.nodes[b].at
         if (a, b) == ("mu", "z"):  # around log σ², which stands between them
-            path = f"M{x1 + SIDE:g} {y1:g}C{x1 + 68:g} {y1 + 30:g} {x1 + 64:g} {y2 - 62:g} {x2 + 20:g} {y2 - 26:g}"
-        elif b == "z" and a.startswith("encoder"):
-            path = f"M{x1 + SIDE:g} {y1:g}C{x2:g} {y1:g} {x2:g} {y1:g} {x2:g} {y2 - 26:g}"
-        elif b == "kl":
+            return f"M{x1 + SIDE} {y1}C{x1 + 68} {y1 + 30} {x1 + 64} {y2 - 62} {x2 + 20} {y2 - 26}"
+        if b == "z" and a.startswith("encoder"):
+            return f"M{x1 + SIDE} {y1}C{x2} {y1} {x2} {y1} {x2} {y2 - 26}"
+        if b == "kl":
             end = (x2 + 18, y2 - 26) if a == "mu" else (x2 + SIDE + 1, y2 - 8)
-            path = f"M{x1 - SIDE:g} {y1 + 9:g}L{end[0]:g} {end[1]:g}"
-        elif x1 == x2:
+            return f"M{x1 - SIDE} {y1 + 9}L{end[0]} {end[1]}"
+        if x1 == x2:
             side = 1 if y2 > y1 else -1
-            path = f"M{x1:g} {y1 + side * self._half(a):g}L{x2:g} {y2 - side * (self._half(b) + 1):g}"
-        elif b == "nll":  # from the decoder, which stands one column to the right and one row below
-            path = f"M{x1 - SIDE + 6:g} {y1 - 25:g}L{x2 + 22:g} {y2 + 26:g}"
-        else:
-            side = 1 if x2 > x1 else -1
-            path = f"M{x1 + side * SIDE:g} {y1:g}L{x2 - side * (SIDE + 1):g} {y2:g}"
-        return f'<path class="edge" data-from="{a}" data-to="{b}" d="{path}"/>'
+            return f"M{x1} {y1 + side * self.half(a)}L{x2} {y2 - side * (self.half(b) + 1)}"
+        if b == "nll":  # from the decoder, which stands one column to the right and one row below
+            return f"M{x1 - SIDE + 6} {y1 - 25}L{x2 + 22} {y2 + 26}"
+        side = 1 if x2 > x1 else -1
+        return f"M{x1 + side * SIDE} {y1}L{x2 - side * (SIDE + 1)} {y2}"
 
-    def _half(self, key):
+    def half(self, key):
         """Half the height of a node."""
         return 17 if key in ("mu", "logvar") else 25
-
-    def _at(self, node):
-        return (node.column + 0.5) * WIDE, (node.row + 0.5) * HIGH + 3
 
 
 def _labels(layer):

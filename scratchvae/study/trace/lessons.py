@@ -117,7 +117,8 @@ INPUT = "{count} of {pixels} pixels between 0 (black) and 1 (white). The functio
 NOISE = Lesson(
     (
         r"\varepsilon \sim \mathcal{N}(0, I)",
-        r"\varepsilon_1 = \sqrt{-2 \ln u_1}\,\cos 2\pi u_2,\quad \varepsilon_2 = \sqrt{-2 \ln u_1}\,\sin 2\pi u_2",
+        r"\varepsilon_1 = \sqrt{-2 \ln u_1}\,\cos 2\pi u_2",
+        r"\varepsilon_2 = \sqrt{-2 \ln u_1}\,\sin 2\pi u_2",
     ),
     "ε is drawn once per training step and then held still. It is a function of seed, stream, step, row and column: the same seed "
     "gives the same ε anywhere.", {}, (),

@@ -1,16 +1,20 @@
 """write_html: a trace as one HTML file, with its data, style and script inside."""
 
 import base64
-import json
-from html import escape
 from pathlib import Path
 
 import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ...files import write_text
-from .mathml import mathml
+from ..mathml import mathml
+from .graph import SIDE
 
-ASSETS = Path(__file__).with_name("assets")
+# Escapes all that it is given: a name that someone chose for a data set is text and nothing else.
+PAGES = Environment(
+    loader=FileSystemLoader(Path(__file__).with_name("assets")), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+)
+PAGES.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
 NUMBERS = 64  # an array of up to this many entries is shown as a table of numbers, a larger one as a heat map
 FULL = 4096  # an array of up to this many entries is embedded whole; of a larger one, some units are chosen
 CHOSEN = 36  # so many
@@ -28,16 +32,7 @@ def html(trace):
     """The page as text. It names no address: nothing is loaded."""
     paper = _Paper(trace)
     data = {"agrees": AGREES, "steps": [paper.step(step) for step in trace.steps], "arrays": paper.arrays}
-    page = (ASSETS / "microscope.html").read_text(encoding="utf-8")
-    note = f"Loss {trace.loss:.4f} nats before the update, {trace.loss_after:.4f} after. " + " ".join(trace.notes)
-    for name, text in {
-        "title": escape(trace.title), "notes": escape(note), "graph": trace.graph.svg(),
-        "worst": f"{trace.worst:.1e}", "css": (ASSETS / "microscope.css").read_text(encoding="utf-8"),
-        "js": (ASSETS / "microscope.js").read_text(encoding="utf-8"),
-        "data": json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
-    }.items():  # fmt: skip
-        page = page.replace("{{" + name + "}}", text)
-    return page
+    return PAGES.get_template("microscope.html").render(trace=trace, graph=trace.graph, side=SIDE, data=data)
 
 
 class _Paper:

@@ -21,7 +21,7 @@ from scratchvae.training.checkpoint import read_checkpoint
 from scratchvae.training.launches import FusedStep, ModuleStep, fusable
 from scratchvae.training.optimisers import OPTIMISERS
 
-fit_module = sys.modules["scratchvae.training.fit"]  # `scratchvae.training.fit` is the function
+trainer_module = sys.modules["scratchvae.training.trainer"]
 # 60 images in batches of 13: four full ones and one of 8, so a graph of four steps, and one by itself.
 OPTIONS = {"batch_size": 13, "epochs": 2, "log_every": 7, "lr": 0.01, "seed": 5, "progress": False}
 MODELS = {
@@ -167,7 +167,8 @@ def test_one_graph_holds_many_steps_and_the_host_looks_once_per_line(tiny_data, 
     per_step = 14
     # 12 steps: the first launch by launch, then 5 as 4 + 1; in the second line 4 + 1 + 1.
     assert device.replays == [4 * per_step, per_step, 4 * per_step, per_step, per_step]
-    assert looks == [(3,)] * 2 + [(20,)] * 2  # two log lines; and reconstruction and kl of the test images
+    # two log lines; are the parameters finite; and reconstruction and kl of the test images
+    assert looks == [(3,)] * 2 + [(298,)] + [(20,)] * 2
     assert [r["step"] for r in records] == [6, 12, 12]
 
 
@@ -312,8 +313,9 @@ FAILURES = {
     "the middle of the first graph": (("replay", 0, LOST), "start it anew", 0),
     "the middle of a graph in the second epoch": (("replay", 4, LOST), "start it anew", 5),
     "the look at the window": (("get", 3, LOST), "start it anew", 0),
-    "the sums of the validation": (("get", 4, LOST), "start it anew", 0),
-    "what the second checkpoint holds": (("get", 6, LOST), "start it anew", 0),
+    "whether the parameters are finite": (("get", 4, LOST), "start it anew", 0),
+    "the sums of the validation": (("get", 5, LOST), "start it anew", 0),
+    "what the second checkpoint holds": (("get", 7, LOST), "start it anew", 0),
     "the look at the window in the second epoch": (("get", 10, LOST), "start it anew", 5),
 }
 
@@ -348,6 +350,6 @@ def test_what_does_not_fit_leaves_no_run_behind(tiny_data, place, tmp_path, monk
 
 
 def test_a_gpu_lost_while_a_nan_is_looked_for_is_told(tiny_data, place, monkeypatch):
-    monkeypatch.setattr(fit_module, "first_not_finite", Mock(side_effect=LOST))
+    monkeypatch.setattr(trainer_module, "first_not_finite", Mock(side_effect=LOST))
     with pytest.raises(BackendError, match="start it anew"):
         fit(model_of("vae", place, np.float32), tiny_data, **{**OPTIONS, "lr": 1e30, "optimiser": "sgd"})

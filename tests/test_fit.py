@@ -323,3 +323,43 @@ def test_moments_are_as_large_as_the_parameters():
         optimiser = Optimiser(name)
         optimiser.start(np.ones(5, np.float32))
         assert {k: v.shape for k, v in optimiser.moments.items()} == dict.fromkeys(moments, (5,))
+
+
+@pytest.mark.parametrize("out", [False, True])
+@pytest.mark.parametrize(
+    ("model", "options", "words"),
+    [
+        ({}, {"epochs": 1, "batch_size": 60, "lr": 1e38, "optimiser": "sgd"}, r"after step 1\. A smaller lr than 1e\+38 or a clip"),
+        ({}, {"epochs": 1, "batch_size": 60, "lr": 1e38, "optimiser": "sgd", "clip": 1e9}, r"A smaller lr than 1e\+38 usually"),
+        ({"beta": 1e39}, {"max_steps": 1}, r"after step 1 .*a smaller beta"),
+        ({"beta": 1e39}, {"max_steps": 1, "clip": 1.0}, r"after step 1 .*a smaller beta"),
+        ({"beta": 1e308}, {"max_steps": 1, "log_every": 1, "optimiser": "sgd", "lr": 1e-300}, "not finite .*after step 1"),
+    ],
+)
+def test_no_path_returns_a_model_that_is_not_finite(tmp_path, tiny_data, tiny_vae, model, options, words, out):
+    run = tmp_path / "run" if out else None
+    with pytest.raises(NonFiniteError, match=words) as stopped:
+        fit(tiny_vae(**model), tiny_data, out=run, **options)
+    assert ("last good checkpoint" in str(stopped.value)) == out
+    if out:
+        assert np.isfinite(load_model(run).buffer.values).all()
+        numbers = [v for r in RunFolder(run).records() for v in r.values() if isinstance(v, float)]
+        assert np.isfinite(numbers).all()
+
+
+def test_a_loss_on_held_out_images_that_is_not_finite_is_never_written(tmp_path, tiny_data, tiny_vae):
+    images = np.zeros((20, 12), np.uint8)
+    images[7, 0] = 255  # the one image with σ = exp(500) is among those that are not trained on
+    model = tiny_vae(hidden=())
+    model.buffer.view("encoder.0.W")[0, 2:] = 1000
+    data = replace(tiny_data, train=Split(np.zeros((60, 12), np.uint8), None), test=Split(images, None))
+    with pytest.raises(NonFiniteError, match="on the test images is not finite after step 1"):
+        fit(model, data, out=tmp_path / "run", epochs=1)
+    assert {r["split"] for r in RunFolder(tmp_path / "run").records()} == {"train"}
+
+
+def test_advice_is_for_the_case(tiny_data, tiny_vae):
+    model = tiny_vae()
+    model.buffer.view("encoder.2.b")[2:] = 500
+    with pytest.raises(NonFiniteError, match="No update has been made: the cause is in the model's first values"):
+        fit(model, tiny_data, epochs=1)

@@ -36,8 +36,9 @@ def image_terms(model, images, workers, seed=0, samples=1, replicas=None):
                 for rows, eps in zip(group, _noise(model, group, seed, k), strict=True):
                     x = replica.scratch("batch", rows.stop - rows.start, images.shape[1], model.dtype)
                     gather(images, np.arange(rows.start, rows.stop), x)
-                    for term, values in replica.forward(x, eps).items():
-                        terms[term][rows] += values / samples
+                    with np.errstate(all="ignore"):  # what is not finite shows in the terms
+                        for term, values in replica.forward(x, eps).items():
+                            terms[term][rows] += values / samples
 
     workers.run(share)
     return terms

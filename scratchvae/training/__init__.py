@@ -2,12 +2,13 @@
 
 from .checkpoint import load_model
 from .device_step import DeviceStep
-from .fit import Trainer, fit, resume
+from .fit import fit, resume
 from .optimisers import OPTIMISERS, Optimiser
 from .run import RunFolder
 from .schedules import Schedule
 from .settings import Settings, default_epochs
 from .step import TrainingStep
+from .trainer import Trainer
 
 __all__ = [
     "OPTIMISERS", "DeviceStep", "Optimiser", "RunFolder", "Schedule", "Settings", "Trainer", "TrainingStep", "default_epochs", "fit",

@@ -25,10 +25,7 @@ def save_checkpoint(path, model, optimiser, state, config):
         flats = {kind: model.backend.get(flat) for kind, flat in {"parameters": buffer.values, **optimiser.moments}.items()}
     for kind, flat in flats.items():
         if not np.isfinite(flat).all():
-            raise NonFiniteError(
-                f"{_first_bad(buffer, kind, flat)} is not finite after step {state['step']}: {path} was left as it was. "
-                "A smaller --lr or a --clip usually helps"
-            )
+            raise NonFiniteError(f"{_first_bad(buffer, kind, flat)} is not finite after step {state['step']}: {path} was left as it was")
     arrays = {f"{kind}/{name}": buffer.view(name, flat) for kind, flat in flats.items() for name in buffer.names}
     note = {"format": FORMAT, "version": VERSION, "state": state, "config": config}
     note["checksum"] = _checksum(note, arrays)

@@ -130,9 +130,10 @@ class TrainingStep:
                 replica.backward(1 / batch)
 
     def _square_norms(self, worker):
-        for i in range(worker, len(self.chunks), self.workers.count):
-            g = self._sum_shards(self.chunks[i])
-            self._squares[i] = np.vdot(g, g)
+        with np.errstate(all="ignore"):
+            for i in range(worker, len(self.chunks), self.workers.count):
+                g = self._sum_shards(self.chunks[i])
+                self._squares[i] = np.vdot(g, g)
 
     def _update(self, worker):
         _, step, lr, factor = self._now[0].item()

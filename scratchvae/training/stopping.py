@@ -6,20 +6,38 @@ from contextlib import contextmanager
 
 import numpy as np
 
+HEAVY = 1e4  # a weight in the loss from which on it is a likelier cause than the learning rate
 WORK = ("work", "total", "term")  # scratch of operations, which not all of them write to
 
 
 def first_not_finite(replicas):
     """The name of the first tensor that holds a NaN or an infinity, in the order of computation: parameters, then outputs."""
-    buffer = replicas[0].buffer
-    for name in buffer.names:
-        if not np.isfinite(buffer.view(name)).all():
-            return f"parameter {name}"
+    if name := first_parameter_not_finite(replicas[0]):
+        return name
     for replica in replicas:
         for name, path, array in replica.scratch_arrays():
             if name not in WORK and not np.isfinite(array).all():
                 return f"{name} of {path or replica.kind}"
     return "the loss"
+
+
+def first_parameter_not_finite(model):
+    """The same among the parameters, or None."""
+    buffer, values = model.buffer, model.backend.get(model.buffer.values)
+    if np.isfinite(values).all():
+        return None
+    return next(f"parameter {name}" for name in buffer.names if not np.isfinite(buffer.view(name, values)).all())
+
+
+def advice(trainer):
+    """What usually helps where a number was not finite, by what can be known."""
+    settings, weights = trainer.settings, trainer.model.weights
+    heavy = max(weights, key=weights.get)
+    if weights[heavy] > HEAVY:
+        return f"The {heavy} counts {weights[heavy]:g} times in the loss: a smaller beta usually helps"
+    if trainer.step == 0:
+        return "No update has been made: the cause is in the model's first values, in its sigma, or in the images"
+    return f"A smaller lr than {settings.lr:g}{' or a clip' if settings.clip is None else ''} usually helps"
 
 
 @contextmanager

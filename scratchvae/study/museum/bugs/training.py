@@ -3,7 +3,7 @@
 from ..bug import Bug
 from ..private_copy import Edit
 
-STEP, FIT, OPTIMISERS = "training/step.py", "training/fit.py", "ops/numpy/optimisers.py"
+STEP, TRAINER, OPTIMISERS = "training/step.py", "training/trainer.py", "ops/numpy/optimisers.py"
 GITHUB = "https://github.com/"
 DRAW = "block = rng.normal(self.seed, rng.LATENT, steps, rows, self.model.noise_columns, self.values.dtype.type)"
 
@@ -44,7 +44,7 @@ SHORT_BATCH_AS_FULL = Bug(
     "so images are counted that do not exist, and the figure is too small by their share. 8 images in the last of 40 batches "
     "of 128 make it 2.3 % better.",
     "training frameworks and tutorials",
-    (Edit(FIT, "Trainer._run", 'self.window["images"] += images', 'self.window["images"] += count * s.batch_size'),),
+    (Edit(TRAINER, "Trainer._run", 'self.window["images"] += images', 'self.window["images"] += count * s.batch_size'),),
     (36,),
     (f"{GITHUB}catalyst-team/catalyst/issues/799", f"{GITHUB}udacity/deep-learning-v2-pytorch/issues/129"),
 )
@@ -58,7 +58,7 @@ TRAINING_ON_THE_TEST_SET = Bug(
     "loaders that return everything they find",
     (
         Edit(
-            FIT, "Trainer.__init__",
+            TRAINER, "Trainer.__init__",
             "self.images = data.train.images",
             "self.images = np.concatenate([data.train.images, data.test.images])",
         ),
@@ -94,7 +94,7 @@ MOMENTS_RESET_EVERY_EPOCH = Bug(
     "loops that call a function per epoch; checkpoints that leave the optimiser out",
     (
         Edit(
-            FIT, "Trainer._run",
+            TRAINER, "Trainer._run",
             "order = do.order(epoch)",
             "order = do.order(epoch)\n"
             "for moment in self.optimiser.moments.values():\n    moment.fill(0)",

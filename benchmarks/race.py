@@ -14,7 +14,7 @@ from benchmarks import peers
 from benchmarks.contestant import Contestant, PeerFailed
 from benchmarks.images import images
 from scratchvae import timing
-from scratchvae.workers import usable_cores
+from scratchvae.cores import usable_cores
 
 LATENT = 20
 EVALUATION_BATCHES = (128, 512, 1000)

@@ -6,6 +6,7 @@ import numpy as np
 
 from . import backend as backends
 from . import rng, timing
+from .cores import worker_count
 from .data import load
 from .errors import ConfigError
 from .evaluate import image_terms
@@ -13,7 +14,7 @@ from .models import VAE
 from .nn import Dense
 from .training import DeviceStep, Optimiser, Schedule, TrainingStep
 from .training.step import shard_bounds
-from .workers import Processes, Threads, processes_are_safe, usable_cores
+from .workers import Processes, Threads, processes_are_safe
 
 IMAGES = 1000  # per sample of evaluation and of sampling
 
@@ -74,7 +75,7 @@ def measure(batch_size=128, threads=None, rounds=10, steps=20, backend="numpy"):
     With backend "cupy" the same is timed on the GPU too, up to the moment when the host has the result.
     """
     device = backends.get(backend)
-    threads = threads or usable_cores()
+    threads = worker_count(threads)
     images = load("mnist-small").train.images
     if batch_size > len(images):
         raise ConfigError(f"batch-size must be at most {len(images)}, the number of bundled images, not {batch_size}")

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import threadpoolctl
 
+from .cores import usable_cores
 from .errors import DataError
 from .files import write_text
-from .workers import usable_cores
 
 FORMAT, VERSION = "scratchvae-benchmark", 1
 

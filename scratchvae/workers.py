@@ -19,15 +19,12 @@ from threading import Thread
 import numpy as np
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from .cores import usable_cores
 from .errors import ConfigError, ScratchVAEError
+from .helping import Helping
 
 SPIN_SECONDS = 0.001  # a sleeping process takes longer to wake than most waits last, so waits begin by looking again and again
 LOOK_SECONDS = 1.0  # how often a sleeping process makes sure that the other one still lives
-
-
-def usable_cores():
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def blas_threads():
@@ -90,7 +87,11 @@ class Processes:
     """`count` processes, the caller among them, with BLAS held to one thread each. A context manager.
 
     Name the functions before entering: the other processes are copies of this one as it is then, and see later changes
-    only in arrays that came from `share`.
+    only in arrays that came from `share`. A step begins with a call of the first of them.
+
+    Beside other programs a process that is waited for may be one that the system has stopped for a while, so as little as
+    possible is waited for. A share that its worker has not begun is done by the caller. A worker lets others of its core go first
+    before it takes a share, and so is seldom stopped within one. And when one worker is faster, the others sleep (`helping.py`).
     """
 
     def __init__(self, count, functions=()):
@@ -115,6 +116,7 @@ class Processes:
         self._which = self.share(np.zeros(1, np.int64))
         self._errors = [fork.Pipe(duplex=False) for _ in others]
         self._failed = self.share(np.zeros(self.count, np.int64))
+        self._helping, self._step_seconds, self._looked = Helping(), 0.0, time.perf_counter()
         self._parent = os.getpid()
         self._children = [fork.Process(target=self._serve, args=(worker,), daemon=True) for worker in others]
         with warnings.catch_warnings():
@@ -136,17 +138,31 @@ class Processes:
         self._blas.restore_original_limits()
 
     def run(self, function):
-        """function(worker) on every worker 0 … count − 1; returns when all are done. The first error is raised."""
-        if self._children:
-            self._which[0] = self.functions.index(function)
-        for go in self._go:
-            go.release()
+        """function(worker) for every worker 0 … count − 1; returns when all are done. The first error is raised."""
+        if not self._children:
+            function(0)
+            return
+        which, began = self.functions.index(function), time.perf_counter()
+        if which == 0 and self._step_seconds:
+            self._helping.took(self._step_seconds)
+            self._step_seconds = 0.0
+        if began - self._looked > LOOK_SECONDS:
+            self._looked = began
+            self._all_live()
+        self._which[0] = which
+        if not self._helping.alone:
+            for go in self._go:
+                go.release()
         error = _attempt(function, 0)
-        for worker, child in enumerate(self._children, 1):
-            self._wait(self._done[worker - 1], lambda child=child: child.is_alive())
+        for worker, (go, done) in enumerate(zip(self._go, self._done, strict=True), 1):
+            if self._helping.alone or go.acquire(block=False):
+                error = _attempt(function, worker) or error
+                continue
+            self._wait(done, self._all_live)
             if self._failed[worker]:
                 self._failed[worker] = 0
                 error = error or self._errors[worker - 1][0].recv()
+        self._step_seconds += time.perf_counter() - began
         if error is not None:
             raise error
 
@@ -156,22 +172,31 @@ class Processes:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         with threadpool_limits(1, user_api="blas"), contextlib.suppress(_Gone):
             while True:
-                self._wait(self._go[worker - 1], lambda: os.getppid() == self._parent)
+                self._wait(self._go[worker - 1], self._parent_lives, give_way=os.sched_yield)
                 error = _attempt(self.functions[self._which[0]], worker)
                 if error is not None:
                     self._errors[worker - 1][1].send(ScratchVAEError(f"in worker {worker}: {type(error).__name__}: {error}"))
                     self._failed[worker] = 1
                 self._done[worker - 1].release()
 
-    def _wait(self, semaphore, other_lives):
-        """Take the semaphore: look for a while, then sleep. Raises _Gone when the process that should release it has died."""
+    def _wait(self, semaphore, look, give_way=lambda: None):
+        """Take the semaphore: try for a while, then sleep. Whoever should release it may have died: `look` raises _Gone then."""
         until = time.perf_counter() + self._spin
+        give_way()
         while time.perf_counter() < until:
             if semaphore.acquire(block=False):
                 return
+            give_way()
         while not semaphore.acquire(timeout=LOOK_SECONDS):
-            if not other_lives():
-                raise _Gone("a worker process died (out of memory?): resume the run, or use --threads 1")
+            look()
+
+    def _all_live(self):
+        if not all(child.is_alive() for child in self._children):
+            raise _Gone("a worker process died (out of memory?): resume the run, or use --threads 1")
+
+    def _parent_lives(self):
+        if os.getppid() != self._parent:
+            raise _Gone("the first process died")
 
 
 class _Gone(ScratchVAEError, RuntimeError):

@@ -122,3 +122,20 @@ def test_figures_are_drawn_for_each_kind_and_each_axis(raced, tmp_path):
     drawn = {file.name for file in tmp_path.glob("*.png")}
     kinds = ("step", "epoch", "evaluate", "sample", "by_batch_size")
     assert drawn == {f"result_{kind}.png" for kind in kinds}
+
+
+def test_two_workers_beside_busy_loops_are_compared_with_one_and_with_two_that_always_share(tmp_path):
+    path = tmp_path / "busy.json"
+    command = [sys.executable, str(ROOT / "benchmarks" / "busy.py"), "--loads", "0,1", "--sizes", "8x16", "--rounds", "2"]
+    command += ["--seconds", "0.05", "--settle", "0.05", "--out", str(path)]
+    process = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert process.returncode == 0, process.stderr
+    cells = read_result(path)["cells"]
+    assert [(cell["busy_loops"], cell["width"], cell["batch_size"]) for cell in cells] == [(0, 8, 16), (1, 8, 16)]
+    for cell in cells:
+        medians = {name: told["median_ms"] for name, told in cell["contestants"].items()}
+        two = medians.pop("two workers")
+        assert list(medians) == ["one worker", "two workers that always share"]
+        assert cell["two_to_better_choice"] == two / min(medians.values())
+        assert all(len(told["samples_ms"]) == 2 for told in cell["contestants"].values())
+        assert cell["others_cores"]["n"] == 6

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
+from scratchvae.cores import usable_cores
 from scratchvae.errors import ConfigError, ScratchVAEError
-from scratchvae.workers import Processes, Threads, blas_threads, processes_are_safe, usable_cores
+from scratchvae.training import fit
+from scratchvae.workers import Processes, Threads, blas_threads, processes_are_safe
 
 pytestmark = pytest.mark.skipif(not processes_are_safe(), reason="forking is not safe on this system")
 
@@ -94,14 +96,85 @@ def test_no_process_is_left_when_the_block_ends_even_by_an_error():
     assert children() == before
 
 
-def test_a_worker_that_dies_is_an_error_and_not_a_wait_for_ever(monkeypatch):
-    monkeypatch.setattr("scratchvae.workers.LOOK_SECONDS", 0.1)
+def run_for(seconds, job):
+    """Steps of the job until these seconds are over."""
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        job.workers.run(job.write)
+        job.workers.run(job.double)
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_worker_that_dies_is_an_error_within_a_second_or_two_and_not_a_wait_for_ever(alone, monkeypatch):
+    monkeypatch.setattr("scratchvae.workers.Helping", lambda: Always(alone))
     job = Job(Processes, 2)
     with job.workers as workers:
         workers.run(job.write)
         os.kill(workers._children[0].pid, signal.SIGKILL)
         with pytest.raises(ScratchVAEError, match="worker process died"):
+            run_for(2.0, job)
+
+
+class Always:
+    """A choice between the two ways that is made beforehand, for steps of two calls: True is alone, False together."""
+
+    def __init__(self, *ways):
+        self.ways, self.step = ways, 0
+
+    @property
+    def alone(self):
+        return self.ways[self.step % len(self.ways)]
+
+    def took(self, seconds):
+        assert seconds > 0
+        self.step += 1
+
+
+def test_a_worker_that_the_system_has_stopped_is_not_waited_for(monkeypatch):
+    """A stopped process stands for one that other programs keep from its core: the caller does its shares."""
+    monkeypatch.setattr("scratchvae.workers.Helping", lambda: Always(False))
+    job = Job(Processes, 3)
+    with job.workers as workers:
+        workers.run(job.write)
+        os.kill(workers._children[1].pid, signal.SIGSTOP)
+        job.values[:] = 0
+        began = time.perf_counter()
+        for _ in range(100):
             workers.run(job.write)
+            workers.run(job.double)
+            assert job.values.tolist() == [2, 4, 6]
+            job.values[:] = 0
+        assert time.perf_counter() - began < 1.0  # waiting for it would never end
+        os.kill(workers._children[1].pid, signal.SIGCONT)
+        for _ in range(100):  # and when it comes back it does no share twice
+            workers.run(job.write)
+            workers.run(job.double)
+            assert job.values.tolist() == [2, 4, 6]
+            job.values[:] = 0
+
+
+def test_processes_that_have_nothing_to_do_use_no_processor_time(monkeypatch):
+    """Neither while the caller is busy elsewhere, nor while it does every share itself."""
+    monkeypatch.setattr("scratchvae.workers.Helping", lambda: Always(True))
+    job = Job(Processes, 2)
+    with job.workers as workers:
+        time.sleep(0.3)
+        used = lambda: sum(map(int, Path(f"/proc/{workers._children[0].pid}/stat").read_text().split()[13:15]))
+        before = used()
+        time.sleep(0.5)
+        run_for(0.5, job)
+        assert used() - before <= 1  # hundredths of a second; spinning would be a hundred of them
+
+
+def test_changing_the_way_changes_no_bit_of_a_checkpoint(tmp_path, tiny_data, tiny_vae, monkeypatch):
+    options = {"epochs": 3, "batch_size": 7, "shards": 3, "clip": 5.0}
+    fit(tiny_vae(), tiny_data, out=tmp_path / "one", threads=1, **options)
+    monkeypatch.setattr("scratchvae.cores.usable_cores", lambda: 3)
+    for ways in ((True,), (False,), (True, False), (False, False, True)):
+        monkeypatch.setattr("scratchvae.workers.Helping", lambda ways=ways: Always(*ways))
+        out = tmp_path / str(ways)
+        fit(tiny_vae(), tiny_data, out=out, threads=3, **options)
+        assert (out / "checkpoint.npz").read_bytes() == (tmp_path / "one" / "checkpoint.npz").read_bytes()
 
 
 def test_workers_end_when_the_first_process_is_killed():

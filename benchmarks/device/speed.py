@@ -3,11 +3,11 @@
 import numpy as np
 
 from scratchvae import timing
+from scratchvae.cores import usable_cores
 from scratchvae.ops import numpy as twins
 from scratchvae.ops.cuda.affine import Scratch, scratch_size
 from scratchvae.ops.cuda.ladder import RUNGS, matmul
 from scratchvae.training import Optimiser, TrainingStep
-from scratchvae.workers import usable_cores
 
 from .setting import Steps
 

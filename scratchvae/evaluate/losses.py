@@ -3,9 +3,10 @@
 import numpy as np
 
 from .. import rng
+from ..cores import worker_count
 from ..data import gather
 from ..errors import ConfigError
-from ..workers import Threads, usable_cores
+from ..workers import Threads
 from .measurement import Measurement
 
 BATCH = 500  # images at a time: fixed, so that threads change speed and never bits
@@ -80,7 +81,7 @@ def measure(model, dataset, split="test", seed=0, samples=1, threads=None):
     reconstruction + KL, which is then not what was trained.
     """
     images = getattr(dataset, split).images
-    with Threads(threads or usable_cores()) as workers:
+    with Threads(worker_count(threads)) as workers:
         terms = image_terms(model, images, workers, seed, samples)
     sampled = f"z sampled from q(z|x), {samples} sample{'s' if samples > 1 else ''} per image" if model.noise_columns else None
 

@@ -2,9 +2,10 @@
 
 from math import ceil, isfinite
 
+from ..cores import worker_count
 from ..errors import ConfigError, NonFiniteError, ScratchVAEError
 from ..evaluate import image_terms
-from ..workers import Threads, usable_cores
+from ..workers import Threads
 from .checkpoint import load_arrays, read_checkpoint, save_checkpoint
 from .device_step import DeviceStep
 from .records import Log
@@ -63,7 +64,7 @@ class Trainer:
     def _run(self, folder, progress, max_steps, threads, graph):
         s, order, epoch_ends, log = self.settings, None, False, Log(self.model, folder)
         stop = self.last if max_steps is None else min(self.last, self.step + max_steps)
-        threads = (threads or usable_cores()) if self.model.backend.name == "numpy" else 1
+        threads = worker_count(threads) if self.model.backend.name == "numpy" else 1
         do = self._step_taker(threads, graph)
         replicas = [self.model.replica() for _ in range(threads)]
         total = s.epochs * len(self.images)

@@ -2,16 +2,18 @@
 
 import subprocess
 import sys
+from math import prod
 from statistics import NormalDist
 
 import matplotlib.image
 import numpy as np
 import pytest
+from figure_check import faults, remembered
 from matplotlib.text import Text
 
 from scratchvae import plots
 from scratchvae.data.dataset import Dataset, Split
-from scratchvae.errors import ConfigError, DataError, NonFiniteError, ShapeError
+from scratchvae.errors import ConfigError, DataError, NonFiniteError, ScratchVAEError, ShapeError
 from scratchvae.models import VAE, Autoencoder
 from scratchvae.plots import images as image_plots
 from scratchvae.plots import latent, loss, page, tiles, traversal
@@ -20,24 +22,28 @@ SHAPE = (6, 5)
 DESCRIBE = "VAE 30-8-3, noise (40 images), epoch 2"
 
 
-def make(kind=VAE, shape=SHAPE, latent=3, dtype=np.float32):
-    return kind(shape[0] * shape[1], hidden=(8,), latent=latent, seed=1, dtype=dtype)
+def make(kind=VAE, shape=SHAPE, latent=3, dtype=np.float32, **options):
+    return kind(prod(shape), hidden=(8,), latent=latent, seed=1, dtype=dtype, **options)
 
 
 def noise(n=40, shape=SHAPE, seed=0):
-    return np.random.default_rng(seed).integers(0, 256, (n, shape[0] * shape[1]), dtype=np.uint8)
+    return np.random.default_rng(seed).integers(0, 256, (n, prod(shape)), dtype=np.uint8)
 
 
 def digits(n=40):
     return np.arange(n, dtype=np.uint8) % 10
 
 
-def history(epochs=3, kl=True, scale=1.0, beta=1.0):
-    """Records like those of a run: a training line every tenth of an epoch, a test line after each epoch."""
+def history(epochs=3, kl=True, scale=1.0, beta=1.0, measured=("test",), turn=None):
+    """Records like those of a run: a training line every tenth of an epoch, lines of the measured splits after each epoch.
+
+    turn: the epoch from which on the model overfits: a measured loss then rises by 2 nats in each.
+    """
     lines = []
     for step in range(1, 10 * epochs + 1):
-        for split in ("train",) if step % 10 else ("train", "test"):
-            parts = {"reconstruction": scale * (80 + 400 * np.exp(-step / 4)), "kl": 20 - 15 / step}
+        for split in ("train",) if step % 10 else ("train", *measured):
+            rise = 2 * max(0, step / 10 - turn) if turn and split != "train" else 0
+            parts = {"reconstruction": scale * (80 + 400 * np.exp(-step / 4)) + rise, "kl": 20 - 15 / step}
             parts = parts if kl else {"reconstruction": parts["reconstruction"]}
             total = parts["reconstruction"] + beta * parts.get("kl", 0)
             lines.append({"split": split, "step": step, "epoch": step / 10, "loss": total, **parts, "lr": 1e-3})
@@ -46,36 +52,17 @@ def history(epochs=3, kl=True, scale=1.0, beta=1.0):
 
 @pytest.fixture(autouse=True)
 def drawn(monkeypatch):
-    """Every page made by a test. When the test ends, no text drawn on one may be cut off or lie on another."""
-    pages, texts = [], {}
-    init, draw = page.Page.__init__, Text.draw
+    """Every page made by a test. When the test ends, none that was drawn may have a fault."""
+    pages, init = [], page.Page.__init__
 
     def remember_page(self, *arguments, **options):
         init(self, *arguments, **options)
         pages.append(self)
 
-    def remember_text(self, renderer):
-        draw(self, renderer)
-        if self.get_visible() and self.get_text().strip():
-            texts.setdefault(self.get_figure(), []).append((self.get_text(), self.get_window_extent(renderer)))
-
     monkeypatch.setattr(page.Page, "__init__", remember_page)
-    monkeypatch.setattr(Text, "draw", remember_text)
-    yield pages
-    for figure, found in texts.items():
-        check_texts(figure.bbox, found)
-
-
-def check_texts(page_box, texts):
-    """Every (text, box) lies inside the page, and no two of them overlap."""
-    for i, (text, box) in enumerate(texts):
-        assert box.x0 >= 0, text
-        assert box.y0 >= 0, text
-        assert box.x1 <= page_box.x1, text
-        assert box.y1 <= page_box.y1, text
-        inner = box.shrunk(0.9, 0.8)  # a box holds the empty room around the letters
-        for other, other_box in texts[:i]:
-            assert not inner.overlaps(other_box.shrunk(0.9, 0.8)), (text, other)
+    with remembered() as texts:
+        yield pages
+    assert [fault for figure, found in texts.items() for fault in faults(figure, found)] == []
 
 
 def words(sheet):
@@ -104,6 +91,33 @@ def test_draw_all_writes_every_figure_as_a_whole_png_of_the_stated_size(tmp_path
     assert max(max(size(path)) for path in paths) <= 2000
     for sheet in drawn:
         assert DESCRIBE in words(sheet)
+
+
+ODD_RUNS = {
+    # shape, latents, images, options of the model
+    "colour": ((7, 5, 3), 2, 30, {}),
+    "a series": ((1, 60), 2, 30, {"likelihood": "gaussian"}),
+    "a table": ((1, 5), 1, 30, {"likelihood": "gaussian"}),
+    "very wide": ((2, 300), 2, 30, {}),
+    "very tall in colour": ((300, 2, 3), 1, 30, {}),
+    "one pixel": ((1, 1), 1, 30, {}),
+    "one image": ((6, 5), 2, 1, {}),
+    "200 latents": ((6, 5), 200, 30, {}),
+}
+
+
+@pytest.mark.parametrize(("odd", "kind"), [*((odd, VAE) for odd in ODD_RUNS), ("a table", Autoencoder), ("one image", Autoencoder)])
+def test_the_figures_of_odd_runs_are_drawn_without_a_fault(tmp_path, odd, kind):
+    shape, latents, images, options = ODD_RUNS[odd]
+    data = Dataset("odd", shape, Split(noise(images, shape), digits(images)), Split(noise(images, shape), digits(images)), "made up")
+    paths = plots.draw_all(make(kind, shape, latents, **options), data, history(1), tmp_path, DESCRIBE)
+    assert max(max(size(path)) for path in paths) <= 2000
+
+
+@pytest.mark.parametrize("value", [0, 255])
+def test_the_figures_of_constant_data_are_drawn_without_a_fault(tmp_path, value):
+    split = Split(np.full((20, 30), value, np.uint8), np.zeros(20, np.uint8))
+    plots.draw_all(make(latent=2), Dataset("constant", SHAPE, split, split, "made up"), history(1), tmp_path, DESCRIBE)
 
 
 def test_the_manifold_is_left_out_unless_there_are_two_latents_and_the_loss_without_records(tmp_path):
@@ -225,8 +239,80 @@ def test_the_first_fall_is_cut_off_and_said_to_be(tmp_path, drawn):
     plots.draw_loss(records, tmp_path / "loss.png")
     top = drawn[0].figure.axes[1].get_ylim()[1]
     assert top < 200 < records[0]["reconstruction"]
-    assert f"↑ peak {records[0]['reconstruction']:.4g}" in words(drawn[0])
-    assert not [text for text in words(drawn[0]) if "peak" in text and "20" in text]  # the KL only rises: nothing is cut
+    assert f"↑ {records[0]['reconstruction']:.4g}" in words(drawn[0])
+    assert len([text for text in words(drawn[0]) if "↑" in text]) == 2  # the KL only rises: nothing is cut
+
+
+BOTH = ("validation", "test")
+
+
+def test_the_best_epoch_is_that_of_the_least_validation_loss_and_is_ringed(tmp_path, drawn):
+    records = history(epochs=12, measured=BOTH, turn=7)
+    plots.draw_loss(records, tmp_path / "loss.png")
+    least = min((r for r in records if r["split"] == "validation"), key=lambda r: r["loss"])
+    assert 1 < least["epoch"] < 12
+    for ax, key in zip(drawn[0].figure.axes, ("loss", "reconstruction", "kl"), strict=True):
+        ring = ax.lines[-1]
+        assert (ring.get_fillstyle(), ring.get_xydata().tolist()) == ("none", [[least["epoch"], least[key]]])
+    assert f"○ best: epoch {least['epoch']:g}" in words(drawn[0])
+
+
+def test_test_values_alone_name_no_epoch_the_best(tmp_path, drawn):
+    plots.draw_loss(history(epochs=12, turn=7), tmp_path / "loss.png")
+    assert not [text for text in words(drawn[0]) if "best" in text]
+    assert [len(ax.lines) for ax in drawn[0].figure.axes] == [2, 2, 2]
+
+
+def test_the_key_says_which_curve_is_which_and_its_last_value(tmp_path, drawn):
+    records = history(epochs=4, measured=BOTH, turn=2)
+    plots.draw_loss(records, tmp_path / "loss.png")
+    for split, colour, sign in (("validation", page.GREEN, "◆"), ("test", page.VERMILION, "●")):
+        last = [r for r in records if r["split"] == split][-1]
+        (key,) = [t for t in drawn[0].figure.findobj(Text) if t.get_text() == f"{sign} {split} {last['loss']:.2f}"]
+        curve = [line for line in drawn[0].figure.axes[0].lines if line.get_color() == key.get_color() == colour]
+        assert curve[0].get_ydata()[-1] == last["loss"]
+
+
+def test_an_upright_line_stands_where_a_chapter_begins(tmp_path, drawn):
+    plots.draw_loss(history(epochs=4), tmp_path / "loss.png", chapters=[0, 1.5, 4])
+    for ax in drawn[0].figure.axes:  # at the run's own beginning and end there is nothing to show
+        assert [line.get_xdata() for line in ax.lines if line.get_linestyle() == ":"] == [[1.5, 1.5]]
+
+
+def diverging():
+    records = history(epochs=6)
+    for r in records[-18:]:
+        r["loss"] = r["reconstruction"] = r["reconstruction"] * 10 ** (r["epoch"] - 4)
+    return [*records, {"split": "test", "step": 70, "epoch": 7.0, "loss": float("nan"), "reconstruction": float("inf"), "kl": None}]
+
+
+def test_where_training_diverges_the_scale_is_logarithmic_and_says_so(tmp_path, drawn):
+    plots.draw_loss(diverging(), tmp_path / "loss.png")
+    assert [ax.get_yscale() for ax in drawn[0].figure.axes] == ["log", "log", "linear"]
+    assert [text for text in words(drawn[0]) if text.endswith(", log scale")]
+    largest = max(r["loss"] for r in diverging() if np.isfinite(r["loss"]))
+    assert drawn[0].figure.axes[0].get_ylim()[1] > largest
+
+
+ODD_RECORDS = {
+    "one epoch": history(1),
+    "one epoch of everything": history(1, measured=BOTH),
+    "500 epochs": history(500, measured=BOTH, turn=300),
+    "diverging": diverging(),
+    "no test": history(9, measured=()),
+    "test alone": [r for r in history(9) if r["split"] == "test"],
+    "enormous": history(9, scale=1e7, measured=BOTH),
+    "tiny": history(9, scale=1e-6, kl=False),
+    "negative": history(9, scale=-3e4, measured=BOTH),
+    "constant": [{"split": split, "epoch": e, "loss": 7, "kl": 0, "reconstruction": 7} for e in range(9) for split in ("train", *BOTH)],
+    "NaN everywhere but once": [{"split": "train", "epoch": e, "loss": 7.0 if e == 5 else float("nan")} for e in range(9)],
+    "a late spike": [{**r, "loss": r["loss"] * (50 if r["epoch"] == 7.5 else 1)} for r in history(9)],
+}
+
+
+@pytest.mark.parametrize("records", ODD_RECORDS.values(), ids=ODD_RECORDS)
+def test_the_losses_of_odd_runs_are_drawn_without_a_fault(tmp_path, records):
+    plots.draw_loss(records, tmp_path / "loss.png", chapters=[2.5])
 
 
 @pytest.mark.parametrize("records", [[], [{"split": "train", "step": 1, "epoch": 0.1, "loss": float("nan")}]])
@@ -239,6 +325,7 @@ def test_no_finite_loss_is_refused(tmp_path, records):
 def test_tick_labels_are_short():
     assert [loss.number(y, 5) for y in (0.5, -2, 1e-17)] == ["0.5", "−2", "0"]
     assert [loss.number(y, 20_000) for y in (-12_500, 0)] == ["−12.5k", "0k"]
+    assert [loss.number(*y) for y in ((2.5e6, 3e6), (-2e9, 3e9), (-2e14, 3e14))] == ["2.5M", "−2G", "−2e+14"]
 
 
 # Images ---------------------------------------------------------------------------------------------------------------
@@ -332,22 +419,85 @@ def test_what_cannot_be_drawn_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("draw", [plots.draw_reconstructions, plots.draw_latent, plots.draw_traversal, plots.draw_samples])
+@pytest.mark.parametrize("fault", ["width", "kind", "NaN", "labels", "shape", "channels", "n"])
+def test_wrong_input_is_refused_in_one_line_of_our_own(tmp_path, draw, fault):
+    images, labels, shape = noise(), digits(), SHAPE
+    images = {"width": images[:, :29], "kind": images.astype(str), "NaN": np.full((40, 30), np.nan)}.get(fault, images)
+    labels = labels[:39] if fault == "labels" else labels
+    shape = {"shape": (6, 6), "channels": (3, 5, 2)}.get(fault, shape)
+    arguments, meant = {
+        "draw_reconstructions": ((images, labels, shape, tmp_path / "x.png", "Title"), fault != "n"),
+        "draw_latent": ((images, labels, tmp_path / "x.png", "Title"), fault in ("width", "kind", "NaN", "labels")),
+        "draw_traversal": ((images[0], shape, tmp_path / "x.png", "Title", images), fault not in ("labels", "n")),
+        "draw_samples": ((shape, tmp_path / "x.png", "Title", 0 if fault == "n" else 4), fault in ("shape", "channels", "n")),
+    }[draw.__name__]
+    if not meant:
+        draw(make(), *arguments)  # does not take what is wrong
+        return
+    with pytest.raises(ScratchVAEError) as caught:
+        draw(make(), *arguments)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) <= 500
+    assert not list(tmp_path.iterdir())
+
+
 # Tiles ----------------------------------------------------------------------------------------------------------------
 
 
 def test_tiles_repeat_pixels_when_enlarged_and_average_them_when_reduced():
     x = np.arange(6.0)[None]
     np.testing.assert_allclose(tiles.tiles(x, (2, 3), (4, 6))[0], x.reshape(2, 3).repeat(2, 0).repeat(2, 1))
-    np.testing.assert_allclose(tiles.tiles(x, (1, 6), (1, 2)), [[[1, 4]]])
-    np.testing.assert_allclose(tiles.tiles(x, (1, 6), (1, 4)), [[[1 / 3, 5 / 3, 10 / 3, 14 / 3]]])  # 1½ pixels each
+    np.testing.assert_allclose(tiles.tiles(x, (6, 1), (2, 1)), [[[1], [4]]])
+    np.testing.assert_allclose(tiles.tiles(x, (6, 1), (4, 1)), [[[1 / 3], [5 / 3], [10 / 3], [14 / 3]]])  # 1½ pixels each
 
 
 @pytest.mark.parametrize(
     ("shape", "expected"),
-    [((28, 28), (112, 112)), ((28, 20), (112, 80)), ((1, 784), (39, 317)), ((784, 1), (317, 39)), ((300, 300), (112, 112))],
+    [((28, 28), (112, 112)), ((28, 20), (112, 80)), ((1, 784), (79, 158)), ((784, 1), (317, 39)), ((300, 300), (112, 112))],
 )
 def test_a_tile_is_a_multiple_of_the_image_or_fits(shape, expected):
     assert tiles.tile_size(shape, 112) == expected
+
+
+def test_a_colour_stays_where_it_is(tmp_path, drawn):
+    x = np.zeros((1, 2, 3, 3))
+    x[0, 0, 1], x[0, 1, 2] = (1, 0.5, 0), (0, 0.25, 1)
+    shown = tiles.tiles(x.reshape(1, 18), (2, 3, 3), (4, 6))
+    np.testing.assert_allclose(shown, x.repeat(2, 1).repeat(2, 2))
+    np.testing.assert_allclose(tiles.tiles(x.reshape(1, 18), (2, 3, 3), (1, 1))[0, 0, 0], [1 / 6, 0.125, 1 / 6])
+    model = make(shape=(4, 4, 3))
+    plots.draw_samples(model, (4, 4, 3), tmp_path / "s.png", "Samples", n=4)
+    side = tiles.tile_size((4, 4, 3), 112)[0]
+    png = matplotlib.image.imread(tmp_path / "s.png")
+    corner = png[drawn[0].top + side // 8 :: side // 4, page.MARGIN + side // 8 :: side // 4][:4, :4, :3]
+    np.testing.assert_allclose(corner, model.sample(4)[0].reshape(4, 4, 3), atol=2 / 255)
+
+
+def test_a_series_becomes_a_curve_through_its_values():
+    h, w = 60, 101
+    series = np.array([[0.0, 1.0, 0.25]])
+    (tile,) = tiles.tiles(series, (1, 3), (h, w))
+    middle = lambda column: (np.arange(h) + 0.5) @ (0.94 - tile[:, column]) / (0.94 - tile[:, column]).sum()  # of the ink
+    border = h / 12
+    for column, value in ((0, 0), (25, 0.5), (50, 1), (75, 0.625), (100, 0.25)):
+        assert middle(column) == pytest.approx(border + (1 - value) * (h - 2 * border), abs=0.7)  # a column is one pixel wide
+    assert tiles.value_range(series) == (0, 1)
+    assert tiles.value_range(np.array([-1.2, 2.0])) == (-2, 2)
+    both = tiles.tiles(np.array([[0.0, 1], [-3, 3]]), (1, 2), (h, w))  # on one scale
+    assert np.ptp(np.flatnonzero(both[0].min(axis=1) < 0.5)) < np.ptp(np.flatnonzero(both[1].min(axis=1) < 0.5)) / 4
+
+
+def test_a_series_stands_over_its_reconstruction_with_the_names_of_its_columns(tmp_path, drawn):
+    model, x = make(shape=(1, 4), likelihood="gaussian"), noise(12, (1, 4))
+    names = ["height", "width", "depth", "$ per unit"]
+    plots.draw_reconstructions(model, x, None, (1, 4), tmp_path / "r.png", "Reconstructions", values=names)
+    output = model.reconstruct(x / np.float32(255))
+    for i, ax in enumerate(drawn[0].figure.axes):
+        np.testing.assert_allclose(ax.lines[0].get_ydata(), x[i] / 255, atol=1e-6)
+        np.testing.assert_allclose(ax.lines[1].get_ydata(), output[i], atol=1e-6)
+        assert [label.get_text() for label in ax.get_xticklabels()] == names
+    assert len(drawn[0].figure.axes) == 10
 
 
 def test_rows_of_tiles_are_full_and_near_the_wanted_ratio():
@@ -389,6 +539,83 @@ def test_constant_codes_and_a_single_image_are_drawn(tmp_path, latents, kind):
     model.buffer.values[:] = 0
     plots.draw_latent(model, noise(), digits(), tmp_path / "same.png", "Latent space")
     plots.draw_latent(model, noise(), None, tmp_path / "none.png", "Latent space")
+
+
+class Placed:
+    """A model whose code of an image is the image itself: two numbers."""
+
+    kind, latent, data_size, dtype = "vae", 2, 2, np.dtype(np.float64)
+
+    def codes(self, x):
+        return x
+
+
+def islands(classes, spread=0.03):
+    """Codes in islands on a circle, one for each class.   → codes (N, 2), labels (N,)"""
+    labels = np.arange(30 * classes) % classes
+    angles = 2 * np.pi * labels / classes
+    return np.stack([np.cos(angles), np.sin(angles)], 1) + spread * np.random.default_rng(0).standard_normal((len(labels), 2)), labels
+
+
+NAMES = ["ankle boot", "a very long name, too long for a badge", "$x$ _y", "_hidden", "shirt", "é", "bag"]
+
+
+@pytest.mark.parametrize("names", [None, NAMES])
+def test_each_badge_stands_on_the_points_of_its_class_in_its_colour(tmp_path, drawn, names):
+    codes, labels = islands(7)
+    plots.draw_latent(Placed(), codes, labels, tmp_path / "l.png", "Latent space", names)
+    (ax,) = drawn[0].figure.axes
+    shown = {mark.get_label().strip(): mark for mark in ax.collections}
+    assert set(shown) == {page.shorter(name) for name in names or map(str, range(7))}
+    assert {text.get_text().strip() for text in ax.get_legend().get_texts()} == set(shown)
+    assert len(ax.texts) == 7
+    for badge in ax.texts:
+        label = int(badge.get_text()) if names is None else [page.shorter(name) for name in names].index(badge.get_text())
+        own = codes[labels == label]
+        distances = np.linalg.norm([codes[labels == k].mean(axis=0) - badge.get_position() for k in range(7)], axis=1)
+        assert distances.argmin() == label
+        mark = shown[badge.get_text()]
+        np.testing.assert_allclose(np.sort(mark.get_offsets(), axis=0), np.sort(own, axis=0))
+        np.testing.assert_allclose(mark.get_facecolor()[0, :3], badge.get_bbox_patch().get_edgecolor()[:3])
+
+
+def test_badges_that_find_no_room_are_left_out_and_the_key_remains(tmp_path, drawn, monkeypatch):
+    codes, labels = islands(4)
+    monkeypatch.setattr(latent, "apart", lambda places, distance, bounds: places * 0 + bounds[0])
+    plots.draw_latent(Placed(), codes, labels, tmp_path / "l.png", "Latent space")
+    assert not drawn[0].figure.axes[0].texts
+    assert len(drawn[0].figure.axes[0].get_legend().get_texts()) == 4
+
+
+def test_a_badge_beside_its_points_is_tied_to_them(tmp_path, drawn):
+    codes, labels = islands(5, spread=0)
+    codes[labels < 4] = codes[labels == 0][0]  # of four classes in one place, badges must give way
+    plots.draw_latent(Placed(), codes, labels, tmp_path / "l.png", "Latent space")
+    (ax,) = drawn[0].figure.axes
+    ties = {tuple(line.get_xydata()[1]): line.get_xydata()[0] for line in ax.lines}
+    badges = {badge.get_position(): codes[labels == int(badge.get_text())][0] for badge in ax.texts}
+    assert ties
+    assert set(ties) < set(badges)
+    for place, start in ties.items():
+        np.testing.assert_allclose(start, badges[place])
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1e-3, 1e4, 1e12])
+def test_codes_of_any_size_leave_room_for_their_labels(tmp_path, scale):
+    codes, labels = islands(4)
+    plots.draw_latent(Placed(), codes * scale, labels, tmp_path / "l.png", "Latent space")
+
+
+def test_up_to_fifty_classes_are_told_apart_by_shape_and_colour(tmp_path, drawn):
+    codes, labels = islands(50)
+    plots.draw_latent(Placed(), codes, labels, tmp_path / "l.png", "Latent space")  # the fixture compares their colours
+    looks = {(mark.get_facecolor().tobytes(), mark.get_paths()[0].vertices.tobytes()) for mark in drawn[0].figure.axes[0].collections}
+    assert len(looks) == 50
+
+
+def test_strips_have_room_for_names(tmp_path):
+    names = ["a name that is as long as it may be", "b", "c"] * 3 + ["d"]
+    plots.draw_latent(make(latent=1), noise(), digits(), tmp_path / "l.png", "Latent space", names)
 
 
 def test_more_classes_than_can_be_told_apart_get_one_colour_and_a_word(tmp_path, drawn):

@@ -8,6 +8,7 @@ from pathlib import Path
 from .images import chosen, draw_manifold, draw_reconstructions, draw_samples
 from .latent import draw_latent
 from .loss import draw_loss
+from .tiles import is_series
 from .traversal import draw_traversal
 
 __all__ = [
@@ -15,11 +16,12 @@ __all__ = [
 ]  # fmt: skip
 
 
-def draw_all(model, dataset, records, folder, describe):
+def draw_all(model, dataset, records, folder, describe, chapters=()):
     """Draw every figure that makes sense for this model into `folder`, and return the paths, in order.
 
     records   the lines of metrics.jsonl, as dicts; no loss is drawn without any
     describe  what was trained on what: "VAE 784-400-20, MNIST (5,000 images), epoch 10"
+    chapters  the epochs at which training went on with other settings
 
     Images come from the test split (from the training split where that is empty); the manifold is drawn for two latents.
     """
@@ -29,25 +31,27 @@ def draw_all(model, dataset, records, folder, describe):
     images, labels, shape = split.images, split.labels, dataset.image_shape
     first = images[chosen(labels)[0] if labels is not None else 0]
     vae = model.kind == "vae"
+    names = getattr(split, "classes", None)
+    columns = dataset.preparation.get("scaling", {}).get("columns") if is_series(shape) else None
     code = "the posterior mean μ" if vae else "the code z"
     rank = "KL, in nats per image" if vae else "standard deviation (sd)"
     ranked = f"{min(10, model.latent)} of {model.latent} latents, ordered"
     warning = "" if vae else "; an autoencoder's codes do not follow N(0, I)"
     written = []
 
-    def draw(function, file, *arguments, heading, says):
+    def draw(function, file, *arguments, heading, says, **options):
         path = folder / file
-        function(*arguments, path, f"{heading}\n{describe}\n{says}")
+        function(*arguments, path, f"{heading}\n{describe}\n{says}", **options)
         written.append(path)
 
     if records:
-        draw(draw_loss, "loss.png", records, heading="Loss during training",
+        draw(draw_loss, "loss.png", records, heading="Loss during training", chapters=chapters,
              says="Nats per image: summed over pixels, averaged over images" + ("; one sample of z per image" if vae else ""))  # fmt: skip
-    draw(draw_reconstructions, "reconstructions.png", model, images, labels, shape, heading="Reconstructions",
-         says=f"{name.capitalize()} images above the decoder's mean image at {code}")  # fmt: skip
+    draw(draw_reconstructions, "reconstructions.png", model, images, labels, shape, heading="Reconstructions", names=names, values=columns,
+         says=f"{name.capitalize()} images {'and' if is_series(shape) else 'above'} the decoder's mean image at {code}")  # fmt: skip
     draw(draw_samples, "samples.png", model, shape, heading="Samples",
          says="Mean images of z ~ N(0, I), seed 0" + warning)  # fmt: skip
-    draw(draw_latent, "latent.png", model, images, labels, heading="Latent space",
+    draw(draw_latent, "latent.png", model, images, labels, heading="Latent space", names=names,
          says=f"{code[0].upper()}{code[1:]} of {name} images")  # fmt: skip
     if model.latent == 2:
         draw(draw_manifold, "manifold.png", model, shape, heading="Manifold",

@@ -3,30 +3,32 @@
 import numpy as np
 from matplotlib.patches import Circle
 
-from .page import BLUE, BODY, GREY, INK, SMALL, page, text_width
-from .tiles import finite, model_input
+from .page import BLUE, BODY, GREY, INK, SMALL, leading, page, shorter, text_width
+from .tiles import finite, label_names, model_input
 
-POINTS, PER_COLUMN = 2000, 25  # images; classes in one column of the legend
-# Nine "muted" colours of Paul Tol (2021), made for colour-blind readers, and a near-black.
-COLOURS = ["#cc6677", "#332288", "#ddaa33", "#117733", "#88ccee", "#882255", "#44aa99", "#999933", "#aa4499", "#222222"]
-MARKERS = "o^sDv"
-MOST = len(COLOURS) * len(MARKERS)  # classes that can be told apart
+POINTS, PER_COLUMN, OPACITY = 2000, 25, 0.85  # images; classes in one column of the legend
+# The "muted" colours of Paul Tol (2021), made for colour-blind readers, and a near-black; four a little lighter or darker, so that
+# every second colour also differs in grey print. Class k has shape k + 2 · ⌊k/10⌋: two classes of one shape are never neighbours.
+COLOURS = ["#aa4499", "#332288", "#e3b23c", "#0a6127", "#882255", "#88ccee", "#999933", "#c1596d", "#222222", "#48b3a2"]
+MARKERS = "o^sDvXP<>*"
+MOST = 5 * len(COLOURS)  # classes that can be told apart
 PRIOR_95 = 2.447747  # 95 % of N(0, I) in two dimensions lies within √(−2 ln 0.05)
 
 
-def draw_latent(model, images, labels, path, title):
-    """The codes of up to 2,000 images, coloured by label: (N,), or None for one colour.
+def draw_latent(model, images, labels, path, title, names=None):
+    """The codes of up to 2,000 images, coloured by label: (N,), or None for one colour. names: of the labels, a list or a dict.
 
     One latent: a strip per class and its median, or a histogram, on 1600 x 900 pixels. Two: z₁ and z₂. More: the two
     principal components, with their share of the variance. Raises NonFiniteError for codes that hold NaN.
     """
     x, rows = model_input(model, images, POINTS)
     codes = finite(model.codes(x), "the codes").astype(float)
-    classes = [None] if labels is None else np.unique(np.asarray(labels)[rows]).tolist()
+    labels = label_names(labels, np.atleast_2d(images), names)
+    classes = [None] if labels is None else np.unique(labels[rows]).tolist()
     if len(classes) > MOST:
         title += ("; " if "\n" in title else "\n") + f"{len(classes)} classes, not told apart"
         classes = [None]
-    groups = [np.full(len(rows), True) if c is None else np.asarray(labels)[rows] == c for c in classes]
+    groups = [np.full(len(rows), True) if c is None else labels[rows] == c for c in classes]
     prior = model.kind == "vae" and model.latent == 2
     title += ("; " if "\n" in title else "\n") + f"{len(rows):,} shown" + ("; dashed: 95% of N(0, I)" if prior else "")
     if model.latent == 1:
@@ -51,12 +53,13 @@ def components(codes):
 def _scatter(points, names, classes, groups, path, title, prior):
     side, left, below = 1000, 100, 84
     columns = -(-len(classes) // PER_COLUMN) if classes != [None] else 0
-    legend = columns * (60 + max(text_width(str(c), BODY) for c in classes))
+    legend = columns * (60 + max(text_width(shorter(str(c)), BODY) for c in classes))
     with page(path, title, left + side + legend, side + below) as sheet:
         ax = sheet.axes(left, 0, side, side)
         for k, group in enumerate(groups):
-            style = {"color": _colour(classes, k), "marker": _marker(k), "label": classes[k]}
-            ax.scatter(*points[group].T, s=24, alpha=0.75, linewidths=0, **style)
+            # A label that begins with an underscore would be left out of the key: a thin space stands before each.
+            style = {"color": _colour(classes, k), "marker": _marker(k), "label": "\u2009" + shorter(str(classes[k]))}
+            ax.scatter(*points[group].T, s=26, alpha=OPACITY, linewidths=0, **style)
         if prior:
             ax.add_patch(Circle((0, 0), PRIOR_95, fill=False, edgecolor=GREY, linewidth=1.2, linestyle=(0, (4, 3))))
         centre, reach = square(np.vstack([points, [[-PRIOR_95] * 2, [PRIOR_95] * 2]]) if prior else points)
@@ -66,27 +69,47 @@ def _scatter(points, names, classes, groups, path, title, prior):
         ax.set_ylabel(names[1])
         if classes == [None]:
             return
-        ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=BODY, markerscale=1.8, ncols=columns,
+        key = ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=BODY, markerscale=1.8, ncols=columns,
                   handlelength=1, handletextpad=0.5, borderpad=0, columnspacing=1)  # fmt: skip
+        for text in key.get_texts():
+            text.set_parse_math(False)
         if columns > 1:
             return
-        badge_width = 30 + max(text_width(str(c), BODY, "bold") for c in classes)
-        places = apart(np.array([np.median(points[group], axis=0) for group in groups]), badge_width * 2 * reach / side)
-        for k, place in enumerate(places):
-            badge = {"boxstyle": "circle,pad=0.28", "facecolor": "white", "edgecolor": _colour(classes, k), "linewidth": 2.4}
-            ax.text(*place, str(classes[k]), fontsize=BODY, weight="bold", ha="center", va="center", bbox=badge)
+        _badges(ax, [shorter(str(c)) for c in classes], np.array([np.median(points[group], axis=0) for group in groups]))
 
 
-def apart(places, distance, rounds=200):
-    """Push labels away from each other until each two are at least `distance` apart, or nearly.   (K, 2) → (K, 2)"""
+def _badges(ax, names, places):
+    """Each class's name at the median of its points, or as near as there is room; none where there is no room for all."""
+    circles = max(map(len, names)) <= 2
+    size = np.array([28 + max(text_width(name, BODY, "bold") for name in names), 1.7 * leading(BODY)])
+    size[1] = size[0] if circles else size[1]
+    distance = 1 if circles else 1.45  # of two rectangles' centres: so that even diagonally they do not touch
+    box = ax.get_window_extent()
+    bounds = np.array(box.p0) / size + 0.5, np.array(box.p1) / size - 0.5
+    placed = apart(ax.transData.transform(places) / size, distance, bounds)
+    gap = np.sqrt(((placed[:, None] - placed) ** 2).sum(axis=2)) + np.eye(len(names)) * distance
+    if gap.min() < 0.98 * distance:
+        return
+    for k, (name, place) in enumerate(zip(names, ax.transData.inverted().transform(placed * size), strict=True)):
+        if np.abs(placed[k] * size - ax.transData.transform(places[k])).max() > size[1] / 2:  # it covers its place no more
+            ax.plot(*np.stack([places[k], place]).T, color=INK, linewidth=1, marker="o", markersize=4, markevery=[0])
+        shape = "circle,pad=0.28" if circles else "round,pad=0.32"
+        badge = {"boxstyle": shape, "facecolor": "white", "edgecolor": COLOURS[k % len(COLOURS)], "linewidth": 2.4}
+        ax.text(*place, name, fontsize=BODY, weight="bold", ha="center", va="center", bbox=badge, parse_math=False)
+
+
+def apart(places, distance, bounds=None, rounds=200):
+    """Push labels away from each other until each two are at least `distance` apart, or nearly, inside bounds.   (K, 2) → (K, 2)"""
     places = places + 1e-3 * distance * np.stack([np.cos(np.arange(len(places))), np.sin(np.arange(len(places)))], axis=1)
     for _ in range(rounds):
         gap = places[:, None] - places
         length = np.sqrt((gap**2).sum(axis=2)) + np.eye(len(places)) * distance
         push = np.maximum(distance * 1.02 - length, 0) / length * (1 - np.eye(len(places)))
+        places = places + 0.5 * (push[:, :, None] * gap).sum(axis=1)
+        if bounds is not None:
+            places = np.clip(places, *bounds)
         if not push.any():
             break
-        places = places + 0.5 * (push[:, :, None] * gap).sum(axis=1)
     return places
 
 
@@ -98,17 +121,19 @@ def square(points):
 
 def _strips(z, classes, groups, path, title):
     with page(path, title, 1600, 900, whole=True) as sheet:
-        ax = sheet.axes(100, 0, sheet.width - 100, sheet.height - 84)
+        shown = range(0, len(classes), -(-len(classes) // PER_COLUMN))
+        names = [shorter(str(classes[k])) for k in shown]
+        left = max(100, *(60 + text_width(name, SMALL) for name in names))
+        ax = sheet.axes(left, 0, sheet.width - left, sheet.height - 84)
         if classes == [None]:
             ax.hist(z, bins=60, color=BLUE)
             ax.set_ylabel("images")
         else:
             for k, group in enumerate(groups):
                 height = k + 0.7 * (np.arange(group.sum()) * 0.618034 % 1 - 0.5)  # spread evenly, the same every time
-                ax.scatter(z[group], height, s=16, color=_colour(classes, k), alpha=0.7, linewidths=0)
+                ax.scatter(z[group], height, s=18, color=_colour(classes, k), marker=_marker(k), alpha=OPACITY, linewidths=0)
                 ax.plot([np.median(z[group])] * 2, [k - 0.42, k + 0.42], color=INK, linewidth=2.5)
-            shown = range(0, len(classes), -(-len(classes) // PER_COLUMN))
-            ax.set_yticks(shown, [str(classes[k]) for k in shown])
+            ax.set_yticks(shown, names, parse_math=False)
             ax.set_ylim(len(classes) - 0.5, -0.5)
             ax.set_ylabel("class")
         spread = (z.max() - z.min()) * 0.04 or 1.0
@@ -122,4 +147,4 @@ def _colour(classes, k):
 
 
 def _marker(k):
-    return MARKERS[k // len(COLOURS) % len(MARKERS)]
+    return MARKERS[(k + 2 * (k // len(COLOURS))) % len(MARKERS)]

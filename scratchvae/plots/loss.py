@@ -3,22 +3,31 @@
 import numpy as np
 
 from ..errors import DataError
-from .page import BLUE, BODY, GREY, SMALL, VERMILION, leading, page, text_width
+from .page import BLUE, BODY, GREEN, GREY, INK, SMALL, VERMILION, leading, page, text_width
 
 PARTS = {
     "loss": ("Objective", "reconstruction + weighted KL"),
     "reconstruction": ("Reconstruction", "−log p(x|z)"),
     "kl": ("KL", "KL(q(z|x) ‖ N(0, I))"),
 }
+# What a split looks like: its sign in the key, and its curve. Each differs in shape too, for paper printed in grey. All points of
+# the measured ones lie in the panel (`limits`), so that at its edge they are whole.
+SPLITS = {
+    "train": ("—", {"color": BLUE, "linewidth": 1.4, "alpha": 0.75, "marker": "_", "markersize": 6}),
+    "validation": ("◆", {"color": GREEN, "linewidth": 2, "marker": "D", "markersize": 4.5, "linestyle": "--", "clip_on": False}),
+    "test": ("●", {"color": VERMILION, "linewidth": 2, "marker": "o", "markersize": 5.5, "clip_on": False}),
+}
+MOST_POINTS = 40  # marked on a curve, about
 
 
-def draw_loss(records, path, title="Loss during training\nNats per image: summed over pixels, averaged over images"):
-    """1600 x 900 pixels: total, reconstruction and KL, while training (thin line) and on the test split (points).
+def draw_loss(records, path, title="Loss during training\nNats per image: summed over pixels, averaged over images", chapters=()):
+    """1600 x 900 pixels: total, reconstruction and KL, while training (thin line), on the test split (points) and validation.
 
-    records: the lines of metrics.jsonl after its header, as dicts. A value that is missing, NaN or infinite leaves a gap.
+    records: the lines of metrics.jsonl after its header, as dicts. A value that is missing, NaN or infinite leaves a gap. A ring
+    marks the epoch of the least validation loss; chapters: epochs at which training went on with other settings, as upright lines.
     Raises DataError when there is none to draw.
     """
-    curves = {key: {split: series(records, split, key) for split in ("train", "test")} for key in PARTS}
+    curves = {key: {split: series(records, split, key) for split in SPLITS} for key in PARTS}
     shown = [key for key in PARTS if any(np.isfinite(y).any() for _, y in curves[key].values())]
     if not shown:
         raise DataError("there is no loss to draw: no record holds a finite one")
@@ -28,20 +37,21 @@ def draw_loss(records, path, title="Loss during training\nNats per image: summed
     elif is_elbo(records):
         names["loss"] = ("−ELBO", "reconstruction + KL")
     end = max((x.max() for key in shown for x, _ in curves[key].values() if x.size), default=1)
+    best = best_epoch(*curves["loss"]["validation"])
     with page(path, title, 1600, 900, whole=True) as sheet:
-        space, left, top, below = 96, 104, 3.2 * leading(BODY), 84
+        space, left, below = 96, 104, 84
         width = (sheet.width - left - space * (len(shown) - 1)) / len(shown)
+        keys = [_keys(curves[key], best, width) for key in shown]
+        top = (2.2 + max(map(len, keys))) * leading(BODY)
         for i, key in enumerate(shown):
             x = left + i * (width + space)
             ax = sheet.axes(x, top, width, sheet.height - top - below)
-            hidden = _panel(ax, curves[key], end)
+            scale = _panel(ax, curves[key], end, best, [epoch for epoch in chapters if 0 < epoch < end])
             ax.set_xlabel("epoch")
             if i == 0:
                 ax.set_ylabel("nats per image")
-            _caption(sheet, x, *names[key], curves[key])
-            if hidden:
-                peak = f"↑ peak {hidden:,.4g}".replace("-", "−")
-                sheet.text(x + width, leading(BODY) * 1.5, peak, SMALL, color=GREY, ha="right", va="center")
+            name, formula = names[key]
+            _caption(sheet, x, name, formula + scale, keys[i])
 
 
 def series(records, split, key):
@@ -59,52 +69,116 @@ def is_elbo(records):
     return np.allclose(loss, reconstruction + kl, rtol=1e-5)
 
 
-def upper_limit(curves, end):
-    """The highest value to show: all but the first twentieth of training, whose fall would flatten the rest."""
-    finite = [(x[ok], y[ok]) for x, y in curves.values() for ok in [np.isfinite(y)]]
-    x, y = (np.concatenate(part) for part in zip(*finite, strict=True))
-    late = y[x > end / 20]
+def best_epoch(x, y):
+    """The epoch of the least finite value, the first of equal ones; None where there is none."""
+    return float(x[np.nanargmin(y)]) if np.isfinite(y).any() else None
+
+
+def limits(curves, end):
+    """What the upright axis shows, and how.   → low, high, the highest value, "linear" or "log"
+
+    The line of training begins with a fall that would flatten all that follows: its first twentieth may lie above `high`; every
+    point of the other splits is shown. A late rise to more than ten times the usual, as where training diverges, is shown on a
+    logarithmic scale.
+    """
+    finite = {split: (x[np.isfinite(y)], y[np.isfinite(y)]) for split, (x, y) in curves.items()}
+    y = np.concatenate([values for _, values in finite.values()])
+    late = np.concatenate([values if split != "train" else values[x > end / 20] for split, (x, values) in finite.items()])
     low, high = y.min(), y.max()
     if late.size and high - low > 1.5 * (late.max() - low):
         high = late.max()
+    if low > 0 and high > 10 * np.median(y):
+        return low / 1.2, y.max() * 1.2, y.max(), "log"
     room = 0.06 * (high - low) or 0.05 * abs(high) or 1
-    return low - room, high + room, y.max()
+    return low - room, high + room, y.max(), "linear"
 
 
-def _panel(ax, curves, end):
-    """Both curves of one part.   → the highest value, if that lies above the panel"""
-    (x, y), (x_test, y_test) = curves["train"], curves["test"]
-    ax.plot(x, y, color=BLUE, linewidth=1.4, alpha=0.75, marker="o", markersize=4, markevery=lonely(y))
-    every = None if len(x_test) <= 40 else lonely(y_test)
-    ax.plot(x_test, y_test, color=VERMILION, linewidth=2, marker="o", markersize=5.5, markevery=every, clip_on=False)
-    low, high, highest = upper_limit(curves, end)
-    ax.set_ylim(low, high)
-    ax.set_xlim(0, end or 1)
+def _panel(ax, curves, end, best, chapters):
+    """The curves of one part.   → words on the scale, for the caption"""
+    low, high, highest, scale = limits(curves, end)
+    ax.set(yscale=scale, ylim=(low, high), xlim=(0, 1.02 * (end or 1)))  # room for the last point
+    for epoch in chapters:
+        ax.axvline(epoch, color=GREY, linewidth=1.2, linestyle=":")
+    for split, (x, y) in curves.items():
+        if x.size:
+            every = lonely(y) if split == "train" else sorted({*range(0, len(x), -(-len(x) // MOST_POINTS)), len(x) - 1, *lonely(y)})
+            ax.plot(x, y, markevery=every, **SPLITS[split][1])
+    x, y = curves["validation"]
+    if best is not None and np.isfinite(y[x == best]).all():
+        ax.plot([best], y[x == best][:1], "o", color=INK, markersize=13, fillstyle="none", markeredgewidth=1.8, clip_on=False)
     ax.xaxis.get_major_locator().set_params(integer=end >= 3, nbins=6)
-    ax.yaxis.get_major_locator().set_params(nbins=6)
     ax.grid(axis="y")
-    ax.yaxis.set_major_formatter(lambda y, _: number(y, max(abs(low), abs(high))))
-    return highest if highest > high else None
+    ax.yaxis.set_major_formatter(lambda y, _: number(y, abs(y) if scale == "log" else max(abs(low), abs(high))))
+    if scale == "log":
+        ax.minorticks_off()
+        return ", log scale"
+    ax.yaxis.get_major_locator().set_params(nbins=6)
+    if highest > high:
+        _say_what_lies_above(ax, curves, chapters, highest, high)
+    return ""
 
 
-def _caption(sheet, x, name, formula, curves):
-    """Name, formula, and a key that ends in the last value on the test split."""
+def _say_what_lies_above(ax, curves, chapters, highest, high):
+    """An arrow and the highest value at the upper edge, to the right of the fall, or in the corner where there is no room."""
+    text, panel = f"↑ {highest:,.4g}".replace("-", "−"), ax.get_window_extent()
+    band = high - (high - ax.get_ylim()[0]) * 1.3 * leading(SMALL) / panel.height
+    leaves = 0  # the epoch from which on no curve is in the band where the text will stand
+    for x, y in curves.values():
+        for i in np.flatnonzero(y > band)[-1:]:
+            down = (y[i] - band) / (y[i] - y[i + 1]) if i + 1 < len(y) and np.isfinite(y[i + 1]) else 0
+            leaves = max(leaves, x[i] + down * (x[min(i + 1, len(x) - 1)] - x[i]))
+    end, width, room = ax.get_xlim()[1], text_width(text, SMALL) / panel.width, 16 / panel.width
+    left = leaves / end + room
+    for epoch in sorted(chapters):
+        if left - room < epoch / end < left + width + room:
+            left = epoch / end + room
+    fits = left + width < 1
+    ax.text(left if fits else 1, 0.99, text, fontsize=SMALL, color=GREY, ha="left" if fits else "right", va="top",
+            transform=ax.transAxes)  # fmt: skip
+
+
+def _keys(curves, best, width):
+    """Rows of (text, colour) no wider than a panel: each split by its sign, with its last value, and the best epoch."""
+    keys = []
+    for split, (x, y) in curves.items():
+        if x.size:
+            sign, style = SPLITS[split]
+            last = "" if split == "train" else f" {_value(y[-1])}"
+            keys.append((f"{sign} {split}{last}", style["color"]))
+    if best is not None:
+        keys.append((f"○ best: epoch {best:g}", INK))
+    rows, room = [[]], 0
+    for text, colour in keys:
+        needed = text_width(text, SMALL, "bold") + 22
+        if rows[-1] and needed > room + 22:
+            rows.append([])
+        room = (room if rows[-1] else width) - needed
+        rows[-1].append((text, colour))
+    return rows
+
+
+def _caption(sheet, x, name, formula, keys):
+    """Name, formula, and the key: its last values are those of the last epoch."""
     sheet.text(x, leading(BODY) / 2, name, BODY + 1, weight="bold", va="center")
     sheet.text(x, leading(BODY) * 1.5, formula, SMALL, color=GREY, va="center")
-    test = curves["test"][1]
-    keys = [("— train", BLUE)] if curves["train"][0].size else []
-    if test.size:
-        last = f"{test[-1]:,.2f}".replace("-", "−") if np.isfinite(test[-1]) else "not finite"
-        keys.append((f"● test {last}", VERMILION))
-    for text, colour in keys:
-        sheet.text(x, leading(BODY) * 2.5, text, SMALL, color=colour, weight="bold", va="center")
-        x += text_width(text, SMALL, "bold") + 22
+    for k, row in enumerate(keys):
+        at = x
+        for text, colour in row:
+            sheet.text(at, leading(BODY) * (2.5 + k), text, SMALL, color=colour, weight="bold", va="center")
+            at += text_width(text, SMALL, "bold") + 22
+
+
+def _value(y):
+    if not np.isfinite(y):
+        return "not finite"
+    return (f"{y:,.2f}" if abs(y) < 1e6 else f"{y:.4g}").replace("-", "−")
 
 
 def number(y, largest):
-    """A tick's label, in thousands where the axis reaches ten thousand: 0.5, −120, 12.5k"""
+    """A tick's label, in thousands, millions or billions where the axis reaches so far: 0.5, −120, 12.5k, 3M, 2G"""
     y = 0 if abs(y) < 1e-9 * largest else y  # a locator's zero is not always 0
-    return (f"{y / 1000:.6g}k" if largest >= 10_000 else f"{y:.6g}").replace("-", "−")
+    unit, name = next((one for least, *one in ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")) if largest >= least), (1, ""))
+    return (f"{y:.0e}" if largest >= 1e13 else f"{y / unit:.6g}{name}").replace("-", "−")
 
 
 def lonely(y):

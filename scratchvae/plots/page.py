@@ -3,6 +3,7 @@
 from bisect import bisect
 from contextlib import contextmanager
 
+import numpy as np
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -16,7 +17,7 @@ from ..files import replacing
 DPI = 128  # a power of two: pixels / DPI * DPI is exact
 MARGIN = 48
 INK, GREY, RULE = "#1f2933", "#5f6b76", "#d5dadf"
-BLUE, VERMILION = "#0072b2", "#d55e00"  # Okabe & Ito (2008): told apart with any kind of colour vision
+BLUE, VERMILION, GREEN = "#0072b2", "#d55e00", "#009e73"  # Okabe & Ito (2008): told apart with any kind of colour vision
 HEADING, BODY, SMALL = 20, 13, 12  # points
 
 _STYLE = {
@@ -70,9 +71,10 @@ class Page:
         return self.figure.add_axes([(MARGIN + x) / W, 1 - (self.top + y + height) / H, width / W, height / H])
 
     def picture(self, x, y, pixels):
-        """Show gray pixels in [0, 1], NaN for the page, one to one.   pixels (h, w)"""
+        """Show pixels in [0, 1], NaN for the page, one to one.   pixels (h, w) gray or (h, w, 3) colour"""
         below = self.size[1] - self.top - round(y) - len(pixels)
-        self.figure.figimage(pixels, MARGIN + round(x), below, cmap="gray", vmin=0, vmax=1, origin="upper")
+        shown = np.clip(np.where(np.isnan(pixels), 1, pixels), 0, 1)
+        self.figure.figimage(shown, MARGIN + round(x), below, cmap="gray", vmin=0, vmax=1, origin="upper")
 
     def outline(self, x, y, width, height):
         """A blue frame around these pixels."""
@@ -95,6 +97,11 @@ def text_width(text, size, weight="normal"):
     """Width of one line, in pixels."""
     font = FontProperties(family="DejaVu Sans", size=size, weight=weight)
     return text_to_path.get_text_width_height_descent(text, font, ismath=False)[0] * DPI / 72
+
+
+def shorter(name, letters=24):
+    """A name of at most that many letters: its beginning and … where it is longer."""
+    return name if len(name) <= letters else name[: letters - 1] + "…"
 
 
 def leading(size):

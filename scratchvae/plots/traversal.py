@@ -4,7 +4,7 @@ import numpy as np
 
 from ..ops import numpy as ops
 from .page import BODY, GREY, SMALL, leading, page, wrap
-from .tiles import finite, model_input, mosaic, tile_size, tiles
+from .tiles import check_shape, finite, model_input, mosaic, scale_note, tile_size, tiles
 
 VALUES = np.arange(-6, 7) / 2  # −3, −2.5 … 3
 ROWS, GAP = 10, 4
@@ -18,6 +18,7 @@ def draw_traversal(model, image, image_shape, path, title, images=None):
     `images`, and the columns run from −3 to 3 standard deviations around the mean, or over plain values without `images`.
     Latents count from 1. The outlined tile is the one nearest to the image's own code.
     """
+    check_shape(image_shape, model.data_size)
     x, _ = model_input(model, image, 1)
     crowd, _ = model_input(model, image if images is None else images, 2000)
     vae = model.kind == "vae"
@@ -27,11 +28,13 @@ def draw_traversal(model, image, image_shape, path, title, images=None):
     plain = vae or images is None
     centre, scale = (np.zeros(model.latent), np.ones(model.latent)) if plain else (codes.mean(axis=0), codes.std(axis=0))
     own = model.codes(x)[0]
-    outputs = np.concatenate([model.traverse(x[0], centre[k] + scale[k] * VALUES, [k])[0] for k in shown])
+    outputs = [model.traverse(x[0], centre[k] + scale[k] * VALUES, [k])[0] for k in shown]
 
     size = h, w = tile_size(image_shape, 84, longest=2)
-    grid = mosaic(tiles(outputs, image_shape, size), len(VALUES), GAP)
-    pair = tiles(np.concatenate([x, model.reconstruct(x)]), image_shape, size)
+    both = np.concatenate([x, model.reconstruct(x), *outputs])
+    shown_tiles = tiles(both, image_shape, size)
+    pair, grid = shown_tiles[:2], mosaic(shown_tiles[2:], len(VALUES), GAP)
+    title += scale_note(both, image_shape)
     names, line = ("input", "output"), leading(SMALL)
     left, side, top = max(w, 90) + 50, 136, 40
     what = "value of the latent" if plain else "standard deviations from the latent's mean"

@@ -68,6 +68,36 @@ def test_the_update_is_that_of_the_training_step(tiny_data):
     assert told.loss_after < told.loss
 
 
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_the_last_page_counts_the_parameters_that_stayed_and_says_why(activation):
+    model, x = VAE(**{**SIZES, "hidden": (9,)}, activation=activation), IMAGES * [1, 0, 1, 0, 1, 1]
+    x[3, 1] = 0.5  # so that one pixel is black in every image
+    for room in (model.encoder, model.decoder):
+        room.layers[0].b.value[0] = -100  # so that one unit passes no gradient back
+    told = trace(model, x)
+    weights = {path: p.grad for path, p in _gradients(model, x).items()}
+    parts = r"Of (\d+) parameters (\d+) have .* gradient of (\d+) .* step: (\d+) are .*; (\d+) lead[^;]*(?:; .* for (\d+) more)?"
+    size, moved, zero, silent, shut, others = (int(n or 0) for n in re.search(parts, told.steps[-1].text).groups())
+    assert size == moved + zero == model.buffer.values.size
+    assert zero == silent + shut + others == sum(int(np.sum(g == 0)) for g in weights.values())
+    encoder, decoder = (int(np.sum(weights[f"{room}.0.b"] == 0)) for room in ("encoder", "decoder"))
+    assert min(encoder, decoder) > 0
+    assert silent == 9 + (6 * encoder + 6 * decoder) * (activation == "relu")  # of the black pixel; a shut tanh gives −1, not 0
+    assert shut == (5 + 1) * encoder + (3 + 1) * decoder  # of the other pixels or the latents, and a bias
+    assert (others > 0) == (activation == "relu")  # a unit is shut in one image, and its input 0 in the others
+    share = told.steps[-1].value("stays, per pixel").data[0]
+    assert np.array_equal(share, (weights["encoder.0.W"] == 0).mean(axis=1))
+    assert share[3] == 1
+
+
+def _gradients(model, x):
+    """The parameters of a replica after an ordinary backward."""
+    twin = model.replica()
+    twin.forward(x, rng.normal(0, rng.LATENT, 0, np.arange(len(x)), model.noise_columns, np.float64))
+    twin.backward(1 / len(x))
+    return dict(twin.parameters())
+
+
 def test_tracing_leaves_the_model_alone():
     model = VAE(**{**SIZES, "dtype": np.float32})
     values = model.buffer.values.copy()

@@ -11,7 +11,9 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from scratchvae.study.trace import make_trace, write_html
+from scratchvae import rng
+from scratchvae.models import VAE
+from scratchvae.study.trace import make_trace, trace, write_html
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -244,6 +246,20 @@ def test_nothing_is_wider_than_a_phone(tiny, seven, opened):
         widths = page.evaluate("steps.map((_, i) => (show(i), document.documentElement.scrollWidth))")
         assert widths == [390] * len(told.steps)
         assert page.locator("#next").bounding_box()["height"] >= 44
+
+
+def test_each_colour_of_a_picture_is_a_tile_of_its_own(tmp_path, opened):
+    x = rng.uniform(0, rng.CHECK, 0, 0, 75, np.float64)
+    told = trace(VAE(75, (3,), 2, seed=0), x, image_shape=(5, 5, 3))
+    write_html(told, tmp_path / "colour.html")
+    page = opened(tmp_path / "colour.html")
+    assert page.text_content("#lesson p").startswith("One image of 25 pixels in 3 colours between 0 (none of a colour) and 1")
+    picture = page.locator("figure[data-name=x] canvas")
+    size = picture.bounding_box()
+    assert size["width"] / size["height"] == pytest.approx(17 / 5, rel=0.05)  # three tiles of 5 × 5, with gaps
+    for tile, name in enumerate(("red", "green", "blue")):
+        picture.hover(position={"x": (6 * tile + 2.5) / 17 * size["width"], "y": 1.5 / 5 * size["height"]})
+        assert page.text_content("#readout") == f"pixel 7 (row 1, column 2, {name}): {x[0, 3 * 7 + tile]}"
 
 
 def test_light_and_dark_follow_the_system_and_the_button(tiny, opened):

@@ -113,7 +113,7 @@ for _name, (_forward, _backward, _uses, _text) in _ACTIVATIONS.items():
 # The moments between them ---------------------------------------------------------------------------------------------
 
 FIRST_LAYER = " This is the first layer: nobody asks for the gradient of the image, so dX is not computed."
-INPUT = "{count} of {pixels} pixels between 0 (black) and 1 (white). The function below is what runs from here to the loss. {notes}"
+INPUT = "{count} of {pixels} between 0 ({dark}) and 1 ({bright}). The function below is what runs from here to the loss. {notes}"
 NOISE = Lesson(
     (
         r"\varepsilon \sim \mathcal{N}(0, I)",
@@ -141,10 +141,21 @@ UPDATE = Lesson(
         r"p \leftarrow p - \eta\,\frac{\hat{m}}{\sqrt{\hat{v}} + \epsilon}",
         r"\hat{m} = \frac{m}{1 - \beta_1^t},\quad \hat{v} = \frac{v}{1 - \beta_2^t}",
     ),
-    "Each weight of {name} moves against its gradient. At t = 1 the step is η = {lr:g} times the sign of g, however small g is; later "
-    "the moments tell how sure the direction is.", {}, (),
+    "Each weight of {name} moves against its gradient. At t = 1 the step is η g / (|g| + ϵ): η = {lr:g} times the sign of g where |g| is "
+    "far above ϵ = {eps:g}, however small it is beside others, and nothing where g is 0. Later the moments tell how sure the direction "
+    "is.", {}, (),
 )  # fmt: skip
-AFTER = "All {count:,} parameters have moved. The same images with the same ε cost {after:.4f} nats now, and cost {before:.4f} before."
+AFTER = (
+    "The same images with the same ε cost {after:.4f} nats now, and cost {before:.4f} before. Of {count:,} parameters {moved:,} "
+    "have moved."
+)
+STAYED = (
+    " The gradient of {zero:,} ({share:.1%}) is exactly 0 in this step: {silent:,} are weights of an input that is 0 in every image, as a "
+    "black pixel is, or a unit that its activation has shut off; {shut:,} lead into a unit that passes no gradient back{rest}. They stay "
+    "because Adam starts fresh here: later, a moment that is not 0 moves a parameter whose gradient is."
+)
+OTHERS = "; what the images add up to for {count:,} more comes to 0"
+TOO_SMALL = " {count:,} have a gradient too small to change any digit of them."
 FLOAT64 = (
     "Computed in float64, so that the numeric check can show the formulas to be right to 12 digits and more; training runs the same "
     "code in float32."

@@ -22,7 +22,8 @@ def trace(model, x, eps=None, *, seed=0, lr=1e-3, image_shape=None, title=None, 
     """One training step of a model, written down → Trace. The model is left alone: replicas in float64 are what runs.
 
     x (B, D) in [0, 1] · eps (B, L), or None for the noise of training step 0 under `seed` · lr: of Adam, which starts fresh ·
-    image_shape: (height, width) when the D pixels are to be shown as pictures · notes: sentences for the page.
+    image_shape: (height, width), or in colour (height, width, 3), when the D numbers are to be shown as pictures ·
+    notes: sentences for the page.
 
     Raises ShapeError or ConfigError when x, eps or image_shape does not fit the model.
     """
@@ -76,7 +77,7 @@ class _Telling:
 
     def tell(self, image_shape, title, notes):
         notes = [*notes, lessons.FLOAT64]
-        self.tell_input(notes)
+        self.tell_input(notes, image_shape)
         for call in self.forward:
             if call.name == "reparameterise":
                 noise = [Value("ε", "out", LATENTS, self.eps)]
@@ -95,10 +96,13 @@ class _Telling:
 
     # One step each ----------------------------------------------------------------------------------------------------
 
-    def tell_input(self, notes):
+    def tell_input(self, notes, image_shape):
         title = "The image goes in" if len(self.x) == 1 else f"{len(self.x)} images go in"
         count = "One image" if len(self.x) == 1 else f"{len(self.x)} images"
-        text = lessons.INPUT.format(count=count, pixels=self.model.data_size, notes=" ".join(notes))
+        grey = image_shape is None or len(image_shape) == 2
+        pixels = f"{self.model.data_size} pixels" if grey else f"{image_shape[0] * image_shape[1]} pixels in {image_shape[2]} colours"
+        dark, bright = ("black", "white") if grey else ("none of a colour", "all of it")
+        text = lessons.INPUT.format(count=count, pixels=pixels, dark=dark, bright=bright, notes=" ".join(notes))
         values = [Value("x", "out", PIXELS, self.x, "image")]
         self.add("input", "forward", title, ("x",), text, type(self.model).forward, values, numbers=())
 
@@ -169,16 +173,33 @@ class _Telling:
         lesson = lessons.MOMENTS._replace(text=lessons.MOMENTS.text.format(name=name))
         values = [Value("g", "in", axes, g), Value("m / (1 − β₁)", "out", axes, m), Value("v / (1 − β₂)", "out", axes, v)]
         self.add("update-moments", "update", "Adam: the moments", ("adam",), lesson, adam, values)
-        lesson = lessons.UPDATE._replace(text=lessons.UPDATE.text.format(name=name, lr=self.lr))
+        lesson = lessons.UPDATE._replace(text=lessons.UPDATE.text.format(name=name, lr=self.lr, eps=self.adam.before["eps"]))
         values = [("p before", "in", before), ("p after − p before", "out", after - before), ("p after", "out", after)]
         values = [Value(name, role, axes, data) for name, role, data in values]
         self.add("update-weights", "update", "Adam: the update", ("adam",), lesson, adam, values)
         losses = self.loss(self.terms), self.loss(self.after)
-        text = lessons.AFTER.format(count=self.before.size, before=losses[0], after=losses[1])
         values = [Value("ℒ before", "in", (), np.float64(losses[0]))]
         values += [Value(f"{TERMS[name]} after", "out", ("image",), term) for name, term in self.after.items()]
         values.append(Value("ℒ after", "out", (), np.float64(losses[1]), note="nats per image"))
-        self.add("after", "update", "One step later", ("loss",), text, TrainingStep._update, values, (), ran=False)
+        first = view("encoder.0.W", self.adam.after["g"]) == 0
+        note = "of its weights in the first layer, the share whose gradient is exactly 0"
+        values.append(Value("stays, per pixel", "out", ("", "pixel"), first.mean(axis=1)[None], "image", note=note))
+        self.add("after", "update", "One step later", ("loss",), self.tell_who_moved(), TrainingStep._update, values, (), ran=False)
+
+    def tell_who_moved(self):
+        """How many parameters the update has changed, and why the others stay → text"""
+        g, moved = self.adam.after["g"], int(np.sum(self.adam.after["p"] != self.before))
+        zero, stayed, silent, shut = int(np.sum(g == 0)), self.before.size - moved, 0, 0
+        for call in self.backward:
+            if call.name == "affine_backward":  # dW = Xᵀ dY is 0 where one of them is; db = Σ dY
+                inputs, outputs = call.after["dW"].shape
+                dark, dead = (inputs - call.before["x"].any(axis=0).sum(), outputs - call.before["dY"].any(axis=0).sum())
+                silent, shut = silent + int(dark * outputs), shut + int((inputs - dark + 1) * dead)
+        text = lessons.AFTER.format(count=self.before.size, moved=moved, before=self.loss(self.terms), after=self.loss(self.after))
+        if zero:
+            rest = lessons.OTHERS.format(count=zero - silent - shut) if zero > silent + shut else ""
+            text += lessons.STAYED.format(zero=zero, share=zero / self.before.size, silent=silent, shut=shut, rest=rest)
+        return text + (lessons.TOO_SMALL.format(count=stayed - zero) if stayed > zero else "")
 
     # What they share --------------------------------------------------------------------------------------------------
 

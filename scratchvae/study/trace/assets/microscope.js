@@ -69,14 +69,17 @@ function legend(limit, kind) {
 
 // Arrays ----------------------------------------------------------------------------------------------------------------
 
+const COLOURS = ["red", "green", "blue"];
 const idOf = (value, axis, i) => (value.ids[axis] ? value.ids[axis][i] : i);
 
 function whereOf(value, row, column) {
   const parts = [];
   const named = (axis, i) => (value.ids[axis] && typeof idOf(value, axis, i) === "string" ? idOf(value, axis, i) : `${value.names[axis]} ${idOf(value, axis, i)}`);
   if (value.rows > 1) parts.push(named(0, row));
-  if (value.view === "tiles") parts.push(`pixel ${column} (row ${Math.floor(column / value.tile[1])}, column ${column % value.tile[1]})`);
-  else if (value.columns > 1) parts.push(named(1, column));
+  if (value.view === "tiles") {
+    const [, wide, colours = 1] = value.tile, pixel = Math.floor(column / colours);
+    parts.push(`pixel ${pixel} (row ${Math.floor(pixel / wide)}, column ${pixel % wide}${colours > 1 ? `, ${COLOURS[column % colours]}` : ""})`);
+  } else if (value.columns > 1) parts.push(named(1, column));
   return parts.join(", ");
 }
 
@@ -122,13 +125,14 @@ function layout(value) {
     const width = value.rows === 1 ? Math.ceil(Math.sqrt(value.columns)) : value.columns;
     return { width, height: Math.ceil(count / width), at: (k) => [k % width, Math.floor(k / width)] };
   }
-  const [high, wide] = value.tile;
-  const across = Math.ceil(Math.sqrt(value.rows));
+  const [high, wide, colours = 1] = value.tile; // each colour has a tile of its own
+  const across = colours * Math.ceil(Math.sqrt(value.rows / colours));
   return {
     width: across * (wide + 1) - 1,
-    height: Math.ceil(value.rows / across) * (high + 1) - 1,
+    height: Math.ceil((value.rows * colours) / across) * (high + 1) - 1,
     at: (k) => {
-      const tile = Math.floor(k / value.columns), pixel = k % value.columns;
+      const column = k % value.columns, pixel = Math.floor(column / colours);
+      const tile = Math.floor(k / value.columns) * colours + (column % colours);
       return [(tile % across) * (wide + 1) + (pixel % wide), Math.floor(tile / across) * (high + 1) + Math.floor(pixel / wide)];
     },
   };

@@ -6,6 +6,7 @@ from .. import nn
 from ..errors import ConfigError
 from ..nn import init
 
+SMALLEST_SIGMA = 2.0**-23
 CACHED = 100_000  # numbers in a scratch array, so that two of them and what they come from stay in a core's cache
 
 
@@ -33,9 +34,12 @@ class Gaussian(nn.Module):
     """Each pixel is N(m, σ²) with one σ for all of them, learned unless it is given (E19; Rybkin et al., 2021)."""
 
     def __init__(self, sigma=None):
-        """sigma: a number > 0 that stays, or None to learn log σ² from 0 on. Raises ConfigError."""
-        if sigma is not None and not 0 < sigma < np.inf:
-            raise ConfigError(f"sigma must be a positive number, not {sigma}")
+        """sigma: a number that stays, or None to learn log σ² from 0 on. Raises ConfigError.
+
+        A σ below the spacing of float32 at 1 would score how pixels were rounded, and 1/σ² would leave the finite numbers.
+        """
+        if sigma is not None and not SMALLEST_SIGMA <= sigma <= 1 / SMALLEST_SIGMA:
+            raise ConfigError(f"sigma must be a number from {SMALLEST_SIGMA:.3g} to {1 / SMALLEST_SIGMA:.3g}, not {sigma}")
         self.sigma = sigma
         if sigma is None:
             self.logvar = nn.Parameter((1,), init.zeros)

@@ -26,12 +26,12 @@ def reparameterise_backward(dz, eps, std, dmu, dlogvar):
 def gaussian_kl(mu, logvar, out, work):
     """KL(N(μ, σ²) ‖ N(0, I)) = ½ Σ_latents (μ² + σ² − 1 − logvar) (E15).   (B, L) → out (B,), nats per image
 
-    work is two (B, L) scratch arrays.
+    work is two (B, L) scratch arrays. σ² − 1 is expm1(logvar): near the prior, exp(logvar) rounds to 1 and takes the digits
+    that count with it.
     """
     total, term = work
-    np.exp(logvar, out=total)
+    np.expm1(logvar, out=total)
     total -= logvar
-    total -= 1
     np.multiply(mu, mu, out=term)
     total += term
     np.sum(total, axis=1, out=out)
@@ -42,6 +42,5 @@ def gaussian_kl(mu, logvar, out, work):
 def gaussian_kl_backward(scale, mu, logvar, dmu, dlogvar):
     """dμ = scale · μ,  dlogvar = scale · ½ (σ² − 1) (E16).   scale is a number → writes dmu, dlogvar (B, L)"""
     np.multiply(mu, scale, out=dmu)
-    np.exp(logvar, out=dlogvar)
-    dlogvar -= 1
+    np.expm1(logvar, out=dlogvar)
     dlogvar *= 0.5 * scale

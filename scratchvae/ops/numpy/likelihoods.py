@@ -43,10 +43,13 @@ def bernoulli_nll_backward(scale, logits, x, out):
 
 
 def gaussian_nll(mean, logvar, x, out, work):
-    """−log p(x) = ½ Σ_pixels (x − m)² / σ² + logvar + log 2π (E19).   mean m, x (B, D) · logvar broadcasts to it → out (B,)"""
+    """−log p(x) = ½ Σ_pixels (x − m)² / σ² + logvar + log 2π (E19).   mean m, x (B, D) · logvar broadcasts to it → out (B,)
+
+    (x − m) / σ is squared, not (x − m)² divided: 1/σ² overflows at twice the σ that 1/σ does, and 0 · ∞ is no number.
+    """
     np.subtract(x, mean, out=work)
+    work *= np.exp(-0.5 * logvar)
     work *= work
-    work *= np.exp(-logvar)
     work += logvar
     work += LOG_2PI
     np.sum(work, axis=1, out=out)
@@ -59,13 +62,13 @@ def gaussian_nll_backward(scale, mean, logvar, x, dmean, dlogvar):
 
     A logvar shared by several pixels gets the sum of dlogvar over them.
     """
-    precision = np.exp(-logvar)
+    inverse = np.exp(-0.5 * logvar)  # 1/σ
     np.subtract(mean, x, out=dmean)
+    dmean *= inverse
     np.multiply(dmean, dmean, out=dlogvar)
-    dlogvar *= precision
     np.subtract(1, dlogvar, out=dlogvar)
     dlogvar *= 0.5 * scale
-    dmean *= precision
+    dmean *= inverse
     dmean *= scale
 
 

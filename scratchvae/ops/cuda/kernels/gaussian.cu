@@ -36,7 +36,7 @@ template <class T> __global__ void gaussian_kl(const T* mu, const T* logvar, int
   T sum = 0;
   for (int j = lane; j < L; j += 32) {
     const long long from = (long long)row * stride + j;
-    sum += mu[from] * mu[from] + (exp(logvar[from]) - logvar[from] - 1);
+    sum += mu[from] * mu[from] + (expm1(logvar[from]) - logvar[from]);
   }
   sum = warp_sum(sum);
   if (lane == 0) kl[row] = T(0.5) * sum;
@@ -50,7 +50,7 @@ __global__ void gaussian_kl_backward(T scale, const T* mu, const T* logvar, int 
   if (i >= (long long)B * L) return;
   const long long from = i / L * stride_in + i % L, to = i / L * stride + i % L;
   dmu[to] = scale * mu[from];
-  dlogvar[to] = T(0.5) * scale * (exp(logvar[from]) - 1);
+  dlogvar[to] = T(0.5) * scale * expm1(logvar[from]);
 }
 
 // Draw ε, z = μ + σ ε, and the KL of each row, in one pass (E3, E13, E15).   mu, logvar → eps, z, std (B, L), kl (B,)
@@ -75,7 +75,7 @@ __global__ void sample_posterior(const T* mu, const T* logvar, int stride, T* ep
       if constexpr (DRAW) eps[to] = e;
       std[to] = sigma;
       z[to] = m + sigma * e;
-      sum += m * m + (exp(lv) - lv - 1);
+      sum += m * m + (expm1(lv) - lv);
     }
   }
   sum = warp_sum(sum);
@@ -92,5 +92,5 @@ __global__ void posterior_backward(const T* dz, T kl_scale, const T* mu, const T
   if (i >= (long long)B * L) return;
   const long long from = i / L * stride_in + i % L, to = i / L * stride + i % L;
   dmu[to] = dz[i] + kl_scale * mu[from];
-  dlogvar[to] = T(0.5) * (dz[i] * eps[i] * std[i] + kl_scale * (exp(logvar[from]) - 1));
+  dlogvar[to] = T(0.5) * (dz[i] * eps[i] * std[i] + kl_scale * expm1(logvar[from]));
 }

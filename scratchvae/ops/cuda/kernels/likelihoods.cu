@@ -41,11 +41,11 @@ __global__ void gaussian(T scale, const T* mean, const T* logvar, int row_stride
 #pragma unroll 1 // an image has few packs per thread; unrolled, float64 would spill
   for (int j = threadIdx.x; j < D; j += THREADS) {
     const T lv = logvar[blockIdx.x * (long long)row_stride + j * (long long)column_stride];
-    const T difference = mean[row + j] - x[row + j], precision = exp(-lv), square = difference * difference * precision;
-    if (WHAT & LOSS) sum += square + lv + T(1.8378770664093453); // log 2π
+    const T inverse = exp(T(-0.5) * lv), ratio = (mean[row + j] - x[row + j]) * inverse; // (m − x) / σ
+    if (WHAT & LOSS) sum += ratio * ratio + lv + T(1.8378770664093453); // log 2π
     if (WHAT & GRADIENT) {
-      dmean[row + j] = scale * difference * precision;
-      dlogvar[row + j] = T(0.5) * scale * (1 - square);
+      dmean[row + j] = scale * ratio * inverse;
+      dlogvar[row + j] = T(0.5) * scale * (1 - ratio * ratio);
     }
   }
   if (WHAT & LOSS) {

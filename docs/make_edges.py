@@ -65,7 +65,7 @@ ACTIVATIONS = {  # name → (f, f′), as functions of x
 HALF_LOG_2PI = mpmath.log(2 * mpmath.pi) / 2
 
 
-def textbook_adam(p, g, m, v, lr, t, b1, b2, eps, decay=mpf(0)):
+def textbook_adam(p, g, m, v, lr, t, b1, b2, eps, decay=0):
     """One step of Adam from scaled moments m / (1 − β₁) and v / (1 − β₂), as its paper writes it."""
     m, v = b1 * m * (1 - b1) + (1 - b1) * g, b2 * v * (1 - b2) + (1 - b2) * g * g
     return p - lr * decay * p - lr * (m / (1 - b1**t)) / (mpmath.sqrt(v / (1 - b2**t)) + eps)
@@ -152,40 +152,96 @@ for _name, (_f, _slope) in ACTIVATIONS.items():
 for _words, _logvar in {
     "logvar 1e-30 … 1e-6": TINY, "logvar 1e-6 … 0.1": SMALL, "logvar 0.1 … 10": UNIT, "logvar 10 … 80": LARGE,
 }.items():  # fmt: skip
-    case("reparameterise: z − μ", _words, columns(0.0, _logvar, (0.01, 5.0)), partial(second, ops.reparameterise),
-         lambda m, v, e: m + mpmath.exp(v / 2) * e)
-    case("gaussian_kl", f"{_words}, μ = 0", columns(0.0, _logvar), partial(loss, ops.gaussian_kl, arrays=2),
-         lambda m, v: (m * m + mpmath.expm1(v) - v) / 2)
-    case("gaussian_kl", f"{_words}, μ 0.1 … 3", columns((0.1, 3.0), _logvar), partial(loss, ops.gaussian_kl, arrays=2),
-         lambda m, v: (m * m + mpmath.expm1(v) - v) / 2)
-    case("gaussian_kl_backward: dlogvar", _words, columns((0.1, 3.0), _logvar), lambda m, v: pair(ops.gaussian_kl_backward, 1, 1.0, m, v),
-         lambda m, v: mpmath.expm1(v) / 2)
+    case(
+        "reparameterise: z − μ",
+        _words,
+        columns(0.0, _logvar, (0.01, 5.0)),
+        partial(second, ops.reparameterise),
+        lambda m, v, e: m + mpmath.exp(v / 2) * e,
+    )
+    case(
+        "gaussian_kl",
+        f"{_words}, μ = 0",
+        columns(0.0, _logvar),
+        partial(loss, ops.gaussian_kl, arrays=2),
+        lambda m, v: (m * m + mpmath.expm1(v) - v) / 2,
+    )
+    case(
+        "gaussian_kl",
+        f"{_words}, μ 0.1 … 3",
+        columns((0.1, 3.0), _logvar),
+        partial(loss, ops.gaussian_kl, arrays=2),
+        lambda m, v: (m * m + mpmath.expm1(v) - v) / 2,
+    )
+    case(
+        "gaussian_kl_backward: dlogvar",
+        _words,
+        columns((0.1, 3.0), _logvar),
+        lambda m, v: pair(ops.gaussian_kl_backward, 1, 1.0, m, v),
+        lambda m, v: mpmath.expm1(v) / 2,
+    )
 
 for _words, _a in {
     "\\|a\\| < 1e-6": TINY, "\\|a\\| 1e-6 … 0.1": SMALL, "\\|a\\| 0.1 … 10": UNIT, "\\|a\\| 10 … 80": LARGE, "\\|a\\| 80 … 1e4": HUGE,
 }.items():  # fmt: skip
     for _x in (0.0, 0.5, 1.0):
-        case("bernoulli_nll", f"{_words}, x = {_x:g}", columns(_a, _x), partial(loss, ops.bernoulli_nll, arrays=2),
-             lambda a, x: mpmath.log1p(mpmath.exp(a)) - x * a)
-        case("bernoulli_nll_backward", f"{_words}, x = {_x:g}", columns(_a, _x),
-             lambda a, x: ops.bernoulli_nll_backward(1.0, a, x, empty(a)), lambda a, x: SIGMOID(a) - x)
+        case(
+            "bernoulli_nll",
+            f"{_words}, x = {_x:g}",
+            columns(_a, _x),
+            partial(loss, ops.bernoulli_nll, arrays=2),
+            lambda a, x: mpmath.log1p(mpmath.exp(a)) - x * a,
+        )
+        case(
+            "bernoulli_nll_backward",
+            f"{_words}, x = {_x:g}",
+            columns(_a, _x),
+            lambda a, x: ops.bernoulli_nll_backward(1.0, a, x, empty(a)),
+            lambda a, x: SIGMOID(a) - x,
+        )
 
 for _words, _x, _v in (
     ("x = m, logvar −100", 0.25, -100.0), ("x = m, logvar −170", 0.25, -170.0), ("x − m about 1, logvar ±10", (0.5, 2.0), (0.1, 10.0)),
     ("x − m about 1, logvar −80 … −10", (0.5, 2.0), (10.0, 80.0, -1)), ("x − m about 1, logvar 10 … 80", (0.5, 2.0), (10.0, 80.0, 1)),
 ):  # fmt: skip
     _columns = columns(0.25, _v, _x)
-    case("gaussian_nll", _words, _columns, lambda m, v, x: loss(ops.gaussian_nll, m, v, x, arrays=1),
-         lambda m, v, x: ((x - m) ** 2 * mpmath.exp(-v) + v) / 2 + HALF_LOG_2PI)
-    case("gaussian_nll_backward: dm", _words, _columns, lambda m, v, x: pair(ops.gaussian_nll_backward, 0, 1.0, m, v, x),
-         lambda m, v, x: (m - x) * mpmath.exp(-v))
-    case("gaussian_nll_backward: dlogvar", _words, _columns, lambda m, v, x: pair(ops.gaussian_nll_backward, 1, 1.0, m, v, x),
-         lambda m, v, x: (1 - (x - m) ** 2 * mpmath.exp(-v)) / 2)
+    case(
+        "gaussian_nll",
+        _words,
+        _columns,
+        lambda m, v, x: loss(ops.gaussian_nll, m, v, x, arrays=1),
+        lambda m, v, x: ((x - m) ** 2 * mpmath.exp(-v) + v) / 2 + HALF_LOG_2PI,
+    )
+    case(
+        "gaussian_nll_backward: dm",
+        _words,
+        _columns,
+        lambda m, v, x: pair(ops.gaussian_nll_backward, 0, 1.0, m, v, x),
+        lambda m, v, x: (m - x) * mpmath.exp(-v),
+    )
+    case(
+        "gaussian_nll_backward: dlogvar",
+        _words,
+        _columns,
+        lambda m, v, x: pair(ops.gaussian_nll_backward, 1, 1.0, m, v, x),
+        lambda m, v, x: (1 - (x - m) ** 2 * mpmath.exp(-v)) / 2,
+    )
 
 for _words, _size in {"1e-6 … 0.1": SMALL, "0.1 … 10": UNIT, "80 … 1e4": HUGE}.items():
-    case("squared_error", f"y, x {_words}", columns(_size, _size), partial(loss, ops.squared_error, arrays=1), lambda y, x: (y - x) ** 2)
-    case("squared_error_backward", f"y, x {_words}", columns(_size, _size),
-         lambda y, x: ops.squared_error_backward(1.0, y, x, empty(y)), lambda y, x: 2 * (y - x))
+    case(
+        "squared_error",
+        f"y, x {_words}",
+        columns(_size, _size),
+        partial(loss, ops.squared_error, arrays=1),
+        lambda y, x: (y - x) ** 2,
+    )
+    case(
+        "squared_error_backward",
+        f"y, x {_words}",
+        columns(_size, _size),
+        lambda y, x: ops.squared_error_backward(1.0, y, x, empty(y)),
+        lambda y, x: 2 * (y - x),
+    )
 
 RATE = 2.0**-10  # exact in both dtypes, so that what is measured is the update's own rounding
 UPDATES = {  # name → (moments, settings, truth(p, g, m, v))
@@ -201,8 +257,13 @@ UPDATES = {  # name → (moments, settings, truth(p, g, m, v))
 }  # fmt: skip
 for _name, (_moments, _settings, _truth) in UPDATES.items():
     for _words, _g in {"g 1e-30 … 1e-6": TINY, "g 1e-6 … 0.1": SMALL, "g 0.1 … 10": UNIT, "g 80 … 1e4": HUGE}.items():
-        case(_name, f"{_words}, p 0.1 … 10", columns(UNIT, _g, (1e-6, 1.0, 1), (1e-6, 1.0, 1)),
-             partial(updated, getattr(ops, _name), _moments, {"lr": RATE, **_settings}), _truth)
+        case(
+            _name,
+            f"{_words}, p 0.1 … 10",
+            columns(UNIT, _g, (1e-6, 1.0, 1), (1e-6, 1.0, 1)),
+            partial(updated, getattr(ops, _name), _moments, {"lr": RATE, **_settings}),
+            _truth,
+        )
 
 
 def normals(u1, u2):
@@ -219,37 +280,75 @@ def uniforms(n, dtype):
     return [u1, u2]
 
 
-case("normal (E3)", "all that can be drawn", uniforms, normals, lambda a, b: mpmath.sqrt(-2 * mpmath.log(a)) * mpmath.cos(2 * mpmath.pi * b))
+case(
+    "normal (E3)",
+    "all that can be drawn",
+    uniforms,
+    normals,
+    lambda a, b: mpmath.sqrt(-2 * mpmath.log(a)) * mpmath.cos(2 * mpmath.pi * b),
+)
+
 
 def squared(m, v, x):
     return (x - m) ** 2 * mpmath.exp(-v)
 
 
-# What may exceed GOAL: operation → (absolute bound in units of ε, the spacing at 1, as a function of the inputs; the reason).
-NEAR_ONE = "1 + tanh(x/2) cancels where sigmoid is near 0: what is left is right to the last place of 1, not of the result. "
+# What may exceed GOAL: operation → (bound in units of ε, the spacing at 1, as a function of the inputs; the reason).
 REASONS = {
-    "tanh_backward": (lambda x: 2, "1 − y² of the rounded y: near ±1 a rounding of y is as large as 1 − y² itself. No formula in y does better."),
-    "sigmoid": (lambda x: 1, NEAR_ONE + "The form without it, e^min(x,0) / (1 + e^−|x|), takes two to three times as long, and what counts is "
-                "sigmoid minus a pixel."),
+    "tanh_backward": (
+        lambda x: 2,
+        "1 − y² of the rounded y: near ±1 a rounding of y is as large as 1 − y² itself. No formula in y does better.",
+    ),
+    "sigmoid": (
+        lambda x: 1,
+        "1 + tanh(x/2) cancels where sigmoid is near 0: what is left is right to the last place of 1, not of the result. The form "
+        "without it, e^min(x,0) / (1 + e^−|x|), takes two to three times as long, and what counts is sigmoid minus a pixel.",
+    ),
     "sigmoid_backward": (lambda x: 1, "y (1 − y) of the rounded y, as for tanh; and sigmoid's own error near 0."),
     "softplus_backward": (lambda x: 1, "It is sigmoid."),
     "gelu": (lambda x: max(1, -x), "1 + tanh u cancels for negative x, as in sigmoid; times x."),
-    "gelu_backward": (lambda x: 32, "1 − tanh u and 1 + tanh u cancel, and are multiplied by x u′, which reaches 17 before they vanish in float64."),
+    "gelu_backward": (
+        lambda x: 32,
+        "1 − tanh u and 1 + tanh u cancel, and are multiplied by x u′, which reaches 17 before they vanish in float64.",
+    ),
     "silu": (lambda x: max(1, -x), "sigmoid's error, times x."),
     "silu_backward": (lambda x: max(1, abs(x)), "sigmoid's error and that of x − y, which cancels, times x."),
-    "gaussian_kl": (lambda m, v: abs(v), "expm1(v) and v agree in their first digits where v is small: what is left is right to the last place of v. "
-                    "(With exp(v) − 1 it would be the last place of 1.) Where μ is not near 0, nothing of it is seen."),
-    "bernoulli_nll": (lambda a, x: max(1, abs(a)), "softplus(a) and x a cancel where the pixel is as expected, and log(1 + t) rounds as 1 does: right to the last "
-                      "place of 1 or of a, as a sum over pixels needs it; log1p takes twice as long."),
+    "gaussian_kl": (
+        lambda m, v: abs(v),
+        "expm1(v) and v agree in their first digits where v is small: what is left is right to the last place of v. (With exp(v) − 1 "
+        "it would be the last place of 1.) Where μ is not near 0, nothing of it is seen.",
+    ),
+    "bernoulli_nll": (
+        lambda a, x: max(1, abs(a)),
+        "softplus(a) and x a cancel where the pixel is as expected, and log(1 + t) rounds as 1 does: right to the last place of 1 or "
+        "of a, as a sum over pixels needs it; log1p takes twice as long.",
+    ),
     "bernoulli_nll_backward": (lambda a, x: 1, "sigmoid(a) and x cancel where the pixel is as expected."),
-    "gaussian_nll": (lambda m, v, x: max(1, abs(v)) + 4 * squared(m, v, x), "(x − m)²/σ², logvar and log 2π cancel where the density is near 1; and "
-                     "(x − m)/σ is squared, so that the error of exp (in float32 up to 2.5 last places) counts twice."),
-    "gaussian_nll_backward: dm": (lambda m, v, x: 4 * abs(x - m) * mpmath.exp(-v), "It is multiplied by 1/σ twice, so that the error of exp counts twice."),
-    "gaussian_nll_backward: dlogvar": (lambda m, v, x: 4 + 4 * squared(m, v, x), "1 and (x − m)²/σ² cancel where the pixel lies one σ away; and the error of exp counts twice."),
-    **{name: (lambda p, g, *_: abs(p) + RATE * abs(g), "p and its step cancel where the parameter comes near 0: right to the last place of both.")
-       for name in ("sgd", "momentum", "nesterov")},
-    "normal (E3)": (lambda a, b: 8, "2πu₂ is rounded before its cosine is taken: near a zero of the cosine that is as large as the cosine. Times √(−2 ln u₁) ≤ 5.8."),
-}  # fmt: skip
+    "gaussian_nll": (
+        lambda m, v, x: max(1, abs(v)) + 4 * squared(m, v, x),
+        "(x − m)²/σ², logvar and log 2π cancel where the density is near 1; and (x − m)/σ is squared, so that the error of exp (in "
+        "float32 up to 2.5 last places) counts twice.",
+    ),
+    "gaussian_nll_backward: dm": (
+        lambda m, v, x: 4 * abs(x - m) * mpmath.exp(-v),
+        "It is multiplied by 1/σ twice, so that the error of exp counts twice.",
+    ),
+    "gaussian_nll_backward: dlogvar": (
+        lambda m, v, x: 4 + 4 * squared(m, v, x),
+        "1 and (x − m)²/σ² cancel where the pixel lies one σ away; and the error of exp counts twice.",
+    ),
+    **{
+        name: (
+            lambda p, g, *_: abs(p) + RATE * abs(g),
+            "p and its step cancel where the parameter comes near 0: right to the last place of both.",
+        )
+        for name in ("sgd", "momentum", "nesterov")
+    },
+    "normal (E3)": (
+        lambda a, b: 8,
+        "2πu₂ is rounded before its cosine is taken: near a zero of the cosine that is as large as the cosine. Times √(−2 ln u₁) ≤ 5.8.",
+    ),
+}
 
 
 def last_place(exact, dtype):
@@ -288,7 +387,9 @@ def failures(n):
         for dtype in DTYPES:
             worst, share = measure(case, dtype, n)
             if share is not None and share > 1:
-                found.append(f"{case[0]}, {case[1]}, {dtype.__name__}: {worst:.3g} last places, {share:.3g} of its bound")
+                found.append(
+                    f"{case[0]}, {case[1]}, {dtype.__name__}: {worst:.3g} last places, {share:.3g} of its bound"
+                )
     return found
 
 
@@ -296,8 +397,8 @@ HEAD = """# Edges: how far from the truth
 
 Each operation of `scratchvae/ops/numpy`, one number at a time, against the same formula computed by mpmath to 60 digits from the same
 floating-point inputs: {n} inputs in each region, evenly spread over their logarithm, the ends of the region among them. A figure is
-the worst error in **units of the last place** (the distance between neighbouring numbers) of the true result, for float32 / float64. Half a
-unit is the best that rounding allows. The goal is {goal:g}; \\* marks what exceeds it, by cancellation, and the list below says why and what
+the worst error in **units of the last place** (the distance between neighbouring numbers) of the true result, for float32 / float64.
+Half a unit is the best that rounding allows. The goal is {goal:g}; \\* marks what exceeds it, by cancellation, and the list below says why and what
 bounds it. `tests/test_edges.py` holds every row to the goal or to its bound.
 
 NumPy takes other instructions for `exp` and `tanh` on other processors, so the digits of a row may differ there.
@@ -310,10 +411,19 @@ def page(n):
     cells = {}
     for case in CASES:
         found = [measure(case, dtype, n) for dtype in DTYPES]
-        cells[case[:2]] = " / ".join(_number(worst) for worst, _ in found) + (" \\*" if any(share is not None for _, share in found) else "")
-    text = HEAD.format(n=n, goal=GOAL, day=date.today(), numpy=np.__version__, python=platform.python_version(), machine=platform.machine())
+        cells[case[:2]] = " / ".join(_number(worst) for worst, _ in found) + (
+            " \\*" if any(share is not None for _, share in found) else ""
+        )
+    text = HEAD.format(
+        n=n,
+        goal=GOAL,
+        day=date.today(),
+        numpy=np.__version__,
+        python=platform.python_version(),
+        machine=platform.machine(),
+    )
     names = [name + end for name in ACTIVATIONS for end in ("", "_backward")]
-    text += "## Activations\n\n| x | " + " | ".join(REGIONS) + " |\n|---" * 1 + "|---" * len(REGIONS) + "|\n"
+    text += "## Activations\n\n| x | " + " | ".join(REGIONS) + " |\n|---" + "|---" * len(REGIONS) + "|\n"
     for name in names:
         text += f"| `{name}` | " + " | ".join(cells.pop((name, region)) for region in REGIONS) + " |\n"
     text += "\n## Everything else\n\n| operation | region | last places |\n|---|---|---|\n"

@@ -398,7 +398,7 @@ HEAD = """# Edges: how far from the truth
 Each operation of `scratchvae/ops/numpy`, one number at a time, against the same formula computed by mpmath to 60 digits from the same
 floating-point inputs: {n} inputs in each region, evenly spread over their logarithm, the ends of the region among them. A figure is
 the worst error in **units of the last place** (the distance between neighbouring numbers) of the true result, for float32 / float64.
-Half a unit is the best that rounding allows. The goal is {goal:g}; \\* marks what exceeds it, by cancellation, and the list below says why and what
+Half a unit is the best that rounding allows. The goal is {goal:g}; \\* marks what exceeds it, and the list below says why and what
 bounds it. `tests/test_edges.py` holds every row to the goal or to its bound.
 
 NumPy takes other instructions for `exp` and `tanh` on other processors, so the digits of a row may differ there.

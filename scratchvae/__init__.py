@@ -1,7 +1,5 @@
 """scratchvae: a Variational AutoEncoder with nothing hidden. See README.md, and docs/ for the mathematics."""
 
-from importlib import import_module
-
 __version__ = "0.1.0"
 
 _HOMES = {
@@ -15,12 +13,12 @@ def __getattr__(name):
     """A public name or a room, loaded when it is first asked for: `scratchvae --help` need not wait for NumPy."""
     if name.startswith("_"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name in _HOMES:
-        return getattr(import_module(f".{_HOMES[name]}", __name__), "load" if name == "load_data" else name)
     try:
-        return import_module(f".{name}", __name__)
+        # As an import statement does it, so that the museum's private copy of the package loads its own.
+        room = __import__(_HOMES.get(name, name), globals(), None, ("__name__",), 1)
     except ModuleNotFoundError as error:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from error
+    return getattr(room, "load" if name == "load_data" else name) if name in _HOMES else room
 
 
 def __dir__():

@@ -60,7 +60,7 @@ TRAINING_ON_THE_TEST_SET = Bug(
         Edit(
             TRAINER, "Trainer.__init__",
             "self.images = data.train.images",
-            "self.images = np.concatenate([data.train.images, data.test.images])",
+            "import numpy as np\nself.images = np.concatenate([data.train.images, data.test.images])",
         ),
     ),
     (),

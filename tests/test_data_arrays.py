@@ -111,7 +111,8 @@ def _with(value, dtype=np.float64):
         (np.zeros((0, 4), np.uint8), "empty"),
         (np.zeros((4, 0), np.uint8), "empty"),
         (np.zeros(4, np.uint8), r"shape \(4,\)"),
-        (np.zeros((4, 8, 8, 3), np.uint8), "colour is not supported"),
+        (np.zeros((4, 3, 8, 8), np.uint8), r"transpose\(0, 2, 3, 1\)"),
+        (np.zeros((4, 8, 8, 2), np.uint8), "colour has 3 channels"),
         (np.array([["a", "b"]]), "text where numbers belong"),
         (np.zeros((4, 4), complex), "complex128 values where numbers belong"),
     ],
@@ -119,6 +120,15 @@ def _with(value, dtype=np.float64):
 def test_pixels_that_leave_a_doubt_are_refused_with_advice(images, message):
     with pytest.raises(DataError, match="file.npy: .*" + message):
         to_pixels(images, "file.npy")
+
+
+def test_colour_has_its_channels_last(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (10, 4, 6, 3), np.uint8)
+    np.save(tmp_path / "a.npy", images)
+    data = load(tmp_path / "a.npy", held_out="last")
+    assert data.image_shape == (4, 6, 3)
+    np.testing.assert_array_equal(data.train.images, images[:9].reshape(9, 72))
+    assert to_pixels(images[:, :1], "x")[1] == (1, 6, 3)
 
 
 @pytest.mark.parametrize("shape", [(4, 8, 8, 1), (4, 1, 8, 8)])
@@ -142,7 +152,7 @@ def test_labels_are_one_integer_per_image(labels):
         ({"train_images": IMAGES, "test_labels": LABELS}, "test_labels without test_images"),
         ({"pictures": IMAGES}, "none of the arrays train_images, x_train, images"),
         ({"images": np.array([{}], object)}, "elements of type"),
-        ({"images": np.array(["a"])}, "elements of type"),
+        ({"images": np.array(["a"])}, "text where numbers belong"),
         ({"images": np.zeros(3, [("a", "u1")])}, "elements of type"),
         ({"images": np.zeros((1,) * 5, np.uint8)}, "at most 4 dimensions"),
     ],

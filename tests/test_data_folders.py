@@ -70,15 +70,25 @@ def test_a_folder_of_idx_files_that_cannot_be_used_says_why(tmp_path, files, mes
         load(tmp_path)
 
 
+def test_idx_files_are_found_where_torchvision_keeps_them(tmp_path):
+    (tmp_path / "MNIST" / "raw").mkdir(parents=True)
+    _write(tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte", IMAGES)
+    assert load(tmp_path).fingerprint == load(tmp_path / "MNIST" / "raw").fingerprint
+    (tmp_path / "Other").mkdir()
+    _write(tmp_path / "Other" / "train-images-idx3-ubyte", IMAGES)
+    with pytest.raises(DataError, match="idx files lie in 2 folders, .* name one of them"):
+        load(tmp_path)
+
+
 def test_a_name_that_is_no_set_and_no_path_lists_the_sets():
     with pytest.raises(DataError, match="mnist-smal: neither a path .* mnist-small, mnist, fashion-mnist"):
         load("mnist-smal")
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path):
-    (tmp_path / "data.csv").write_text("1,2")
-    with pytest.raises(DataError, match=r"data\.csv: not a kind of file"):
-        load(tmp_path / "data.csv")
+    (tmp_path / "data.txt").write_text("1,2")
+    with pytest.raises(DataError, match=r"data\.txt: not a kind of file"):
+        load(tmp_path / "data.txt")
 
 
 def test_a_path_that_the_system_refuses_is_an_error_of_ours():

@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from math import inf, isfinite
 
 from ..backend import NAMES
+from ..data.options import FITS, SCALES
 from ..training import Settings
 from .output import one_line
 
@@ -77,6 +78,22 @@ def add_settings(sub):
         elif kind is not dict:
             parse = {int: whole(low, f.metadata["high"]), float: number}.get(kind, kind)
             sub.add_argument(name, type=parse, default=f.default, choices=f.metadata["choices"], help=f.metadata["help"])
+
+
+def add_data_options(sub):
+    """What is done to data on the way in."""
+    add = sub.add_argument
+    add("--size", metavar="HxW", help="bring every image of a folder to this size: 48x64, or one number for a square")
+    add("--fit", choices=FITS, default="crop", help="with --size: cut at the centre what exceeds the shape, or add black")
+    add("--grey", action="store_true", help="make the colour images of a folder grey")
+    add("--labels", metavar="FILE|COLUMN", help="a .csv of file,label for a folder, one label per image for a .npy, a column of a table")
+    add("--scale", choices=SCALES, help="columns of a table: to [0, 1] (default for .csv), to mean 0 and deviation 1, or as they are")
+    add("--split-seed", type=seed, default=0, help="of the tenth held out as test where the data are not split")
+
+
+def given_data_options(o):
+    """They as `load` takes them."""
+    return {"size": o.size, "fit": o.fit, "grey": o.grey, "labels": o.labels, "scale": o.scale, "seed": o.split_seed}
 
 
 def given_settings(o):

@@ -7,12 +7,14 @@ from ..backend import NAMES
 from ..errors import BackendError, ConfigError, DataError
 from .options import (
     add_backend,
+    add_data_options,
     add_graph,
     add_run,
     add_settings,
     add_threads,
     at_least_1,
     command,
+    given_data_options,
     given_settings,
     number,
     seed,
@@ -24,9 +26,8 @@ def add(commands):
     """Describe the commands of this file to argparse."""
     sub = command(commands, train, "train a model and draw its figures", "scratchvae train --data mnist --latent 2 --epochs 10")
     add = sub.add_argument
-    add(
-        "--data", default="mnist-small", help="mnist-small (bundled), mnist, fashion-mnist, or a folder, .npz or .npy of images"
-    )
+    add("--data", default="mnist-small", help="mnist-small (bundled), mnist, fashion-mnist, a folder of images, or a .npz, .npy or .csv")
+    add_data_options(sub)
     add("--model", choices=("vae", "ae"), default="vae", help="variational or plain autoencoder")
     add("--hidden", type=sizes, default=[400], help="sizes of the encoder's hidden layers, such as 400,200; '' for none")
     add("--latent", type=at_least_1, default=20, help="size of z")
@@ -66,7 +67,7 @@ def add(commands):
     add_run(sub)
     sub.add_argument("--n", type=at_least_1, default=100, help="how many")
     sub.add_argument("--seed", type=seed, default=0, help="of z")
-    sub.add_argument("--out", help="a .png grid or an .npz array (default: samples.png in the run folder)")
+    sub.add_argument("--out", help="a .png grid, an .npz array, or a .csv of a table in its units (default: samples.png in the run)")
     add_backend(sub)
 
     sub = command(commands, plot, "draw a run's figures again", "scratchvae plot runs/vae-mnist-small-1")
@@ -78,7 +79,7 @@ def train(o):
     from ..models import MODELS
     from ..training import fit
 
-    data = load(o.data)
+    data = load(o.data, **given_data_options(o))
     options = {"beta": o.beta} if o.model == "vae" else {}
     if o.model == "ae" and o.beta is not None:
         raise ConfigError("--beta belongs to --model vae")
@@ -91,6 +92,8 @@ def train(o):
     settings = given_settings(o).on(model, len(data.train.images))
     out = o.out or _free_folder(f"runs/{o.model}-{Path(data.name).stem}")
     if not o.json:
+        for line in data.told:
+            print(line)
         epochs = f"{settings.epochs} epoch{'s' * (settings.epochs > 1)}"
         print(f"{describe(model)} on {data.name}: {len(data.train.images):,} images, {epochs} → {out}")
     fit(model, data, out=out, threads=o.threads, graph=not o.no_graph, **settings.to_dict())
@@ -127,18 +130,22 @@ def sample(o):
     import numpy as np
 
     from .. import plots
+    from ..data import undo, write_csv
     from ..files import replacing
     from ..training import RunFolder, load_model
 
-    shape, model = tuple(RunFolder(o.run).config()["data"]["image_shape"]), load_model(o.run, o.backend)
+    note, model = RunFolder(o.run).config()["data"], load_model(o.run, o.backend)
+    shape = tuple(note["image_shape"])
     out = Path(o.out or Path(o.run) / "samples.png")
     if out.suffix == ".png":
         plots.draw_samples(model, shape, out, f"Samples of {describe(model)}", n=o.n, seed=o.seed)
     elif out.suffix == ".npz":
         with replacing(out) as temporary:
-            np.savez_compressed(temporary, images=model.sample(o.n, o.seed).reshape(-1, *shape))
+            np.savez_compressed(temporary, images=undo(note.get("preparation", {}), model.sample(o.n, o.seed)).reshape(-1, *shape))
+    elif out.suffix == ".csv":
+        write_csv(out, model.sample(o.n, o.seed), note)
     else:
-        raise ConfigError(f"--out must end in .png or .npz, not {out.name!r}")
+        raise ConfigError(f"--out must end in .png or .npz, or in .csv for a table, not {out.name!r}")
     print(json.dumps({"samples": o.n, "seed": o.seed, "file": str(out)}) if o.json else out)
 
 

@@ -3,7 +3,8 @@
 import json
 
 from .. import __version__
-from .options import add_backend, add_threads, at_least_1, command, seed
+from ..errors import ConfigError
+from .options import add_backend, add_data_options, add_threads, at_least_1, command, given_data_options, seed
 from .runs import describe
 
 
@@ -21,8 +22,11 @@ def add(commands):
     add_backend(sub)
     add_threads(sub)
 
-    sub = command(commands, data, "describe a data set, fetching it if need be", "scratchvae data fashion-mnist")
+    help = "describe a data set, fetching it if need be, or convert it to one .npz"
+    sub = command(commands, data, help, "scratchvae data photos --size 32 --out photos.npz")
     sub.add_argument("name", metavar="NAME|PATH", nargs="?", default="mnist-small", help="as for train --data")
+    add_data_options(sub)
+    sub.add_argument("--out", metavar="OUT.npz", help="write images, labels and the split into this file, which train --data reads")
 
     sub = command(commands, info, "describe this installation, or a run", "scratchvae info runs/vae-mnist-small-1")
     sub.add_argument("run", metavar="RUN", nargs="?", help="run folder")
@@ -51,21 +55,28 @@ def bench(o):
 
 
 def data(o):
-    from ..data import load
+    from ..data import load, save_npz
 
-    dataset = load(o.name)
-    splits = {name: _describe_split(getattr(dataset, name)) for name in ("train", "test")}
-    height, width = dataset.image_shape
+    if o.out is not None and not o.out.endswith(".npz"):
+        raise ConfigError(f"--out must end in .npz, not {o.out!r}")
+    dataset = load(o.name, **given_data_options(o))
+    if o.out is not None:
+        save_npz(dataset, o.out)
+    splits = {name: _describe_split(split) for name, split in dataset.splits.items()}
     if o.json:
-        note = {"name": dataset.name, "source": dataset.source, "image_shape": [height, width]}
-        print(json.dumps({**note, "fingerprint": dataset.fingerprint, **splits}, indent=2))
+        note = {**dataset.note(), "source": dataset.source, "out": o.out}
+        print(json.dumps({**note, **splits}, indent=2))
         return
-    print(f"{dataset.name}: {height} × {width} pixels. {dataset.source}")
+    height, width, *colour = dataset.image_shape
+    kind = f"{width} columns" if "scaling" in dataset.preparation else f"{height} × {width} pixels{', colour' if colour else ''}"
+    print("\n".join([f"{dataset.name}: {kind}. {dataset.source}", *dataset.told]))
     for name, split in splits.items():
         labels = (
             "no labels" if split["labels"] is None else "labels " + ", ".join(f"{k}: {n:,}" for k, n in split["labels"].items())
         )
         print(f"{name:5}  {split['images']:>6,} images, {split['dtype']}, mean pixel {split['mean_pixel']:.4f}; {labels}")
+    if o.out is not None:
+        print(f"written to {o.out}")
 
 
 def info(o):
@@ -86,9 +97,9 @@ def info(o):
 def _describe_split(split):
     import numpy as np
 
-    mean = float(np.mean(split.images, dtype=np.float64)) / (255 if split.images.dtype == np.uint8 else 1)
+    mean = float(np.mean(np.asarray(split.images), dtype=np.float64)) / (255 if split.images.dtype == np.uint8 else 1)
     labels = None
     if split.labels is not None:
         names, counts = np.unique(split.labels, return_counts=True)
-        labels = {int(name): int(count) for name, count in zip(names, counts, strict=True)}
+        labels = {split.classes[name] if split.classes else int(name): int(n) for name, n in zip(names, counts, strict=True)}
     return {"images": len(split.images), "dtype": str(split.images.dtype), "mean_pixel": mean, "labels": labels}

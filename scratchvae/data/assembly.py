@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from scratchvae import gate
 from scratchvae.data.dataset import Dataset, Split
 from scratchvae.data.pixels import UNIT, to_labels, to_pixels
 from scratchvae.data.split import hold_out
@@ -10,40 +11,46 @@ from scratchvae.errors import DataError
 FRACTION = 0.1  # of the images is held out as test where no test split is given
 
 
-def to_dataset(name, train, test, source, held_out="shuffled", seed=0, support=UNIT):
-    """A Dataset from (images, labels, where) triples, `where` being what an error message calls them.
+def to_dataset(name, parts, source, options, note=None):
+    """A Dataset from {"train": (images, labels, where)} and, if they are given, "test" and "validation".
 
-    images    (N, H, W) or (N, D): uint8, bool, or numbers within `support`;  labels  (N,) integers, names, or None
-    test      None holds out a tenth of the training images, and at least one
-    source    where the data come from; how they were split is added to it
-    held_out  "shuffled": of every label alike, by the seed · "last": the last tenth, as runs of version 0.1.0 had it
+    images   (N, H, W), (N, H, W, 3) or (N, D): uint8, bool, or numbers in [0, 1];  labels  (N,) or None
+    where    what an error message calls them
+    source   where the data come from; how they were split is added to it
+    options  of them held_out and seed, where there is no test split
+    note     what was done so far, for `Dataset.preparation`
     """
-    pixels, image_shape = to_pixels(train[0], train[2], support)
-    labels = to_labels(train[1], len(pixels), train[2])
-    if test is None:
-        if len(pixels) < 2:
-            raise DataError(f"{train[2]}: one image cannot be split into training and test: give at least two")
-        if held_out == "last":
-            held = max(1, len(pixels) // 10)
-            parts, how = np.split(np.arange(len(pixels)), [-held]), f"the last {held}"
-        else:
-            parts = hold_out(labels, len(pixels), FRACTION, seed)
-            how = f"{len(parts[1])}{'' if labels is None else ', of every label alike,'} drawn with seed {seed}"
-        whole = Split(pixels, labels)
-        splits = [whole.take(rows) for rows in parts]
-        said = f"no test split was given, so {how} of {len(pixels)} images are held out as test."
-        note = {"held_out": {"rule": held_out, "seed": seed, "images": len(parts[1]), "of": len(pixels)}}
-        return Dataset(name, image_shape, *splits, f"{source}; {said}", preparation=note)
-    test_pixels, test_shape = to_pixels(test[0], test[2], support)
-    if test_shape != image_shape:
-        raise DataError(
-            f"{test[2]}: images of {_size(test_shape)}, but the training images in {train[2]} have "
-            f"{_size(image_shape)}: make them one size"
-        )
-    test_labels = to_labels(test[1], len(test_pixels), test[2])
-    said = "split into training and test as given."
-    return Dataset(name, image_shape, Split(pixels, labels), Split(test_pixels, test_labels), f"{source}; {said}")
+    splits, shapes = {}, {}
+    for part, (images, labels, where) in parts.items():
+        pixels, shapes[part] = to_pixels(images, where, gate.REAL if "scaling" in (note or {}) else UNIT)
+        splits[part] = Split(pixels, to_labels(labels, len(pixels), where))
+        if shapes[part] != shapes["train"]:
+            raise DataError(
+                f"{where}: images of {_size(shapes[part])}, but the training images in {parts['train'][2]} have "
+                f"{_size(shapes['train'])}: make them one size"
+            )
+    more, said = {}, "split into training and test as given."
+    if "test" not in splits:
+        train = splits["train"]
+        rows, more, said = held_out(train.labels, len(train.images), parts["train"][2], options)
+        splits |= {part: train.take(of) for part, of in rows.items()}
+    return Dataset(name, shapes["train"], source=f"{source}; {said}", preparation={**(note or {}), **more}, **splits)
+
+
+def held_out(labels, count, where, options):
+    """→ {"train": rows, "test": rows}, what to note of it, and a sentence. Raises DataError when there are too few."""
+    if count < 2:
+        raise DataError(f"{where}: one image cannot be split into training and test: give at least two")
+    if options.held_out == "last":
+        held = max(1, count // 10)
+        rows, how = np.split(np.arange(count), [-held]), f"the last {held}"
+    else:
+        rows = hold_out(labels, count, FRACTION, options.seed)
+        how = f"{len(rows[1])}{'' if labels is None else ', of every label alike,'} drawn with seed {options.seed}"
+    note = {"held_out": {"rule": options.held_out, "seed": options.seed, "images": len(rows[1]), "of": count}}
+    said = f"no test split was given, so {how} of {count} images are held out as test."
+    return dict(zip(("train", "test"), rows, strict=True)), note, said
 
 
 def _size(image_shape):
-    return f"{image_shape[0]} x {image_shape[1]} pixels"
+    return " x ".join(map(str, image_shape)) + " pixels"

@@ -8,8 +8,11 @@ from functools import cached_property
 import numpy as np
 
 from scratchvae import gate
+from scratchvae.data.mapped import Rows, pick
 from scratchvae.data.pixels import extent, to_labels, to_rows
+from scratchvae.data.scaling import undo
 from scratchvae.data.split import VALIDATION, hold_out
+from scratchvae.data.told import told
 from scratchvae.errors import DataError, ShapeError
 
 BLOCK = 1 << 24  # bytes that are hashed at a time
@@ -32,7 +35,9 @@ class Split:
     classes: tuple[str, ...] = ()
 
     def __post_init__(self):
-        images, classes = to_rows(self.images, "a split"), tuple(map(str, self.classes))
+        images, classes = self.images, tuple(map(str, self.classes))
+        if not isinstance(images, Rows):  # which were looked at as a whole
+            images = to_rows(images, "a split")
         labels = to_labels(self.labels, len(images), "a split")
         if labels is not None and labels.dtype.kind == "U":
             found, labels = np.unique(labels, return_inverse=True)
@@ -41,7 +46,8 @@ class Split:
             raise DataError(f"a split: {len(classes)} classes need labels from 0 to {len(classes) - 1}: give the names as labels")
         for name, value in (("images", images), ("labels", labels), ("classes", classes)):
             object.__setattr__(self, name, value)
-        _ = self.extent  # looked at here and once, so that no NaN comes in
+        if not isinstance(images, Rows):
+            _ = self.extent  # looked at here and once, so that no NaN comes in
 
     @cached_property
     def extent(self):
@@ -49,15 +55,22 @@ class Split:
         return extent(self.images, "a split")
 
     def take(self, rows):
-        """The Split of these rows, in this order."""
-        return Split(self.images[rows], None if self.labels is None else self.labels[rows], self.classes)
+        """The Split of these rows, in this order; of mapped images none are read."""
+        part = object.__new__(Split)  # these were looked at, and a few dark ones of them are no fault
+        labels = None if self.labels is None else self.labels[rows]
+        for name, value in (("images", pick(self.images, rows)), ("labels", labels), ("classes", self.classes)):
+            object.__setattr__(part, name, value)
+        return part
 
     def named(self, classes):
         """The same Split with its labels' names counted among these; without labels, as it is."""
         if self.labels is None or self.classes == classes:
             return self
         number = {name: i for i, name in enumerate(classes)}
-        return Split(self.images, np.array([number[name] for name in self.classes])[self.labels], classes)
+        part = self.take(slice(None))
+        object.__setattr__(part, "labels", np.array([number[name] for name in self.classes])[self.labels])
+        object.__setattr__(part, "classes", classes)
+        return part
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,6 +145,15 @@ class Dataset:
         train, validation = self.train.take(kept), self.train.take(held)
         note = {"fraction": fraction, "seed": seed, "images": len(held), "of": len(self.train.images)}
         return replace(self, train=train, validation=validation, preparation={**self.preparation, "validation": note})
+
+    @property
+    def told(self):
+        """What was done to the data, in lines of text."""
+        return told(self.preparation)
+
+    def undo(self, x):
+        """Numbers in the units of the table they came from: x · scale + offset. Images come back as they are.   x (N, W) → (N, W)"""
+        return undo(self.preparation, x)
 
     def note(self):
         """What a run keeps of its data, as JSON can hold it: `load_again` finds the same images by it."""

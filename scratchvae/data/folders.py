@@ -1,5 +1,6 @@
 """A folder of idx files, named as MNIST's are."""
 
+import os
 from pathlib import Path
 
 from scratchvae.data.assembly import to_dataset
@@ -9,22 +10,31 @@ from scratchvae.errors import DataError
 ENDINGS = ("-{}-ubyte", ".{}-ubyte", "-{}-ubyte.gz", ".{}-ubyte.gz")
 
 
-def has_idx_files(folder):
-    """Whether anything in `folder` is named like an idx file."""
-    return any("-ubyte" in path.name for path in Path(folder).iterdir())
+def find_idx_folder(folder):
+    """The one folder, `folder` or one below it, with files named like idx files (torchvision keeps them in MNIST/raw); or None.
+
+    Raises DataError when there are several.
+    """
+    found = [Path(here) for here, _, names in os.walk(folder) if any("-ubyte" in name for name in names)]
+    if Path(folder) in found or not found:
+        return Path(folder) if found else None
+    if len(found) > 1:
+        raise DataError(f"{folder}: idx files lie in {len(found)} folders, {found[0]} and {found[1]} among them: name one of them")
+    return found[0]
 
 
-def load_idx_folder(folder, **options):
+def load_idx_folder(folder, options):
     """A Dataset from train-images-idx3-ubyte and, where there are any, train-labels-idx1-ubyte,
     t10k- or test-images-idx3-ubyte and its labels; '.idx3-ubyte' will do, and so will '.gz' on top.
 
-    Without test images a tenth is held out, as `options` of to_dataset say. Raises DataError, naming the file, for anything amiss.
+    Without test images a tenth is held out, as `options` say. Raises DataError, naming the file, for anything amiss.
     """
-    folder = Path(folder)
-    train = _read_split(folder, ("train",))
-    if train is None:
+    options.only(where=folder)
+    parts = {part: _read_split(folder, names) for part, names in (("train", ("train",)), ("test", ("t10k", "test")))}
+    if parts["train"] is None:
         raise DataError(f"{folder}: no train-images-idx3-ubyte (or .gz) there: name the files as MNIST's are named")
-    return to_dataset(folder.resolve().name, train, _read_split(folder, ("t10k", "test")), f"The idx files in {folder}", **options)
+    given = {part: triple for part, triple in parts.items() if triple is not None}
+    return to_dataset(folder.resolve().name, given, f"The idx files in {folder}", options)
 
 
 def _read_split(folder, prefixes):

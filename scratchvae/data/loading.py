@@ -1,19 +1,21 @@
 """One door to every data set."""
 
 import hashlib
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from scratchvae.data.arrays import load_npy, load_npz
+from scratchvae.data.arrays import load_npy, load_npz, read_npz
 from scratchvae.data.dataset import Dataset, Split
 from scratchvae.data.fetch import fetch
-from scratchvae.data.folders import has_idx_files, load_idx_folder
+from scratchvae.data.folders import find_idx_folder, load_idx_folder
 from scratchvae.data.idx import read_idx
+from scratchvae.data.image_folder import load_image_folder
 from scratchvae.data.known import KNOWN_SETS
-from scratchvae.data.npy import read_npz
-from scratchvae.data.png import load_png_folder
+from scratchvae.data.options import Options
+from scratchvae.data.tables import load_csv
 from scratchvae.errors import DataError
 
 NAMES = ("mnist-small", *KNOWN_SETS)
@@ -22,30 +24,36 @@ BUNDLED = Path(__file__).with_name("bundled") / "mnist_small.npz"
 BUNDLED_SHA256 = "4ff31a68777e57cad7e7885458d2d8babde29255d715e8e355f8fb6779038253"
 
 
-def load(name_or_path, *, held_out="shuffled", seed=0):
+def load(
+    name_or_path, *, size=None, fit="crop", grey=False, labels=None, scale=None, held_out="shuffled", seed=0, progress=True
+):
     """The data set of that name, or at that path.
 
     "mnist-small"             bundled: the first 5,000 training and 1,000 test images of MNIST; needs no network
     "mnist", "fashion-mnist"  60,000 and 10,000 images; downloaded on first use, see `scratchvae.data.fetch`
-    a path                    a folder of idx files or of PNGs, a .npz or a .npy; write "./mnist" for a folder
+    a path                    a folder of images or of idx files, a .npz, .npy or .csv; write "./mnist" for a folder
                               that has the name of a set
 
-    Where there is no test split, a tenth of the images is held out, of every label alike and drawn by `seed`;
-    held_out="last" takes the last tenth, as runs of version 0.1.0 did.
+    The options are those of `Options`: size, fit and grey say what to do with image files, labels where their labels are, scale how
+    a table is scaled, held_out and seed which images are held out where there is no test split. progress: a bar, on a terminal.
 
-    Returns a Dataset. Raises DataError, which says what is wrong, where, and what to do.
+    Returns a Dataset, whose `preparation` says all that was done, and `told` says it in words. Raises DataError, which says what is
+    wrong, where, and what to do, and ConfigError for an option.
     """
-    if str(name_or_path) == "mnist-small":
-        return load_bundled(BUNDLED)
-    if str(name_or_path) in KNOWN_SETS:
-        return load_known(KNOWN_SETS[str(name_or_path)])
-    options = {"held_out": held_out, "seed": seed}
+    options = Options(size, fit, grey, labels, scale, held_out, seed)
+    if str(name_or_path) in NAMES:
+        options.only(where=name_or_path)
+        known = KNOWN_SETS.get(str(name_or_path))
+        return load_bundled(BUNDLED) if known is None else load_known(known)
     try:
         path = Path(name_or_path).expanduser()
-        dataset = _load_path(path, options)
+        dataset = _load_path(path, options, progress)
     except OSError as error:
-        raise DataError(f"{name_or_path}: cannot be read ({error.strerror or error}): check the path") from error
-    return replace(dataset, location=str(path.resolve()), preparation={"options": options, **dataset.preparation})
+        raise DataError(f"{error.filename or name_or_path}: cannot be read ({error.strerror or error}): check the path") from error
+    asked = options.to_dict()
+    if "labels" in asked and path.suffix.lower() != ".csv":  # a file: kept by its place beside the data, so that both may move
+        asked["labels"] = os.path.relpath(options.labels, path.parent)
+    return replace(dataset, location=str(path.resolve()), preparation={"options": asked, **dataset.preparation})
 
 
 def load_again(note, location=None):
@@ -55,21 +63,27 @@ def load_again(note, location=None):
     The caller compares fingerprints. A note without "preparation" is from version 0.1.0, which held out the last tenth.
     """
     preparation = note.get("preparation", {"options": {"held_out": "last"}})
-    dataset = load(location or note["location"], **preparation.get("options", {}))
+    location, options = location or note["location"], dict(preparation.get("options", {}))
+    if "labels" in options and Path(location).suffix.lower() != ".csv":
+        options["labels"] = Path(location).expanduser().parent / options["labels"]
+    dataset = load(location, **options)
     if "validation" in preparation:
         dataset = dataset.with_validation(*(preparation["validation"][key] for key in ("fraction", "seed")))
     return dataset
 
 
-def _load_path(path, options):
+def _load_path(path, options, progress):
     if path.is_dir():
-        return load_idx_folder(path, **options) if has_idx_files(path) else load_png_folder(path, **options)
+        idx = find_idx_folder(path)
+        return load_image_folder(path, options, progress) if idx is None else load_idx_folder(idx, options)
     if not path.exists():
         raise DataError(f"{path}: neither a path that exists nor one of {', '.join(NAMES)}: check the spelling")
-    loaders = {".npz": load_npz, ".npy": load_npy}
+    loaders = {".npz": load_npz, ".npy": load_npy, ".csv": load_csv}
     if path.suffix.lower() not in loaders:
-        raise DataError(f"{path}: not a kind of file that is read: give a .npz, a .npy, or a folder of idx files or PNGs")
-    return loaders[path.suffix.lower()](path, **options)
+        raise DataError(f"{path}: not a kind of file that is read: give a .npz, .npy or .csv, or a folder of images or idx files")
+    if not path.is_file():
+        raise DataError(f"{path}: not a regular file: give the data as a file")
+    return loaders[path.suffix.lower()](path, options)
 
 
 def load_known(known):

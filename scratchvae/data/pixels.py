@@ -11,20 +11,22 @@ UNIT = (0, 1)  # black and white
 
 
 def to_pixels(images, where, support=UNIT):
-    """(N, H, W) or (N, D) → (N, D) uint8 or float32 within `support`, and (height, width); copies only to convert.
+    """(N, H, W), (N, H, W, 3) or (N, D) → (N, D) uint8 or float32 within `support`, and the shape of an image; copies only to convert.
 
     An image of D pixels counts as square when D is a square number, and as one line otherwise; of a fourth axis of size 1, the
     one channel of grey, nothing is left. Raises DataError naming `where` and the first row and column at fault.
     """
     images = gate.array(images, where)
-    if images.ndim == 4 and 1 in (images.shape[3], images.shape[1]):
+    if images.ndim == 4 and images.shape[3] != 3 and 1 in (images.shape[3], images.shape[1]):
         images = images[..., 0] if images.shape[3] == 1 else images[:, 0]
-    if images.ndim not in (2, 3):
-        hint = " (colour is not supported: convert to grey)" if images.ndim == 4 else ""
-        raise DataError(f"{where}: images of shape {images.shape}{hint}; give (N, height, width) or (N, pixels)")
+    if images.ndim not in (2, 3) and not (images.ndim == 4 and images.shape[3] == 3):
+        hint = ""
+        if images.ndim == 4:
+            hint = ": if channels come first, give images.transpose(0, 2, 3, 1)" if images.shape[1] == 3 else ": colour has 3 channels"
+        raise DataError(f"{where}: images of shape {images.shape}{hint}; give (N, height, width), (N, height, width, 3) or (N, pixels)")
     rows = to_rows(images, where)
     gate.check_support(rows, extent(rows, where), support, where, "a data set of images")
-    if images.ndim == 3:
+    if images.ndim > 2:
         return rows, images.shape[1:]
     side = math.isqrt(images.shape[1])
     return rows, (side, side) if side * side == images.shape[1] else (1, images.shape[1])
@@ -51,9 +53,8 @@ def to_rows(images, where):
 
 def extent(rows, where):
     """(lowest, highest) number that `gather` makes of rows (N, D). Raises DataError naming the first that is not finite."""
-    if rows.dtype == np.uint8:
-        return float(rows.min()) / 255, float(rows.max()) / 255
-    return gate.extent(rows, where)
+    low, high = gate.extent(rows, where)
+    return (low / 255, high / 255) if rows.dtype == np.uint8 else (low, high)
 
 
 def to_labels(labels, count, where):

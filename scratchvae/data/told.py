@@ -1,0 +1,27 @@
+"""What was done to a data set, in words: of `Dataset.preparation`, whose order and form is for programs."""
+
+
+def told(preparation):
+    """→ lines of text, none where nothing was done that needs saying"""
+    lines = [f"{count:,} images: {what}" for what, count in preparation.get("images", {}).items()]
+    lines += [
+        f"left out: {note['count']:,} {reason}, such as {note['such_as']}" for reason, note in preparation.get("skipped", {}).items()
+    ]
+    lines += [f"labels: {count:,} {what}" for what, count in preparation.get("labels", {}).items()]
+    if scaling := preparation.get("scaling"):
+        lines += _told_of_scaling(scaling)
+    if note := preparation.get("validation"):
+        lines.append(f"{note['images']:,} of {note['of']:,} training images set apart as validation, drawn with seed {note['seed']}")
+    return lines
+
+
+def _told_of_scaling(scaling):
+    how = {
+        "unit": "scaled to [0, 1] by the training rows", "standard": "scaled to mean 0 and deviation 1 by the training rows",
+        "none": "as they are",
+    }[scaling["rule"]]  # fmt: skip
+    yield f"{len(scaling['columns']):,} columns {how}"
+    if scaling["constant"]:
+        yield f"constant in the training rows: {', '.join(scaling['constant'])[:200]}"
+    if scaling.get("outside"):
+        yield f"{scaling['outside']:,} test values beyond the training rows' set to the nearest of 0 and 1"

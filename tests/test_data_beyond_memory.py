@@ -1,0 +1,81 @@
+"""A set that stays in its file trains to the same values as one in memory, and nothing reads all of it at once."""
+
+import numpy as np
+import pytest
+
+from scratchvae import VAE, fit, measure
+from scratchvae.data import gather, load
+from scratchvae.data.mapped import Rows, is_mapped, pick
+from scratchvae.errors import DataError
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (300, 4, 3), np.uint8)
+
+
+@pytest.fixture
+def small_memory(monkeypatch):
+    monkeypatch.setattr("scratchvae.data.mapped.IN_MEMORY", 1000)
+
+
+def _trained(data):
+    model = VAE(12, (8,), 2, seed=3)
+    fit(model, data, epochs=2, batch_size=32, threads=2, progress=False)
+    return model.buffer.values.copy(), {name: m.value for name, m in measure(model, data, threads=1).items()}
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_training_on_a_mapped_file_gives_the_same_values_bit_for_bit(tmp_path, monkeypatch, dtype):
+    images = IMAGES if dtype == np.uint8 else (IMAGES / 255).astype(np.float32)
+    np.save(tmp_path / "a.npy", images)
+    in_memory = load(tmp_path / "a.npy")
+    monkeypatch.setattr("scratchvae.data.mapped.IN_MEMORY", 1000)
+    mapped = load(tmp_path / "a.npy")
+    assert not isinstance(in_memory.train.images, Rows)
+    assert isinstance(mapped.train.images, Rows)
+    assert is_mapped(mapped.train.images.images)
+    assert mapped.fingerprint == in_memory.fingerprint
+    (values, measured), (expected, and_these) = _trained(mapped), _trained(in_memory)
+    np.testing.assert_array_equal(values, expected)
+    assert measured == and_these
+
+
+def test_a_validation_split_of_a_mapped_file_stays_in_it(tmp_path, small_memory):
+    np.save(tmp_path / "a.npy", IMAGES)
+    data = load(tmp_path / "a.npy").with_validation(0.2)
+    assert isinstance(data.validation.images, Rows)
+    assert len(data.validation.images) == 54
+    both = np.concatenate([np.asarray(split.images) for split in data.splits.values()])
+    assert sorted(map(tuple, both)) == sorted(map(tuple, IMAGES.reshape(300, 12)))
+
+
+def test_rows_are_what_the_array_of_them_would_be(tmp_path):
+    np.save(tmp_path / "a.npy", IMAGES.reshape(300, 12))
+    file = np.load(tmp_path / "a.npy", mmap_mode="r")
+    chosen = np.random.default_rng(1).permutation(300)[:100]
+    rows, array = pick(file, chosen), np.array(file)[chosen]
+    assert (len(rows), rows.shape, rows.dtype, rows.ndim) == (100, (100, 12), np.uint8, 2)
+    np.testing.assert_array_equal(rows[3:9], array[3:9])
+    np.testing.assert_array_equal(rows[5], array[5])
+    np.testing.assert_array_equal(np.asarray(rows), array)
+    np.testing.assert_array_equal(np.asarray(pick(rows, [4, 2])), array[[4, 2]])
+    out = gather(rows, np.array([7, 0, 7]), np.empty((3, 12), np.float32))
+    np.testing.assert_array_equal(out, array[[7, 0, 7]] / np.float32(255))
+    with pytest.raises(DataError, match="from 0 to 99"):
+        gather(rows, np.array([100]), np.empty((1, 12), np.float32))
+
+
+@pytest.mark.parametrize("images", [IMAGES / 255, np.asfortranarray(IMAGES)])
+def test_a_large_file_that_cannot_be_mapped_says_how_to_save_it(tmp_path, small_memory, images):
+    np.save(tmp_path / "a.npy", images)
+    with pytest.raises(DataError, match=r"a\.npy: .* bytes stay in the file, so it must hold uint8 or float32 in C order"):
+        load(tmp_path / "a.npy")
+
+
+def test_a_large_file_is_checked_like_a_small_one(tmp_path, small_memory):
+    images = (IMAGES / 255).astype(np.float32)
+    images[299, 3, 2] = np.nan
+    np.save(tmp_path / "a.npy", images)
+    with pytest.raises(DataError, match="row 299, column 11 is nan"):
+        load(tmp_path / "a.npy")
+    (tmp_path / "a.npy").write_bytes((tmp_path / "a.npy").read_bytes()[:-5])
+    with pytest.raises(DataError, match="damaged"):
+        load(tmp_path / "a.npy")

@@ -33,6 +33,10 @@ class RunFolderError(ScratchVAEError, RuntimeError):
     """A run folder is missing, incomplete, or already in use."""
 
 
+class RunWarning(UserWarning):
+    """Something in a run folder was lost and could be mended. The command line prints its text in one line."""
+
+
 class OutputError(ScratchVAEError, OSError):
     """A file cannot be written: no room, no permission, or something stands there that is no file."""
 

@@ -102,7 +102,7 @@ def rewrite(path, change):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda note: note.update(version=2), "version 2, and this program reads version 1"),
+        (lambda note: note.update(version=3), "version 3, and this program reads versions 1 and 2"),
         (lambda note: note.update(format="other"), "not a scratchvae checkpoint"),
         (lambda note: note["state"].update(step=8), "checksum"),
     ],

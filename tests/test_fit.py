@@ -242,7 +242,7 @@ def test_damaged_run_folders_are_named(tmp_path, tiny_data, tiny_vae):
     with pytest.raises(RunFolderError, match="damaged"):
         folder.config()
     folder.metrics_path.write_text("header\n{")
-    with pytest.raises(RunFolderError, match="metrics.jsonl cannot be read"):
+    with pytest.raises(RunFolderError, match="metrics.jsonl, line 1: cannot be read"):
         folder.records()
     with pytest.raises(CheckpointError, match="no such checkpoint"):
         load_model(tmp_path / "elsewhere.npz")

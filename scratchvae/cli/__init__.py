@@ -2,15 +2,18 @@
 
 import os
 import sys
+import warnings
 
 from .. import __version__
-from ..errors import ScratchVAEError
+from ..errors import RunWarning, ScratchVAEError
 from .output import one_line, standard_streams
 
 
 def main(arguments=None):
     """Run one command; returns the exit status: 0 well, 1 an error or a failed check, 2 wrong usage, 130 Ctrl-C."""
-    with standard_streams() as output:
+    with standard_streams() as output, warnings.catch_warnings():
+        warnings.showwarning = _warn
+        warnings.simplefilter("always", RunWarning)
         status = _run(arguments)
         output.flush()
         if output.error:
@@ -42,6 +45,10 @@ def _run(arguments):
         if os.environ.get("SCRATCHVAE_TRACEBACK"):
             raise
         return _tell(f"a fault of scratchvae's own: {type(error).__name__}: {error}. SCRATCHVAE_TRACEBACK=1 shows where, for a report")
+
+
+def _warn(message, *where):
+    print(f"scratchvae: note: {one_line(str(message))}", file=sys.stderr)
 
 
 def _tell(error):

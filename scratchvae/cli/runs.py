@@ -1,6 +1,7 @@
 """Commands about runs: train, resume, evaluate, sample, plot."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 from ..backend import NAMES
@@ -111,7 +112,7 @@ def resume(o):
         if o.backend is not None:
             raise
         raise BackendError(f"{o.run} was trained on {began_on}; `--backend numpy` goes on on the CPU. Here {error}") from None
-    model, data = open_run(o.run, place)
+    model, data = open_run(o.run, place, to_train=True)
     resume(model, data, o.run, threads=o.threads, epochs=o.epochs, graph=not o.no_graph)
     return _finish(model, data, o.run, o)
 
@@ -137,15 +138,17 @@ def sample(o):
     note, model = RunFolder(o.run).config()["data"], load_model(o.run, o.backend)
     shape = tuple(note["image_shape"])
     out = Path(o.out or Path(o.run) / "samples.png")
-    if out.suffix == ".png":
-        plots.draw_samples(model, shape, out, f"Samples of {describe(model)}", n=o.n, seed=o.seed)
-    elif out.suffix == ".npz":
-        with replacing(out) as temporary:
-            np.savez_compressed(temporary, images=undo(note.get("preparation", {}), model.sample(o.n, o.seed)).reshape(-1, *shape))
-    elif out.suffix == ".csv":
-        write_csv(out, model.sample(o.n, o.seed), note)
-    else:
+    if out.suffix not in (".png", ".npz", ".csv"):
         raise ConfigError(f"--out must end in .png or .npz, or in .csv for a table, not {out.name!r}")
+    run = RunFolder(out.parent)
+    with run.writing() if run.config_path.exists() else nullcontext():
+        if out.suffix == ".png":
+            plots.draw_samples(model, shape, out, f"Samples of {describe(model)}", n=o.n, seed=o.seed)
+        elif out.suffix == ".csv":
+            write_csv(out, model.sample(o.n, o.seed), note)
+        else:
+            with replacing(out) as temporary:
+                np.savez_compressed(temporary, images=undo(note.get("preparation", {}), model.sample(o.n, o.seed)).reshape(-1, *shape))
     print(json.dumps({"samples": o.n, "seed": o.seed, "file": str(out)}) if o.json else out)
 
 
@@ -182,18 +185,23 @@ def _draw(model, data, out):
     from .. import plots
     from ..training import RunFolder
 
-    records = RunFolder(out).records()
-    epoch = max((record["epoch"] for record in records), default=0)
-    title = f"{describe(model)}, {data.name} ({len(data.train.images):,} images), epoch {epoch:g}"
-    return [str(path) for path in plots.draw_all(model, data, records, out, title)]
+    with RunFolder(out).writing() as folder:
+        records = folder.records()
+        epoch = max((record["epoch"] for record in records), default=0)
+        title = f"{describe(model)}, {data.name} ({len(data.train.images):,} images), epoch {epoch:g}"
+        return [str(path) for path in plots.draw_all(model, data, records, out, title)]
 
 
-def open_run(run, backend="numpy"):
-    """The model of a run folder, on a backend, and the data it was trained on. Raises DataError when the data has changed since."""
+def open_run(run, backend="numpy", to_train=False):
+    """The model of a run folder, on a backend, and the data it was trained on. Raises DataError when the data has changed since.
+
+    to_train: where there is no checkpoint yet, the model that the run began with.
+    """
     from ..data import load_again
-    from ..training import RunFolder, load_model
+    from ..training import RunFolder, first_model, load_model
 
-    config = RunFolder(run).config()["data"]
+    folder = RunFolder(run)
+    config = folder.config()["data"]
     if not config["location"]:
         raise DataError(
             f"{run} was trained on data made in Python ({config['name']}): use it from Python, or train from a file"
@@ -201,7 +209,8 @@ def open_run(run, backend="numpy"):
     data = load_again(config)
     if data.fingerprint != config["fingerprint"]:
         raise DataError(f"{config['location']} has changed since this run was trained on it")
-    return load_model(run, backend), data
+    begins = to_train and not folder.checkpoint_path.exists()
+    return (first_model if begins else load_model)(run, backend), data
 
 
 def _free_folder(stem):

@@ -27,8 +27,9 @@ class Autoencoder(nn.Module):
         self, data_size=784, hidden=(400,), latent=20, activation="relu", likelihood="bernoulli", sigma=None, init_W="glorot",
         seed=0, dtype=np.float32, backend=None,
     ):
-        """data_size D, the decoder mirrors the encoder's hidden sizes; sigma only for the Gaussian likelihood; backend "numpy"
-        or "cupy" (default: the one in use, see backend.use).
+        """data_size D, the decoder mirrors the encoder's hidden sizes; sigma only for the Gaussian likelihood; seed of the first
+        values, or None for parameters without values, which `initialise` gives; backend "numpy" or "cupy" (default: the one in
+        use, see backend.use).
 
         Raises ConfigError for sizes below 1 and names that do not exist, BackendError where there is no CUDA.
         """
@@ -49,7 +50,9 @@ class Autoencoder(nn.Module):
         self.decoder = mlp([latent, *reversed(hidden), data_size], act, start)
         self.likelihood = like() if like is not Gaussian else like(sigma)
         self.weights = {"reconstruction": 1.0}
-        self.initialise(seed, dtype, backends.get(backend))
+        self.seed = seed
+        if seed is not None:
+            self.initialise(seed, dtype, backends.get(backend))
 
     @property
     def code_size(self):

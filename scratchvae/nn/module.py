@@ -72,14 +72,16 @@ class Module:
 
     # Life -------------------------------------------------------------------------------------------------------------
 
-    def initialise(self, seed=0, dtype=np.float32, backend=None):
+    def initialise(self, seed=0, dtype=np.float32, backend=None, values=None):
         """Give every Parameter its first value, in one flat buffer on a backend (its name; default: where the module is).
 
-        The same seed gives the same values on every backend. Returns self.
+        The same seed gives the same values on every backend. values (N,): these, in the order of the parameters, and none drawn.
+        Returns self.
         """
-        parameters = self.parameters()
-        values = [np.asarray(p.init(p.shape, seed, i), dtype).reshape(-1) for i, (_, p) in enumerate(parameters)]
-        return self._place(np.concatenate([np.empty(0, dtype), *values]), self.backend if backend is None else backend)
+        if values is None:
+            drawn = [np.asarray(p.init(p.shape, seed, i), dtype).reshape(-1) for i, (_, p) in enumerate(self.parameters())]
+            values = np.concatenate([np.empty(0, dtype), *drawn])
+        return self._place(values, self.backend if backend is None else backend)
 
     def to(self, backend):
         """Move an initialised module to another backend: its values, not its gradients or caches. Returns self."""

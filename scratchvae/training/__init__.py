@@ -1,6 +1,6 @@
 """Training: one step, many steps, their record on disk, and going on where one stopped."""
 
-from .checkpoint import load_model
+from .checkpoint import first_model, load_model
 from .device_step import DeviceStep
 from .fit import fit, resume
 from .optimisers import OPTIMISERS, Optimiser
@@ -11,6 +11,6 @@ from .step import TrainingStep
 from .trainer import Trainer
 
 __all__ = [
-    "OPTIMISERS", "DeviceStep", "Optimiser", "RunFolder", "Schedule", "Settings", "Trainer", "TrainingStep", "default_epochs", "fit",
-    "load_model", "resume",
+    "OPTIMISERS", "DeviceStep", "Optimiser", "RunFolder", "Schedule", "Settings", "Trainer", "TrainingStep", "default_epochs",
+    "first_model", "fit", "load_model", "resume",
 ]  # fmt: skip

@@ -1,17 +1,19 @@
 """Checkpoints: one npz file of named arrays and a JSON note, no pickle, written whole or not at all."""
 
 import hashlib
-import json
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
-from ..errors import CheckpointError, NonFiniteError
+from .. import backend as backends
+from ..data.npy import read_npz
+from ..errors import BackendError, CheckpointError, ConfigError, DataError, NonFiniteError
 from ..files import replacing
 from ..models import MODELS
+from .run import RunFolder, from_version_1, without_places
+from .schema import HELD, STATE, check, differences, dumps, loads
 
-FORMAT, VERSION = "scratchvae-checkpoint", 1
+FORMAT, VERSION = "scratchvae-checkpoint", 2  # what version 1 wrote is read too
 
 
 def save_checkpoint(path, model, optimiser, state, config):
@@ -29,47 +31,110 @@ def save_checkpoint(path, model, optimiser, state, config):
     arrays = {f"{kind}/{name}": buffer.view(name, flat) for kind, flat in flats.items() for name in buffer.names}
     note = {"format": FORMAT, "version": VERSION, "state": state, "config": config}
     note["checksum"] = _checksum(note, arrays)
-    arrays["note"] = np.frombuffer(json.dumps(note).encode(), np.uint8)
+    arrays["note"] = np.frombuffer(dumps(note).encode(), np.uint8)
     with replacing(path) as temporary:
         np.savez(temporary, **arrays)
 
 
 def read_checkpoint(path):
     """→ (state, config, arrays) of a checkpoint. Raises CheckpointError: missing, damaged, foreign, or another version."""
+    refuse = lambda why: CheckpointError(f"{path}: {why}")
+    if not Path(path).exists():
+        raise refuse("no such checkpoint")
     try:
-        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        note = json.loads(arrays.pop("note").tobytes())
-        checksum = note.pop("checksum")
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path}: no such checkpoint") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, NotImplementedError, zipfile.BadZipFile) as error:
-        raise CheckpointError(f"{path}: damaged, or not a scratchvae checkpoint ({error})") from error
+        arrays = read_npz(path)
+        note = loads(arrays.pop("note").tobytes())
+        check(note, dict, "note")
+    except (DataError, ValueError, KeyError) as error:
+        raise refuse(f"damaged, or not a scratchvae checkpoint ({str(error).removeprefix(f'{path}: ')[:300]})") from error
     if note.get("format") != FORMAT:
-        raise CheckpointError(f"{path}: not a scratchvae checkpoint")
-    if note.get("version") != VERSION:
-        raise CheckpointError(f"{path}: version {note.get('version')!r}, and this program reads version {VERSION}")
-    if checksum != _checksum(note, arrays):
-        raise CheckpointError(f"{path}: damaged, its checksum does not match its content")
+        raise refuse("not a scratchvae checkpoint")
+    if note.get("version") not in (1, VERSION):
+        raise refuse(f"version {dumps(note.get('version'))[:80]}, and this program reads versions 1 and {VERSION}")
+    if note.pop("checksum", None) != _checksum(note, arrays):
+        raise refuse("damaged, its checksum does not match its content")
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise refuse(f"{name[:100]} holds numbers that are not finite")
+    try:
+        check(note, {"format": str, "version": int, "state": STATE, "config": dict}, "note")
+    except ConfigError as error:
+        raise refuse(f"damaged, or not a scratchvae checkpoint ({error})") from error
     return note["state"], note["config"], arrays
+
+
+def read_run(folder):
+    """→ (config, state, arrays) to go on with, from a RunFolder's config.json and its checkpoint, which must agree.
+
+    Without a checkpoint, state and arrays are None: the run was stopped before its first one. Raises CheckpointError,
+    RunFolderError.
+    """
+    config = folder.config()
+    if not folder.checkpoint_path.exists():
+        return config, None, None
+    state, held, arrays = read_checkpoint(folder.checkpoint_path)
+    try:
+        was = held.pop("was", None)
+        held = held if "history" in held else without_places(from_version_1(held))
+        check(held, HELD, "config")
+    except (ConfigError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{folder.checkpoint_path}: not a checkpoint of a run ({error})") from error
+    return folder.agree(config, held, was), state, arrays
 
 
 def load_model(path, backend=None):
     """The trained model in a run folder or a checkpoint file, on a backend, whichever it was trained on.
 
-    Raises CheckpointError, RunFolderError or BackendError.
+    Raises CheckpointError, RunFolderError (also where the folder's files do not belong together) or BackendError.
     """
-    path = Path(path)
-    if path.is_dir():
-        path = path / "checkpoint.npz"
-    _, config, arrays = read_checkpoint(path)
-    try:
-        dtype = next(array.dtype for name, array in arrays.items() if name.startswith("parameters/"))
-        model = MODELS[config["model"]["kind"]](**config["model"]["config"], dtype=dtype, backend=backend)
-    except (KeyError, TypeError, StopIteration) as error:
-        raise CheckpointError(f"{path}: its configuration describes no model of this version ({error!r})") from error
-    load_arrays(path, arrays, model)
+    path, folder = Path(path), RunFolder(path)
+    if not path.is_dir():
+        _, config, arrays = read_checkpoint(path)
+        return model_of(path, config, arrays, backend)
+    if not folder.config_path.exists():
+        return load_model(folder.checkpoint_path, backend)
+    config, _, arrays = read_run(folder)
+    if arrays is None:
+        raise CheckpointError(f"{folder.checkpoint_path}: no such checkpoint: `scratchvae resume {path}` begins the run again")
+    return model_of(folder.checkpoint_path, config, arrays, backend)
+
+
+def model_of(path, config, arrays, backend=None):
+    """The model that a configuration describes, with a checkpoint's arrays as its parameters, on a backend.
+
+    Nothing is allocated unless the arrays in the file are those of that model. Raises CheckpointError, naming `path`, or BackendError.
+    """
+    model = _undrawn(path, config)
+    held = {name: array for name, array in arrays.items() if name.startswith("parameters/")}
+    dtype = next((array.dtype for array in held.values() if array.dtype in (np.float32, np.float64)), np.dtype(np.float32))
+    parameters = {f"parameters/{name}": parameter.shape for name, parameter in model.parameters()}
+    _compare(path, held, {name: (shape, dtype) for name, shape in parameters.items()})
+    return model.initialise(values=np.concatenate([held[name].reshape(-1) for name in parameters]), backend=backends.get(backend))
+
+
+def first_model(path, backend=None):
+    """The model with which the run in the folder `path` began, for one that was stopped before its first checkpoint.
+
+    Raises CheckpointError where config.json cannot tell: it began with values of its own.
+    """
+    folder = RunFolder(path)
+    config = folder.config()
+    told = config["model"]
+    if None in (told.get("seed"), told.get("dtype"), told.get("values")):
+        raise CheckpointError(f"{folder.path}: was stopped before its first checkpoint, and its first values are not known: train again")
+    model = _undrawn(folder.config_path, config).initialise(told["seed"], np.dtype(told["dtype"]), backend)
+    if describe(model)["values"] != told["values"]:
+        raise CheckpointError(
+            f"{folder.path}: was stopped before its first checkpoint, and it began from other values than its seed's: train again"
+        )
     return model
+
+
+def describe(model):
+    """What config.json keeps of a model: its kind and configuration, and how its first values can be had again."""
+    values = hashlib.sha256(model.backend.get(model.buffer.values).tobytes()).hexdigest()
+    found = {"kind": model.kind, "config": model.config, "dtype": str(model.dtype), "values": values}
+    return found if getattr(model, "seed", None) is None else {**found, "seed": int(model.seed)}
 
 
 def load_arrays(path, arrays, model, optimiser=None):
@@ -80,18 +145,37 @@ def load_arrays(path, arrays, model, optimiser=None):
     buffer = model.buffer
     flats = {"parameters": buffer.values, **(optimiser.moments if optimiser else {})}
     wanted = {f"{kind}/{name}": buffer.view(name, flat) for kind, flat in flats.items() for name in buffer.names}
-    held = {name for name in arrays if optimiser or name.startswith("parameters/")}
-    if missing := sorted(set(wanted) - held):
-        raise CheckpointError(f"{path}: {missing[0]} is missing: it belongs to another model or optimiser")
-    if extra := sorted(held - set(wanted)):
-        raise CheckpointError(f"{path}: {extra[0]} has no place in this model or optimiser")
-    for name, target in wanted.items():
-        if arrays[name].shape != target.shape or arrays[name].dtype != target.dtype:
-            a, b = arrays[name], target
-            raise CheckpointError(f"{path}: {name} is {a.dtype} {a.shape}, and this model's is {b.dtype} {b.shape}")
+    held = {name: array for name, array in arrays.items() if optimiser or name.startswith("parameters/")}
+    _compare(path, held, {name: (target.shape, target.dtype) for name, target in wanted.items()})
     with model.backend.failures():
         for name, target in wanted.items():
-            target[...] = model.backend.put(arrays[name])
+            target[...] = model.backend.put(held[name])
+
+
+def _undrawn(path, config):
+    """The model that a configuration describes, its parameters without values: nothing is allocated. Raises CheckpointError."""
+    try:
+        kind, told = config["model"]["kind"], config["model"]["config"]
+        model = MODELS[kind](**told, seed=None)
+        if model.config != told:
+            raise ConfigError(f"{next(differences(told, model.config))[0]} is not as a model has it")
+        return model
+    except BackendError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:  # ConfigError and ShapeError among them
+        raise CheckpointError(f"{path}: its configuration describes no model of this version ({str(error)[:200]})") from error
+
+
+def _compare(path, held, wanted):
+    """Raise CheckpointError unless the arrays are those that are wanted.   wanted: {name: (shape, dtype)}"""
+    if missing := sorted(set(wanted) - set(held)):
+        raise CheckpointError(f"{path}: {missing[0]} is missing: it belongs to another model or optimiser")
+    if extra := sorted(set(held) - set(wanted)):
+        raise CheckpointError(f"{path}: {extra[0][:100]} has no place in this model or optimiser")
+    for name, (shape, dtype) in wanted.items():
+        if held[name].shape != shape or held[name].dtype != dtype:
+            a = held[name]
+            raise CheckpointError(f"{path}: {name} is {a.dtype} {a.shape}, and this model's is {dtype} {shape}")
 
 
 def _first_bad(buffer, kind, flat):
@@ -100,7 +184,7 @@ def _first_bad(buffer, kind, flat):
 
 def _checksum(note, arrays):
     """sha256 over the note and every array with its name, shape and dtype."""
-    digest = hashlib.sha256(json.dumps(note, sort_keys=True).encode())
+    digest = hashlib.sha256(dumps(note, sort_keys=True).encode())
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
         digest.update(f"{name} {array.dtype.str} {array.shape}".encode())

@@ -1,8 +1,11 @@
 """Training from Python: begin a run, and go on with one."""
 
-from ..errors import ConfigError, RunFolderError
+import warnings
+
+from ..errors import ConfigError, RunFolderError, RunWarning
+from .checkpoint import describe, read_run
 from .records import header
-from .run import RunFolder
+from .run import RunFolder, continued
 from .settings import Settings
 from .trainer import Trainer
 
@@ -19,13 +22,13 @@ def fit(model, data, *, out=None, progress=True, max_steps=None, threads=None, g
     BackendError (out of memory, a lost GPU) and KeyboardInterrupt (after Ctrl-C, with the checkpoint written).
     """
     trainer = Trainer(model, data, Settings.of(**options))
-    folder = None
-    if out is not None:
-        folder = RunFolder(out)
-        folder.create(trainer.config)
+    if out is None:
+        return trainer.run(None, progress, max_steps, threads, graph)
+    trainer.config["model"] = describe(model)
+    with RunFolder(out).creating(trainer.config) as folder:
         folder.start_metrics(header(model, data, trainer.settings.seed))
         trainer.save(folder.checkpoint_path)
-    return trainer.run(folder, progress, max_steps, threads, graph)
+        return trainer.run(folder, progress, max_steps, threads, graph)
 
 
 def resume(model, data, out, *, progress=True, max_steps=None, threads=None, graph=True, epochs=None):
@@ -33,19 +36,27 @@ def resume(model, data, out, *, progress=True, max_steps=None, threads=None, gra
 
     The model may live on another backend than the one that began; where there are no tensor cores, it goes on without them.
     """
-    folder = RunFolder(out)
-    config = folder.config()
-    if epochs is not None:
-        if config["training"]["schedule"] == "cosine":
-            raise ConfigError("a cosine schedule ends with its last epoch: this run cannot be extended")
-        config["training"]["epochs"] = epochs
-    config["backend"] = model.backend.name
-    if model.backend.no_tf32:
-        config["training"]["tf32"] = False
-    trainer = Trainer(model, data, Settings.from_dict(config["training"]))
-    if data.fingerprint != config["data"]["fingerprint"]:
-        raise RunFolderError(f"{folder.path} was trained on other data: on {config['data']['name']}, as it was then")
-    trainer.restore(folder.checkpoint_path)
-    folder.write_config(config)
-    folder.forget_after(trainer.step)
-    return trainer.run(folder, progress, max_steps, threads, graph)
+    with RunFolder(out).writing() as folder:
+        config, state, arrays = read_run(folder)
+        training = dict(config["training"])
+        if epochs is not None:
+            if training["schedule"] == "cosine":
+                raise ConfigError("a cosine schedule ends with its last epoch: this run cannot be extended")
+            training["epochs"] = epochs
+        if model.backend.no_tf32:
+            training["tf32"] = False
+        if data.fingerprint != config["data"]["fingerprint"]:
+            raise RunFolderError(f"{folder.path} was trained on other data: on {config['data']['name']}, as it was then")
+        trainer = Trainer(model, data, Settings.from_dict(training))
+        if state is not None:
+            trainer.restore(folder.checkpoint_path, state, arrays)
+        elif describe(model)["values"] != config["model"].get("values"):
+            raise RunFolderError(f"{folder.path} was stopped before its first checkpoint, and this is not the model that it began with")
+        trainer.config = continued(config, trainer.step, training=training, backend=model.backend.name)
+        # First the checkpoint, which says what config.json was, then config.json: whatever is killed, both can be told apart.
+        if state is None or trainer.config != config:
+            trainer.save(folder.checkpoint_path, was=config)
+        folder.write_config(trainer.config)
+        if told := folder.mend_metrics(header(model, data, trainer.settings.seed), trainer.step):
+            warnings.warn(told, RunWarning, stacklevel=2)
+        return trainer.run(folder, progress, max_steps, threads, graph)

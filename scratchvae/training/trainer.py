@@ -3,12 +3,13 @@
 from math import ceil, isfinite
 
 from ..cores import worker_count
-from ..errors import ConfigError, NonFiniteError, ScratchVAEError
+from ..errors import BackendError, CheckpointError, ConfigError, NonFiniteError, ScratchVAEError
 from ..evaluate import image_terms
 from ..workers import Threads
-from .checkpoint import load_arrays, read_checkpoint, save_checkpoint
+from .checkpoint import load_arrays, save_checkpoint
 from .device_step import DeviceStep
 from .records import Log
+from .run import without_places
 from .step import TrainingStep
 from .stopping import advice, first_not_finite, first_parameter_not_finite, interrupts
 
@@ -32,7 +33,7 @@ class Trainer:
         self.window = self._empty_window()
         self.config = {
             "data": data.note(), "backend": model.backend.name, "model": {"kind": model.kind, "config": model.config},
-            "training": settings.to_dict(),
+            "training": settings.to_dict(), "history": [],
         }
 
     @property
@@ -40,14 +41,17 @@ class Trainer:
         """Passes over the training images so far, a fraction within an epoch."""
         return self.step / self.steps_per_epoch
 
-    def save(self, path):
-        """Write a checkpoint of this moment."""
-        state = {"step": self.step, "window": self.window}
-        save_checkpoint(path, self.model, self.optimiser, state, self.config)
+    def save(self, path, was=None):
+        """Write a checkpoint of this moment.   was: the configuration that config.json still has, if it is another"""
+        config = without_places(self.config)
+        if was is not None:
+            config["was"] = without_places(was)
+        save_checkpoint(path, self.model, self.optimiser, {"step": self.step, "window": self.window}, config)
 
-    def restore(self, path):
-        """Go back to the moment of a checkpoint. Raises CheckpointError."""
-        state, _, arrays = read_checkpoint(path)
+    def restore(self, path, state, arrays):
+        """Go back to the moment of a checkpoint, which was read from `path`. Raises CheckpointError."""
+        if set(state.get("window", ())) != set(self.window) or state["step"] > self.last:
+            raise CheckpointError(f"{path}: its step or the sums of its log line are not of this run")
         load_arrays(path, arrays, self.model, self.optimiser)
         self.step, self.window = state["step"], state["window"]
 
@@ -60,6 +64,9 @@ class Trainer:
             told = f"{error}. {advice(self)}" if isinstance(error, NonFiniteError) else str(error)
             kept = f"; the last good checkpoint is {folder.checkpoint_path}" if folder else ""
             raise type(error)(told + kept) from error
+        except (MemoryError, OSError) as error:  # of the arrays, or of the workers and what they share
+            kept = f"; the last good checkpoint is {folder.checkpoint_path}" if folder else ""
+            raise BackendError(f"the system gives no more memory or processes ({error}): --threads 1 needs fewer{kept}") from error
 
     def _run(self, folder, progress, max_steps, threads, graph):
         s, order, epoch_ends, log = self.settings, None, False, Log(self.model, folder)

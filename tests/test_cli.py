@@ -75,7 +75,7 @@ def test_every_training_option_reaches_the_run(tmp_path, images, capsys):
     flat = [part for pair in options.items() for part in pair]
     output(capsys, "train", "--data", images, "--epochs", "1", *flat, "--out", tmp_path / "run")
     config = RunFolder(tmp_path / "run").config()
-    assert config["model"] == {"kind": "vae", "config": {
+    assert {name: config["model"][name] for name in ("kind", "seed", "config")} == {"kind": "vae", "seed": 7, "config": {
         "data_size": 30, "hidden": [16, 8], "latent": 3, "activation": "gelu", "likelihood": "gaussian", "sigma": 0.5,
         "init_W": "he", "beta": 2.0,
     }}  # fmt: skip

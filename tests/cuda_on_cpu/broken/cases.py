@@ -124,6 +124,12 @@ def missing_fence(kernels):
     return out, x.sum(keepdims=True)
 
 
+def missing_fence_before_barrier(kernels):
+    x, parts, arrived, out = values(100), result(64), np.zeros(1, np.uint32), result(1)
+    kernels.get_function("grid_sum_of_threads")((2,), (32,), (x, parts, arrived, out, i32(100)))
+    return out, x.sum(keepdims=True)
+
+
 def missing_wait(kernels):
     x, out = values(128), result(128)
     kernels.get_function("through_shared")((1,), (32,), (x, out))

@@ -29,8 +29,13 @@ inline unsigned order[max_threads];
 inline bool failed = false;
 inline char report[1024];
 
-// More points of ThreadSanitizer's order: a block's barrier (alternating), a warp's, and fences.
-inline char barrier_passed[2], warp_synced[max_threads / 32], fenced;
+// More points of ThreadSanitizer's order: fences, which all blocks share; and of each block, whose order is no other's, its barrier
+// (alternating) and its warps.
+inline char fenced;
+struct BlockPoints {
+  char barrier_passed[2], warp_synced[max_threads / 32];
+};
+inline BlockPoints* points = nullptr; // of the running block
 
 [[gnu::format(printf, 1, 2)]] CUDA_ON_CPU_HARNESS inline void fail(const char* format, ...) {
   if (failed) return; // the first report is the one that counts
@@ -78,7 +83,7 @@ CUDA_ON_CPU_HARNESS inline void fiber_main() {
 }
 
 CUDA_ON_CPU_HARNESS inline void sync_block(Site at) { // __syncthreads()
-  char* point = &barrier_passed[barrier_parity];
+  char* point = &points->barrier_passed[barrier_parity];
   happens_before(point);
   current->state = State::at_barrier;
   current->waits_at = at;
@@ -172,12 +177,15 @@ CUDA_ON_CPU_HARNESS inline const char* run_grid(dim3 grid, dim3 block, size_t sh
   const unsigned blocks = grid.x * grid.y * grid.z;
   unsigned* block_order = static_cast<unsigned*>(malloc(blocks * sizeof(unsigned)));
   draw_order(block_order, blocks);
+  BlockPoints* all_points = static_cast<BlockPoints*>(malloc((with_tsan ? blocks : 1) * sizeof(BlockPoints)));
   for (unsigned i = 0; i < blocks && !failed; ++i) {
     const unsigned b = block_order[i];
+    points = all_points + (with_tsan ? b : 0);
     block_index = {b % grid.x, b / grid.x % grid.y, b / (grid.x * grid.y)};
     poison_shared_memory();
     run_block();
   }
+  free(all_points);
   free(block_order);
   happens_after(&launch_ends);
   current = nullptr;

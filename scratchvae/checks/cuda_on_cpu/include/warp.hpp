@@ -52,7 +52,7 @@ CUDA_ON_CPU_HARNESS inline uint64_t warp_op(WarpOp op, unsigned mask, Site at, u
   }
   me.op = op, me.mask = mask, me.waits_at = at, me.value = value, me.source_lane = source_lane, me.argument = argument;
   me.state = State::at_warp_op;
-  char* point = &warp_synced[me.number >> 5];
+  char* point = &points->warp_synced[me.number >> 5];
   if (op == WarpOp::sync) happens_before(point);
   bool last = true;
   for (unsigned i = 0; i < lanes; ++i) {

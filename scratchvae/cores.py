@@ -4,6 +4,8 @@ import os
 from math import ceil, inf
 from pathlib import Path, PurePosixPath
 
+from . import gate
+
 
 def usable_cores():
     """Cores that this process may use: those it may run on, and no more than a container's share of processor time is worth."""
@@ -16,7 +18,7 @@ def usable_cores():
 
 def worker_count(threads=None):
     """How many workers to use where `threads` are asked for, None for one per core: more than cores would only disturb one another."""
-    return usable_cores() if threads is None else min(threads, usable_cores())
+    return usable_cores() if threads is None else min(gate.whole("threads", threads), usable_cores())
 
 
 def _granted_cores(groups=Path("/proc/self/cgroup"), mounted=Path("/sys/fs/cgroup")):

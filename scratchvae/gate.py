@@ -24,8 +24,8 @@ def whole(name, value, least=1, most=None):
     good = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
     if good and value >= least and (most is None or value <= most):
         return int(value)
-    upper = "" if most is None else f" and at most {most:,}"
-    raise ConfigError(f"{name} must be a whole number of at least {least}{upper}, not {shown(value)}")
+    bounds = f"of at least {least}" if most is None else f"between {least} and {most:,}"
+    raise ConfigError(f"{name} must be a whole number {bounds}, not {shown(value)}")
 
 
 def number(name, value, *, above=None, least=None, below=None, most=None):
@@ -61,7 +61,7 @@ def flag(name, value):
 
 def shown(value):
     """A value as an error message shows it: short, whatever it is."""
-    if hasattr(value, "shape") and not isinstance(value, np.generic):
+    if isinstance(getattr(value, "shape", None), tuple) and not isinstance(value, np.generic):
         return f"{_kind(value)} of shape {value.shape}"
     try:
         text = repr(value)
@@ -106,7 +106,7 @@ def array(values, where, text=False):
 
 def extent(rows, where):
     """(lowest, highest) of rows (N, D), in blocks. Raises DataError naming the first value that is not finite."""
-    lowest, highest = math.inf, -math.inf
+    lowest, highest = math.inf, -math.inf  # of no rows: within any bounds
     for block, start in _blocks(rows):
         low, high = float(block.min()), float(block.max())  # a NaN is both
         if not (math.isfinite(low) and math.isfinite(high)):

@@ -9,6 +9,7 @@ call yields the four 32-bit words of columns 4c ... 4c+3.
 
 import numpy as np
 
+from . import gate
 from .errors import ConfigError
 
 # Each use of noise draws from a stream of its own, so that no two uses ever share a number.
@@ -36,8 +37,7 @@ def words(seed, stream, step, rows, columns):
 
     Raises ConfigError when seed, step or a row is outside its unsigned range (64 bits for the seed, 32 for the rest).
     """
-    if not 0 <= seed < 2**64:
-        raise ConfigError(f"seed must be between 0 and 2**64 - 1, not {seed}")
+    seed = gate.whole("seed", seed, 0, 2**64 - 1)
     step, rows = np.asarray(step), np.atleast_1d(np.asarray(rows))
     for name, value in (("step", step), ("row", rows)):
         if value.size and (value.min() < 0 or value.max() >= 2**32):

@@ -19,8 +19,9 @@ from threading import Thread
 import numpy as np
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from . import gate
 from .cores import usable_cores
-from .errors import ConfigError, ScratchVAEError
+from .errors import ScratchVAEError
 from .helping import Helping
 
 SPIN_SECONDS = 0.001  # a sleeping process takes longer to wake than most waits last, so waits begin by looking again and again
@@ -47,9 +48,7 @@ class Threads:
     """
 
     def __init__(self, count):
-        if count < 1:
-            raise ConfigError(f"threads must be at least 1, not {count}")
-        self.count = count
+        self.count = gate.whole("threads", count)
 
     def __enter__(self):
         self._blas = threadpool_limits(1, user_api="blas")
@@ -95,9 +94,7 @@ class Processes:
     """
 
     def __init__(self, count, functions=()):
-        if count < 1:
-            raise ConfigError(f"threads must be at least 1, not {count}")
-        self.count, self.functions = count, list(functions)
+        self.count, self.functions = gate.whole("threads", count), list(functions)
         self._spin = SPIN_SECONDS if count <= usable_cores() else 0.0
 
     def share(self, array):

@@ -3,8 +3,12 @@
 import numpy as np
 import pytest
 
-from scratchvae.data import Dataset, Split
-from scratchvae.errors import DataError
+from scratchvae.data import Dataset, Split, load
+from scratchvae.errors import ConfigError, DataError
+from scratchvae.evaluate import measure, table
+from scratchvae.models import VAE
+from scratchvae.nn import Dense
+from scratchvae.training import fit
 
 GREY = np.linspace(0, 1, 24, dtype=np.float32).reshape(6, 4)
 
@@ -178,3 +182,110 @@ def test_classes_without_labels_that_fit_are_refused():
 def test_a_data_set_is_made_of_splits(part, given):
     with pytest.raises(DataError, match=rf"zoo: {part} must be a Split.*Split\(images, labels\)"):
         Dataset("zoo", (2, 2), **{"train": Split(GREY), "test": Split(GREY), part: given}, source="made by a test")
+
+
+# fit and measure --------------------------------------------------------------------------------------------------------
+
+ROWS = np.random.default_rng(0).random((40, 12)).astype(np.float32)
+
+
+def _data(train=ROWS, test=ROWS[:9]):
+    return Dataset("mine", (3, 4), Split(train), Split(test), "made by a test")
+
+
+CALLS = {
+    "fit": lambda model, data: fit(model, data, epochs=1, batch_size=20, progress=False, threads=1),
+    "measure": lambda model, data: measure(model, data, threads=1),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("part", ["train", "test"])
+@pytest.mark.parametrize(
+    ("change", "cure"),
+    [
+        (lambda x: 2 * x - 1, r"\(x \+ 1\) / 2"),
+        (lambda x: np.round(255 * x), r"x\.astype\(np\.uint8\), or divide by 255"),
+        (lambda x: 300 * x, "if 65,535 is white"),
+        (lambda x: x * np.float32(1.0001) / x.max(), r"np\.clip\(x, 0, 1\)"),
+        (lambda x: 5 * x - 2, "they range from .* to .*: scale them, or take a gaussian likelihood"),
+    ],
+)
+def test_a_bernoulli_likelihood_refuses_what_is_not_in_0_1_in_either_split_and_a_gaussian_takes_it(tiny_vae, call, part, change, cure):
+    data = _data(**{part: change(ROWS)})
+    with pytest.raises(DataError, match=rf"mine, {part} split: row \d+, column \d+ is .*, outside \[0, 1\].*bernoulli.*{cure}"):
+        CALLS[call](tiny_vae(), data)
+    assert CALLS[call](tiny_vae(likelihood="gaussian", dtype=np.float64), data)
+
+
+def test_a_refusal_leaves_the_model_as_it_was(tiny_vae):
+    model = tiny_vae()
+    before = model.buffer.values.copy()
+    with pytest.raises(DataError):
+        CALLS["fit"](model, 255 * ROWS)
+    np.testing.assert_array_equal(model.buffer.values, before)
+
+
+@pytest.mark.parametrize("given", [ROWS, ROWS.tolist(), ROWS.reshape(40, 3, 4), Tensor(ROWS)], ids=lambda given: type(given).__name__)
+def test_a_bare_array_is_split_as_a_file_is(tiny_vae, tmp_path, given):
+    np.save(tmp_path / "a.npy", ROWS)
+    by_file, by_array = tiny_vae(), tiny_vae()
+    CALLS["fit"](by_file, load(tmp_path / "a.npy"))
+    CALLS["fit"](by_array, given)
+    np.testing.assert_array_equal(by_array.buffer.values, by_file.buffer.values)
+    a, b = (measure(by_array, data, threads=1)["-ELBO"] for data in (given, load(tmp_path / "a.npy")))
+    assert (a.value, a.images) == (b.value, 4)
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ("mnist-small", "'mnist-small' is the name of a data set: give scratchvae.load_data"),
+        (Split(ROWS), "a Split is one part"),
+        ((ROWS, ROWS), "give one array of images, or Dataset"),
+        ({"train": ROWS}, "give one array of images, or Dataset"),
+        (None, "None, a NoneType"),
+        (ROWS[:1], "one image cannot be split"),
+        (np.where(ROWS > 0.99, np.nan, ROWS), "the array: row .* is nan"),
+    ],
+    ids=lambda data: str(data)[:12],
+)
+def test_what_is_no_data_set_is_refused_with_how_to_make_one(tiny_vae, call, data, words):
+    with pytest.raises(DataError, match=words):
+        CALLS[call](tiny_vae(), data)
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("model", [None, "vae", VAE, Dense(12, 3), Dense(12, 3).initialise()], ids=str)
+def test_what_is_no_model_is_refused(call, model):
+    with pytest.raises(ConfigError, match="a model is needed|names no|not initialised"):
+        CALLS[call](model, _data())
+
+
+def test_data_are_looked_at_once_and_not_in_every_call(tiny_vae, monkeypatch):
+    data, looked = _data(), []
+    monkeypatch.setattr("scratchvae.gate.extent", lambda *a: looked.append(a) or (0.0, 1.0))
+    monkeypatch.setattr("scratchvae.gate._blocks", lambda *a: looked.append(a) or iter(()))
+    CALLS["fit"](tiny_vae(), data)
+    CALLS["measure"](tiny_vae(), data)
+    assert not looked
+
+
+def test_a_negative_elbo_is_explained_for_a_gaussian_and_an_error_for_a_bernoulli(tiny_vae):
+    still = np.full((30, 12), 0.25, np.float32)
+    model = tiny_vae(likelihood="gaussian", sigma=0.01)
+    model.buffer.view("decoder.0.W")[...] = 0
+    model.buffer.view("decoder.2.W")[...] = 0
+    model.buffer.view("decoder.2.b")[...] = 0.25
+    measured = measure(model, _data(still, still), threads=1)
+    assert measured["reconstruction"].value == pytest.approx(12 * (np.log(0.01) + 0.5 * np.log(2 * np.pi)), rel=1e-6)
+    assert "Negative is no fault here" in table(measured)
+    assert "Negative" not in table(measure(tiny_vae(), _data(), threads=1))
+
+    data = _data()
+    data.test.images[...] = 3  # after it was checked
+    model = tiny_vae()
+    model.buffer.view("decoder.2.b")[...] = 3
+    with pytest.raises(DataError, match=r"image \d has a reconstruction term of -.* nats, and no bernoulli likelihood is below 0"):
+        measure(model, data, threads=1)

@@ -6,7 +6,7 @@ import pytest
 from autograd import value_and_grad
 
 from scratchvae import rng
-from scratchvae.errors import ConfigError, ShapeError
+from scratchvae.errors import ConfigError, DataError, ShapeError
 from scratchvae.models import MODELS, VAE, Autoencoder, autoencoder
 from scratchvae.models.autoencoder import CHUNK
 
@@ -313,11 +313,16 @@ def test_a_model_can_be_made_again_from_its_config(kind):
         ({"likelihood": "poisson"}, "likelihood must be one of bernoulli, gaussian, not 'poisson'"),
         ({"init_W": "ones"}, "init_W must be one of glorot, he, lecun"),
         ({"sigma": 1.0}, "sigma belongs to the gaussian likelihood"),
-        ({"likelihood": "gaussian", "sigma": 0.0}, "sigma must be a number from 1.19e-07"),
-        ({"likelihood": "gaussian", "sigma": np.inf}, "sigma must be a number from 1.19e-07"),
-        ({"likelihood": "gaussian", "sigma": 1e-20}, "sigma must be a number from 1.19e-07"),
-        ({"beta": -1}, "beta must be a number of at least 0"),
-        ({"beta": np.nan}, "beta must be a number of at least 0"),
+        ({"likelihood": "gaussian", "sigma": 0.0}, "sigma must be a finite number of at least 1.19"),
+        ({"likelihood": "gaussian", "sigma": np.inf}, "sigma must be a finite number of at least 1.19"),
+        ({"likelihood": "gaussian", "sigma": 1e-20}, "sigma must be a finite number of at least 1.19"),
+        ({"beta": -1}, "beta must be a finite number of at least 0"),
+        ({"dtype": np.float16}, "dtype must be np.float32 or np.float64, not <class 'numpy.float16'>"),
+        ({"dtype": np.int32}, "dtype must be"),
+        ({"dtype": "half"}, "dtype must be"),
+        ({"dtype": None}, "dtype must be"),
+        ({"dtype": "what"}, "dtype must be"),
+        ({"beta": np.nan}, "beta must be a finite number of at least 0"),
     ],
     ids=str,
 )
@@ -332,7 +337,7 @@ def test_an_option_that_cannot_work_is_refused_with_its_name(options, said):
         (lambda m: m.encode(np.zeros((2, 5))), r"expected \(rows, 6\), not \(2, 5\)"),
         (lambda m: m.encode(np.zeros((2, 3, 2))), r"expected \(rows, 6\)"),
         (lambda m: m.decode(np.zeros((2, 6))), r"expected \(rows, 2\)"),
-        (lambda m: m.encode(np.zeros((2, 6), np.uint8)), "divide uint8 images by 255"),
+        (lambda m: m.encode(np.zeros((2, 6), np.uint8)), "of which 255 or 1 may be white: give x / 255"),
         (lambda m: m.forward(np.zeros((2, 6))), "holds float32 and was given float64"),
     ],
 )
@@ -340,3 +345,41 @@ def test_an_array_that_does_not_fit_is_refused(call, said):
     for model in (VAE(6, (5,), 2), Autoencoder(6, (5,), 2)):
         with pytest.raises(ShapeError, match=said):
             call(model)
+
+
+INSIDE = np.full((2, 6), 0.5)
+
+
+@pytest.mark.parametrize("call", ["encode", "codes", "reconstruct"])
+@pytest.mark.parametrize(
+    ("x", "said"),
+    [
+        (INSIDE * 510, r"x: row 0, column 0 is 255, outside \[0, 1\].*bernoulli likelihood takes: if 255 is white"),
+        (INSIDE - 1, r"outside \[0, 1\].*\(x \+ 1\) / 2"),
+        (INSIDE * np.nan, "x: row 0, column 0 is nan"),
+        ([["0.5"] * 6], "x: text where numbers belong"),
+        ([[object()] * 6], "x: row 0, column 0 is <object"),
+        ([[0.5] * 6, [0.5] * 5], "x: row 1 has 5 values where row 0 has 6"),
+        (None, "x: None, a NoneType"),
+        (INSIDE + 0j, "complex128 values"),
+    ],
+    ids=lambda x: str(x)[:20],
+)
+def test_numbers_that_the_likelihood_does_not_take_are_refused_by_their_place(call, x, said):
+    for model in (VAE(6, (5,), 2), Autoencoder(6, (5,), 2)):
+        with pytest.raises(DataError, match=said):
+            getattr(model, call)(x)
+
+
+def test_a_gaussian_likelihood_takes_any_finite_number():
+    model = VAE(6, (5,), 2, likelihood="gaussian")
+    assert np.isfinite(model.reconstruct(INSIDE * 510 - 100)).all()
+    with pytest.raises(DataError, match="row 1, column 5 is inf"):
+        model.encode(np.where(np.arange(12).reshape(2, 6) == 11, np.inf, 0))
+
+
+def test_lists_and_tensors_are_encoded_as_arrays_are():
+    model = VAE(6, (5,), 2)
+    for given in (INSIDE.tolist(), INSIDE.astype(np.float32), [[0.5] * 6] * 2):
+        np.testing.assert_array_equal(model.codes(given), model.codes(INSIDE))
+    np.testing.assert_array_equal(model.decode([[0, 1]]), model.decode(np.array([[0.0, 1.0]])))

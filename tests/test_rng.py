@@ -174,6 +174,9 @@ def test_permutation_depends_on_seed_and_epoch_and_nothing_else():
     [
         ({"seed": -1}, "seed"),
         ({"seed": 2**64}, "seed"),
+        ({"seed": "0"}, "seed"),
+        ({"seed": 0.5}, "seed"),
+        ({"seed": None}, "seed"),
         ({"step": -1}, "step"),
         ({"step": 2**32}, "step"),
         ({"rows": np.array([0, -5])}, "row"),
@@ -182,7 +185,7 @@ def test_permutation_depends_on_seed_and_epoch_and_nothing_else():
     ids=str,
 )
 def test_numbers_outside_their_range_are_refused_by_name(changes, said):
-    with pytest.raises(ConfigError, match=f"^{said} must be between 0 and"):
+    with pytest.raises(ConfigError, match=f"^{said} must be (a whole number )?between 0 and"):
         base(**changes)
 
 

@@ -73,7 +73,7 @@ def test_blas_threads_are_what_a_product_would_use_here_and_now():
 
 @pytest.mark.parametrize("kind", [Threads, Processes])
 def test_no_workers_are_refused(kind):
-    with pytest.raises(ConfigError, match="threads must be at least 1"):
+    with pytest.raises(ConfigError, match="threads must be a whole number of at least 1"):
         kind(0)
 
 

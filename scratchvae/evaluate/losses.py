@@ -2,15 +2,17 @@
 
 import numpy as np
 
-from .. import rng
+from .. import gate, rng
 from ..cores import worker_count
 from ..data import gather
-from ..errors import ConfigError
+from ..errors import DataError, NonFiniteError
 from ..workers import Threads
+from .accepted import accepted, values_of
 from .measurement import Measurement
 
 BATCH = 500  # images at a time: fixed, so that threads change speed and never bits
 NOISE_BATCHES = 10  # batches whose noise is drawn in one call
+ROUNDING = 1e-4  # nats per pixel: a float32 term of a logit up to 1,000 is off by less
 UNIT = "nats per image, summed over pixels, mean over images"
 
 
@@ -20,8 +22,7 @@ def image_terms(model, images, workers, seed=0, samples=1, replicas=None):
     ε of image i and draw k is normal(seed, EVALUATE, k, i): the same whatever the batches and threads. replicas: of the
     model, one per worker, for whoever evaluates again and again.
     """
-    if samples < 1:
-        raise ConfigError(f"samples must be at least 1, not {samples}")
+    samples = gate.whole("samples", samples)
     if model.backend.name != "numpy":
         with model.backend.failures():
             return _device_terms(replicas[0] if replicas else model.replica(), images, seed, samples)
@@ -77,18 +78,24 @@ def _device_terms(replica, images, seed, samples):
 def measure(model, dataset, split="test", seed=0, samples=1, threads=None):
     """The objective's parts on a split → {"-ELBO": Measurement, "reconstruction": …, "KL": …} for a VAE.
 
-    An autoencoder has a reconstruction alone: its loss bounds no likelihood. With β ≠ 1 the −ELBO is still
-    reconstruction + KL, which is then not what was trained.
+    dataset: what `fit` takes, a Dataset or an array of images · split: "train", "test" or "validation" · samples: of z per image ·
+    threads: default, one per core. An autoencoder has a reconstruction alone: its loss bounds no likelihood. With β ≠ 1 the −ELBO
+    is still reconstruction + KL, which is then not what was trained.
+
+    Raises ConfigError, NonFiniteError, and DataError for data that the model cannot take or whose likelihood comes out above 1.
     """
-    images = getattr(dataset, split).images
+    dataset = accepted(model, dataset)
+    part = dataset.splits[gate.choice("split", split, dataset.splits)]
+    seed = gate.whole("seed", seed, 0, 2**64 - 1)
     with Threads(worker_count(threads)) as workers:
-        terms = image_terms(model, images, workers, seed, samples)
+        terms = image_terms(model, part.images, workers, seed, samples)
+    _check(model, part.images.shape[1], terms)
     sampled = f"z sampled from q(z|x), {samples} sample{'s' if samples > 1 else ''} per image" if model.noise_columns else None
 
     def measurement(quantity, values, estimator):
         error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
         return Measurement(
-            quantity, float(values.mean()), error, UNIT, model.config["likelihood"], "none (grayscale pixels in [0, 1])",
+            quantity, float(values.mean()), error, UNIT, model.config.get("likelihood", "own"), values_of(part),
             estimator, dataset.name, split, len(values), seed if model.noise_columns else None,
         )
 
@@ -99,3 +106,22 @@ def measure(model, dataset, split="test", seed=0, samples=1, threads=None):
     if "kl" in terms:
         result["KL"] = measurement("KL", terms["kl"], "closed form")
     return result
+
+
+def _check(model, columns, terms):
+    """Raise NonFiniteError for a term that left the numbers, DataError for an image more probable than its likelihood allows."""
+    for term, values in terms.items():
+        if not np.isfinite(values).all():
+            image = int(np.argmax(~np.isfinite(values)))
+            raise NonFiniteError(
+                f"the {term} of image {image} is {values[image]}: the model’s numbers left what {model.dtype} can hold. Scale the "
+                "numbers of the data, or train with a smaller lr or with a clip"
+            )
+    least = getattr(getattr(model, "likelihood", None), "least_nll", gate.REAL[0])
+    nll = terms.get("reconstruction", np.zeros(1))
+    image = int(np.argmin(nll))
+    if nll[image] < least - ROUNDING * columns:
+        raise DataError(
+            f"image {image} has a reconstruction term of {nll[image]:.4g} nats, and no {model.config.get('likelihood')} likelihood "
+            f"is below {least:g}: the images were changed after they were checked, or forward is wrong (gradcheck, check_moments)"
+        )

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from math import sqrt
 
+from .. import gate
 from ..errors import ConfigError
 
 # Two figures may be compared when all of these agree.
@@ -37,7 +38,9 @@ class Measurement:
 
 
 def table(measured):
-    """{name: Measurement} of one evaluation as text: the figures, then once what they are."""
+    """{name: Measurement} of one evaluation as text: the figures, then once what they are. Raises ConfigError for anything else."""
+    if not isinstance(measured, dict) or not measured or not all(isinstance(m, Measurement) for m in measured.values()):
+        raise ConfigError(f"table takes what measure returns, not {gate.shown(measured)}")
     lines = []
     for m in measured.values():
         error = "" if m.standard_error is None else f" ± {m.standard_error:.2f}"
@@ -47,11 +50,16 @@ def table(measured):
     lines.append(f"{first.unit}; ± is the standard error over the images")
     lines.append(f"{first.data}, {first.split} split, {first.images:,} images{seed}; {first.likelihood} likelihood, binarisation: "
                  f"{first.binarisation}")
+    if any(m.value < 0 for m in measured.values() if m.quantity != "KL") and first.likelihood != "bernoulli":
+        lines.append("Negative is no fault here: these numbers have a density, which exceeds 1 where σ is small")
     return "\n".join(lines)
 
 
 def difference(a, b):
     """a − b and its standard error, for two Measurements of the same kind. Raises ConfigError naming what differs."""
+    for m in (a, b):
+        if not isinstance(m, Measurement):
+            raise ConfigError(f"difference compares two Measurements, such as measure(model, data)['-ELBO'], not {gate.shown(m)}")
     unlike = [name for name in KIND if getattr(a, name) != getattr(b, name)]
     if unlike:
         pairs = "; ".join(f"{name}: {getattr(a, name)!r} and {getattr(b, name)!r}" for name in unlike)

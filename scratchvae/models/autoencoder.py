@@ -3,7 +3,7 @@
 import numpy as np
 
 from .. import backend as backends
-from .. import nn, rng
+from .. import gate, nn, rng
 from ..errors import ConfigError, ShapeError
 from ..nn import init
 from ..workers import Threads, blas_threads
@@ -35,20 +35,22 @@ class Autoencoder(nn.Module):
         """
         if not isinstance(hidden, (tuple, list)):
             raise ConfigError(f"hidden must be a list of sizes, such as [400], not {hidden!r}")
-        _check_sizes(data_size=data_size, latent=latent, **{f"hidden[{i}]": n for i, n in enumerate(hidden)})
-        act = _choose("activation", activation, nn.ACTIVATIONS)
-        start = _choose("init_W", init_W, init.INITS)
-        like = _choose("likelihood", likelihood, LIKELIHOODS)
+        data_size, latent = gate.whole("data_size", data_size), gate.whole("latent", latent)
+        hidden = [gate.whole(f"hidden[{i}]", n) for i, n in enumerate(hidden)]
+        act = nn.ACTIVATIONS[gate.choice("activation", activation, nn.ACTIVATIONS)]
+        start = init.INITS[gate.choice("init_W", init_W, init.INITS)]
+        like = LIKELIHOODS[gate.choice("likelihood", likelihood, LIKELIHOODS)]
         if sigma is not None and like is not Gaussian:
             raise ConfigError(f"sigma belongs to the gaussian likelihood, not to {likelihood}")
+        likelihood_module = like() if like is not Gaussian else like(sigma)
         self.config = {
-            "data_size": data_size, "hidden": list(hidden), "latent": latent, "activation": activation,
-            "likelihood": likelihood, "sigma": sigma, "init_W": init_W,
+            "data_size": data_size, "hidden": hidden, "latent": latent, "activation": activation,
+            "likelihood": likelihood, "sigma": getattr(likelihood_module, "sigma", None), "init_W": init_W,
         }
         self.data_size, self.latent = data_size, latent
         self.encoder = mlp([data_size, *hidden, self.code_size], act, start, input_gradient=False)
         self.decoder = mlp([latent, *reversed(hidden), data_size], act, start)
-        self.likelihood = like() if like is not Gaussian else like(sigma)
+        self.likelihood = likelihood_module
         self.weights = {"reconstruction": 1.0}
         self.seed = seed
         if seed is not None:
@@ -62,6 +64,11 @@ class Autoencoder(nn.Module):
     @property
     def dtype(self):
         return self.buffer.values.dtype
+
+    @property
+    def support(self):
+        """(lowest, highest) number that an image may hold: what the likelihood can explain."""
+        return self.likelihood.support
 
     # The loss and its gradient ----------------------------------------------------------------------------------------
 
@@ -77,7 +84,8 @@ class Autoencoder(nn.Module):
 
     def encode(self, x):
         """The code of each image.   x (N, D) or (D,) → z (N, L)"""
-        return self._chunked(x, self.data_size, self.code_size, lambda model, part, out: np.copyto(out, model.encoder.forward(part)))
+        write = lambda model, part, out: np.copyto(out, model.encoder.forward(part))
+        return self._chunked("x", x, self.data_size, self.code_size, write, self.support)
 
     def codes(self, x):
         """One vector per image, for plots and classifiers: z here, μ in a VAE.   x (N, D) → (N, L)"""
@@ -86,7 +94,7 @@ class Autoencoder(nn.Module):
     def decode(self, z):
         """The mean image of each code.   z (N, L) or (L,) → (N, D); in [0, 1] for the Bernoulli likelihood"""
         mean = lambda model, part, out: model.likelihood.mean(model.decoder.forward(part), out)
-        return self._chunked(z, self.latent, self.data_size, mean)
+        return self._chunked("z", z, self.latent, self.data_size, mean, gate.REAL)
 
     def reconstruct(self, x):
         """decode(codes(x)).   x (N, D) → (N, D)"""
@@ -97,12 +105,13 @@ class Autoencoder(nn.Module):
 
         Nothing in an autoencoder's loss makes its codes look like N(0, I), so its samples rarely look like data.
         """
+        n = gate.whole("n", n, 0)
         return self.decode(rng.normal(seed, rng.SAMPLE, 0, np.arange(n), self.latent, self.dtype.type))
 
     def interpolate(self, x_from, x_to, steps=10):
         """Decode the straight line between the codes of two images.   x_from, x_to (D,) → (steps, D)"""
-        start, end = self.codes(np.stack([x_from, x_to]))
-        t = np.linspace(0, 1, steps, dtype=self.dtype)[:, None]
+        start, end = (self._one_code(name, x) for name, x in (("x_from", x_from), ("x_to", x_to)))
+        t = np.linspace(0, 1, gate.whole("steps", steps), dtype=self.dtype)[:, None]
         return self.decode((1 - t) * start + t * end)
 
     def traverse(self, x, values, dimensions=None):
@@ -110,26 +119,39 @@ class Autoencoder(nn.Module):
 
         x (D,) · values (V,) · dimensions (K,), default all L → (K, V, D)
         """
-        values = np.asarray(values, self.dtype)
-        dimensions = np.arange(self.latent) if dimensions is None else np.asarray(dimensions)
-        z = np.tile(self.codes(x)[0], (len(dimensions), len(values), 1))
+        values = np.atleast_1d(gate.array(values, "values")).astype(self.dtype)
+        dimensions = np.arange(self.latent) if dimensions is None else np.atleast_1d(gate.array(dimensions, "dimensions"))
+        if values.ndim != 1 or dimensions.ndim != 1 or not set(dimensions.tolist()) <= set(range(self.latent)):
+            raise ShapeError(f"traverse takes a list of values, and dimensions from 0 to {self.latent - 1}")
+        dimensions = dimensions.astype(np.int64)
+        z = np.tile(self._one_code("x", x), (len(dimensions), len(values), 1))
         z[np.arange(len(dimensions))[:, None], np.arange(len(values)), dimensions[:, None]] = values
         return self.decode(z.reshape(-1, self.latent)).reshape(len(dimensions), len(values), self.data_size)
+
+    def _one_code(self, name, x):
+        """x (D,), or (1, D) → the code (L,) of this one image"""
+        x = gate.array(x, name)
+        if x.shape not in ((self.data_size,), (1, self.data_size)):
+            raise ShapeError(f"{name} is one image of {self.data_size} numbers, not {x.shape}")
+        return self.codes(x)[0]
 
     def summary(self, columns=None, rows=128):
         return super().summary(self.data_size if columns is None else columns, rows)
 
-    def _chunked(self, x, width, width_out, write):
+    def _chunked(self, name, x, width, width_out, write, support):
         """write(model, part, out) for CHUNK rows of x (N, width) at a time, in this model's dtype and backend → a new (N, width_out)
 
-        On NumPy the chunks are shared out among as many threads as a matrix product would use, each with a replica.
+        x is refused by its row and column unless its numbers are finite and within `support`. On NumPy the chunks are shared out
+        among as many threads as a matrix product would use, each with a replica.
         """
-        x = np.atleast_2d(x)
-        backends.same_library(f"a {type(self).__name__}'s interface", x, np.empty(0))
+        if self.buffer is None:
+            raise ShapeError(f"{type(self).__name__} is not initialised: call initialise(seed) first")
+        x = np.atleast_2d(gate.array(x, name))
         if x.ndim != 2 or x.shape[1] != width:
             raise ShapeError(f"expected (rows, {width}), not {x.shape}")
-        if np.issubdtype(x.dtype, np.integer):
-            raise ShapeError(f"expected {self.dtype} numbers, not {x.dtype}: divide uint8 images by 255, or convert with astype")
+        if x.dtype == np.uint8:
+            raise ShapeError(f"{name} holds uint8, of which 255 or 1 may be white: give x / 255, or x.astype(bool)")
+        gate.check_support(x, gate.extent(x, name), support, name, f"the {self.config['likelihood']} likelihood")
         result = np.empty((len(x), width_out), self.dtype)
         put, get, here = self.backend.put, self.backend.get, self.backend.name == "numpy"
         starts = range(0, len(x), CHUNK)
@@ -160,15 +182,3 @@ def mlp(sizes, activation, init_W, input_gradient=True):
         layers += [activation()] if i else []
         layers.append(nn.Dense(inputs, outputs, init_W, input_gradient=input_gradient or i > 0))
     return nn.Sequential(*layers)
-
-
-def _choose(option, name, table):
-    if name not in table:
-        raise ConfigError(f"{option} must be one of {', '.join(table)}, not {name!r}")
-    return table[name]
-
-
-def _check_sizes(**sizes):
-    for name, size in sizes.items():
-        if not isinstance(size, (int, np.integer)) or size < 1:
-            raise ConfigError(f"{name} must be a whole number of at least 1, not {size!r}")

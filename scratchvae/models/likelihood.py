@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from .. import nn
-from ..errors import ConfigError
+from .. import gate, nn
 from ..nn import init
 
 SMALLEST_SIGMA = 2.0**-23
@@ -12,6 +11,9 @@ CACHED = 100_000  # numbers in a scratch array, so that two of them and what the
 
 class Bernoulli(nn.Module):
     """Each pixel is on with probability sigmoid(logit). With grayscale x in [0, 1]: the cross-entropy (E17)."""
+
+    support = (0, 1)  # the numbers that it takes
+    least_nll = 0.0  # of any image: a probability is at most 1
 
     def forward(self, logits, x):
         """logits, x (B, D) → nll (B,), nats per image summed over pixels"""
@@ -33,14 +35,15 @@ class Bernoulli(nn.Module):
 class Gaussian(nn.Module):
     """Each pixel is N(m, σ²) with one σ for all of them, learned unless it is given (E19; Rybkin et al., 2021)."""
 
+    support = gate.REAL
+    least_nll = gate.REAL[0]  # of any image: a density may exceed 1, so this may be negative
+
     def __init__(self, sigma=None):
         """sigma: a number that stays, or None to learn log σ² from 0 on. Raises ConfigError.
 
         A σ below the spacing of float32 at 1 would score how pixels were rounded, and 1/σ² would leave the finite numbers.
         """
-        if sigma is not None and not SMALLEST_SIGMA <= sigma <= 1 / SMALLEST_SIGMA:
-            raise ConfigError(f"sigma must be a number from {SMALLEST_SIGMA:.3g} to {1 / SMALLEST_SIGMA:.3g}, not {sigma}")
-        self.sigma = sigma
+        self.sigma = None if sigma is None else gate.number("sigma", sigma, least=SMALLEST_SIGMA, most=1 / SMALLEST_SIGMA)
         if sigma is None:
             self.logvar = nn.Parameter((1,), init.zeros)
 

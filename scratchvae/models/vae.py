@@ -1,8 +1,7 @@
 """The Variational AutoEncoder (Kingma & Welling, 2014): what it adds to an autoencoder, and nothing else."""
 
-import numpy as np
-
-from ..errors import ConfigError, ShapeError
+from .. import gate
+from ..errors import ShapeError
 from .autoencoder import Autoencoder
 
 
@@ -19,9 +18,7 @@ class VAE(Autoencoder):
     def __init__(self, *arguments, beta=1.0, **options):
         """The arguments of Autoencoder, and beta ≥ 0, the weight of the KL. Raises ConfigError."""
         super().__init__(*arguments, **options)
-        if not 0 <= beta < np.inf:
-            raise ConfigError(f"beta must be a number of at least 0, not {beta}")
-        self.beta = float(beta)
+        self.beta = float(gate.number("beta", beta, least=0))
         self.config["beta"] = self.beta
         self.weights["kl"] = self.beta
 

@@ -1,5 +1,6 @@
 """Dense layers, activations and their composition. Each layer calls one pair of operations and remembers what it needs."""
 
+from .. import gate
 from ..backend import same_library
 from ..errors import ConfigError, ShapeError
 from . import init
@@ -12,10 +13,9 @@ class Dense(Module):
 
     def __init__(self, inputs, outputs, init_W=init.glorot, init_b=init.zeros, input_gradient=True):
         """input_gradient=False skips dX, which nobody asks of a network's first layer; backward then returns None."""
-        if inputs < 1 or outputs < 1:
-            raise ConfigError(f"Dense needs at least 1 input and 1 output, not {inputs} and {outputs}")
-        self.inputs, self.outputs, self.input_gradient = inputs, outputs, input_gradient
-        self.W, self.b = Parameter((inputs, outputs), init_W), Parameter((outputs,), init_b)
+        self.inputs, self.outputs = gate.whole("inputs", inputs), gate.whole("outputs", outputs)
+        self.input_gradient = input_gradient
+        self.W, self.b = Parameter((self.inputs, self.outputs), init_W), Parameter((self.outputs,), init_b)
 
     def forward(self, x):
         """x (B, inputs) → (B, outputs). Raises ShapeError for another width, dtype or backend."""
@@ -92,6 +92,9 @@ class Sequential(Module):
     """Layers one after the other; parameters are named by place: "0.W", "0.b", "2.W" …"""
 
     def __init__(self, *layers):
+        for layer in layers:
+            if not isinstance(layer, Module):
+                raise ConfigError(f"Sequential takes modules, as Sequential(Dense(4, 3), Tanh()), not {gate.shown(layer)}")
         self.layers = list(layers)
 
     def forward(self, x):

@@ -1,12 +1,14 @@
 """The module system: a module is a class with `forward` and `backward` that may hold Parameters and other modules."""
 
+import contextlib
 import copy
 import itertools
 
 import numpy as np
 
 from .. import backend as backends
-from ..errors import ShapeError
+from .. import gate
+from ..errors import ConfigError, ShapeError
 from .parameter import Parameter, ParameterBuffer
 
 _serial = itertools.count()  # tells which scratch array was made first
@@ -78,6 +80,7 @@ class Module:
         The same seed gives the same values on every backend. values (N,): these, in the order of the parameters, and none drawn.
         Returns self.
         """
+        dtype = check_dtype(dtype)
         if values is None:
             drawn = [np.asarray(p.init(p.shape, seed, i), dtype).reshape(-1) for i, (_, p) in enumerate(self.parameters())]
             values = np.concatenate([np.empty(0, dtype), *drawn])
@@ -115,7 +118,7 @@ class Module:
         memo = {id(m._scratch): {} for _, m in self.modules() if "_scratch" in vars(m)}  # scratch is not copied
         memo |= {id(m.backend): m.backend for _, m in self.modules()}  # nor are libraries
         twin = copy.deepcopy(self, {**memo, id(self.buffer): None})
-        return twin.rebind(self.buffer.values if dtype is None else self.buffer.values.astype(dtype))
+        return twin.rebind(self.buffer.values if dtype is None else self.buffer.values.astype(check_dtype(dtype)))
 
     def scratch(self, name, rows, columns, dtype):
         """An uninitialised (rows, columns) array, or (rows,) if columns is None, that is kept and given out again.
@@ -144,3 +147,12 @@ class Module:
         from .summary import summary
 
         return summary(self, columns, rows)
+
+
+def check_dtype(dtype):
+    """np.float32, np.float64, or np.complex128, with which derivatives are checked, as a dtype. Raises ConfigError for any other."""
+    for known in (np.float32, np.float64, np.complex128):
+        with contextlib.suppress(TypeError):  # of what is no dtype at all
+            if dtype is not None and np.dtype(dtype) == known:
+                return np.dtype(known)
+    raise ConfigError(f"dtype must be np.float32 or np.float64, not {gate.shown(dtype)}: what is smaller loses the small gradients")

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ..errors import ShapeError
+from .. import gate
+from ..errors import ConfigError, ShapeError
 
 
 class Parameter:
@@ -10,7 +11,10 @@ class Parameter:
 
     def __init__(self, shape, init):
         """shape: tuple of integers · init(shape, seed, index) → array (see `nn.init`)"""
-        self.shape, self.init = tuple(shape), init
+        sizes = shape if isinstance(shape, (tuple, list)) else (shape,)
+        self.shape, self.init = tuple(gate.whole("a Parameter's size", n, 0) for n in sizes), init
+        if not callable(init):
+            raise ConfigError(f"a Parameter's init is a function of (shape, seed, index), as nn.init.zeros, not {gate.shown(init)}")
         self.value = self.grad = None
 
     def __deepcopy__(self, memo):

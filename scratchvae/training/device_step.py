@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from .. import rng
+from .. import gate, rng
 from ..errors import ConfigError
 from .launches import Feed, FusedStep, ModuleStep, fusable
 
@@ -30,8 +30,8 @@ class DeviceStep:
 
     def __init__(self, model, optimiser, images, batch_size, *, seed=0, clip=None, precision="fp32", graph=True):
         """images (N, D) uint8 or float32, in host memory · optimiser: started · precision: "fp32", or "tf32" for tensor cores"""
-        if clip is not None and not clip > 0:
-            raise ConfigError(f"clip must be a positive number, not {clip}")
+        batch_size = gate.whole("batch_size", batch_size)
+        clip = None if clip is None else gate.number("clip", clip, above=0)
         self.model, self.optimiser, self.clip, self.backend = model, optimiser, clip, model.backend
         N, dtype = len(images), model.dtype
         self.rows = min(batch_size, N)

@@ -3,6 +3,7 @@
 import warnings
 
 from ..errors import ConfigError, RunFolderError, RunWarning
+from ..evaluate import accepted
 from .checkpoint import describe, read_run
 from .records import header
 from .run import RunFolder, continued
@@ -13,9 +14,10 @@ from .trainer import Trainer
 def fit(model, data, *, out=None, progress=True, max_steps=None, threads=None, graph=True, **options):
     """Train `model` in place on `data.train`, validating on `data.test` after each epoch. Returns a list of records.
 
-    data: a Dataset (`scratchvae.load_data`) · out: a run folder to make, or None to write nothing · progress: a bar, when
-    the terminal is one · max_steps: stop early, resumable · threads: default, one per core · graph: on a GPU, launch many steps
-    as one CUDA graph, with the same bits · options: the fields of `Settings`, such as epochs=10, lr=1e-3, optimiser="adam".
+    data: a Dataset (`scratchvae.load_data`), or an array of images, of which a tenth is held out as of a file · out: a run folder to
+    make, or None to write nothing · progress: a bar, when the terminal is one · max_steps: stop early, resumable · threads: default,
+    one per core · graph: on a GPU, launch many steps as one CUDA graph, with the same bits · options: the fields of `Settings`, such
+    as epochs=10, lr=1e-3, optimiser="adam".
     Each record is a line of metrics.jsonl, whose header says what its numbers mean.
 
     Raises ConfigError, RunFolderError, NonFiniteError (a NaN or infinity: epoch, step, tensor, last good checkpoint),
@@ -26,7 +28,7 @@ def fit(model, data, *, out=None, progress=True, max_steps=None, threads=None, g
         return trainer.run(None, progress, max_steps, threads, graph)
     trainer.config["model"] = describe(model)
     with RunFolder(out).creating(trainer.config) as folder:
-        folder.start_metrics(header(model, data, trainer.settings.seed))
+        folder.start_metrics(header(model, trainer.data, trainer.settings.seed))
         trainer.save(folder.checkpoint_path)
         return trainer.run(folder, progress, max_steps, threads, graph)
 
@@ -36,6 +38,7 @@ def resume(model, data, out, *, progress=True, max_steps=None, threads=None, gra
 
     The model may live on another backend than the one that began; where there are no tensor cores, it goes on without them.
     """
+    data = accepted(model, data)
     with RunFolder(out).writing() as folder:
         config, state, arrays = read_run(folder)
         training = dict(config["training"])

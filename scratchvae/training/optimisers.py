@@ -3,6 +3,7 @@
 import numpy as np  # zeros_like makes an array of the library that its argument is of
 
 from .. import backend as backends
+from .. import gate
 from ..errors import ConfigError
 
 # A moment of a weight that is seldom used decays towards 0 and would stay for ever among the denormals, numbers below 1e-38
@@ -23,6 +24,14 @@ OPTIMISERS = {
 }
 
 
+# What each setting may be. A rate of 1 would learn of no gradient, and Adam's corrections would divide by 0; an eps that float32
+# takes for 0 makes 0/0 of a gradient that is 0.
+BOUNDS = {
+    "mu": {"least": 0, "below": 1}, "rho": {"least": 0, "below": 1}, "beta1": {"least": 0, "below": 1}, "beta2": {"least": 0, "below": 1},
+    "eps": {"least": 1e-30}, "decay": {"least": 0},
+}  # fmt: skip
+
+
 class Optimiser:
     """One update of the flat parameters per step (E24 to E30).   moments: {name: (N,)}
 
@@ -30,14 +39,12 @@ class Optimiser:
     """
 
     def __init__(self, name="adam", weight_decay=0.0, backend=backends.NUMPY, **settings):
-        """Raises ConfigError for a name or a setting that does not exist, or a negative weight decay."""
-        if name not in OPTIMISERS:
-            raise ConfigError(f"optimiser must be one of {', '.join(OPTIMISERS)}, not {name!r}")
-        self.moment_names, defaults = OPTIMISERS[name]
+        """Raises ConfigError for a name or a setting that does not exist, or one that is out of its bounds."""
+        self.moment_names, defaults = OPTIMISERS[gate.choice("optimiser", name, OPTIMISERS)]
         if unknown := set(settings) - set(defaults):
             raise ConfigError(f"{name} has no setting {', '.join(sorted(unknown))}: it takes {', '.join(defaults) or 'none'}")
-        if weight_decay < 0:
-            raise ConfigError(f"weight_decay must be at least 0, not {weight_decay}")
+        settings = {key: gate.number(f"{name}'s {key}", value, **BOUNDS[key]) for key, value in settings.items()}
+        weight_decay = gate.number("weight_decay", weight_decay, least=0)
         if weight_decay and name == "adamw":
             raise ConfigError("adamw takes its weight decay as the setting decay=…")
         self.name, self.weight_decay, self.settings = name, float(weight_decay), {**defaults, **settings}

@@ -6,6 +6,7 @@ from math import isfinite
 from tqdm import tqdm
 
 from ..errors import NonFiniteError
+from ..evaluate import values_of
 
 UNITS = {
     "loss": "nats per image, summed over pixels, mean over images: the objective, reconstruction + beta * kl",
@@ -22,7 +23,7 @@ UNITS = {
 def header(model, data, seed):
     """The first line of metrics.jsonl."""
     return {
-        "units": UNITS, "likelihood": model.config["likelihood"], "binarisation": "none (grayscale pixels in [0, 1])",
+        "units": UNITS, "likelihood": model.config.get("likelihood", "own"), "binarisation": values_of(data.train),
         "z": "sampled, one per image" if model.noise_columns else "deterministic", "data": data.name, "seed": seed,
     }
 

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from math import cos, pi
 
+from .. import gate
 from ..errors import ConfigError
 
 
@@ -23,12 +24,13 @@ class Schedule:
     total: int | None = None
 
     def __post_init__(self):
-        if not 0 < self.lr < float("inf"):
-            raise ConfigError(f"lr must be a positive number, not {self.lr}")
-        if self.kind not in ("constant", "step", "cosine"):
-            raise ConfigError(f"schedule must be constant, step or cosine, not {self.kind!r}")
-        if self.warmup < 0 or self.every < 1 or not self.factor > 0:
-            raise ConfigError("a schedule needs warmup of at least 0, every of at least 1 and a positive factor")
+        gate.number("lr", self.lr, above=0)
+        gate.choice("schedule", self.kind, ("constant", "step", "cosine"))
+        gate.whole("warmup", self.warmup, 0)
+        gate.whole("every", self.every)
+        gate.number("factor", self.factor, above=0, most=1)
+        if self.total is not None:
+            gate.whole("total", self.total)
         if self.kind == "cosine" and (self.total is None or self.total <= self.warmup):
             raise ConfigError(f"a cosine schedule needs a total of more steps than its warmup, not {self.total}")
 

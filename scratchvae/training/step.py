@@ -9,10 +9,9 @@ from math import isfinite, sqrt
 
 import numpy as np
 
-from .. import rng
+from .. import gate, rng
 from ..backend import aligned_empty
 from ..data import gather
-from ..errors import ConfigError
 from ..workers import Processes, Threads, processes_are_safe
 
 CHUNK = 65536  # parameters updated at a time: value, gradients and moments of one chunk stay in a core's L2 cache
@@ -41,10 +40,8 @@ class TrainingStep:
         threads: workers, of which no more than `shards` are used · clip: largest global norm of the gradient, or None
         (E38; Pascanu et al., 2013) · forked: workers are processes, not threads; None where that is safe
         """
-        if shards < 1:
-            raise ConfigError(f"shards must be at least 1, not {shards}")
-        if clip is not None and not clip > 0:
-            raise ConfigError(f"clip must be a positive number, not {clip}")
+        shards, batch_size = gate.whole("shards", shards), gate.whole("batch_size", batch_size)
+        clip = None if clip is None else gate.number("clip", clip, above=0)
         batch_size = min(batch_size, len(images))
         shards = min(shards, batch_size)  # no shard is empty, so more have no work
         self.model, self.optimiser, self.images, self.seed, self.clip = model, optimiser, images, seed, clip

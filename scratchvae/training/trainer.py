@@ -3,13 +3,14 @@
 from math import ceil, isfinite
 
 from ..cores import worker_count
-from ..errors import BackendError, CheckpointError, ConfigError, NonFiniteError, ScratchVAEError
-from ..evaluate import image_terms
+from ..errors import BackendError, CheckpointError, NonFiniteError, ScratchVAEError
+from ..evaluate import accepted, image_terms
 from ..workers import Threads
 from .checkpoint import load_arrays, save_checkpoint
 from .device_step import DeviceStep
 from .records import Log
 from .run import without_places
+from .state import refuse_state
 from .step import TrainingStep
 from .stopping import advice, first_not_finite, first_parameter_not_finite, interrupts
 
@@ -18,9 +19,9 @@ class Trainer:
     """What training remembers between steps, all of it in a checkpoint: the step, and the sums of the current log line."""
 
     def __init__(self, model, data, settings):
+        data = accepted(model, data)
         self.images = data.train.images
-        if self.images.shape[1] != model.data_size:
-            raise ConfigError(f"the model takes {model.data_size} pixels, and the images have {self.images.shape[1]}")
+        refuse_state(model, self.images)
         settings = settings.on(model, len(self.images))
         self.model, self.data, self.settings = model, data, settings
         self.steps_per_epoch = settings.steps_per_epoch(len(self.images))

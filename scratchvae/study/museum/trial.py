@@ -60,7 +60,7 @@ def try_out(bug=None, data=None, epochs=None, kind=("vae", "bernoulli")):
     if model_name == "clock":
         raise ConfigError(f"{bug.name} is a bug of a clock: there is nothing to train")
     copy = bug.plant() if bug else PackageCopy()
-    data = load("mnist-small") if data is None else data
+    data = _inside(copy, load("mnist-small") if data is None else data)
     options = {"likelihood": likelihood, "seed": 0}
     if model_name == "iwae":
         model = copy["study.museum.iwae"].IWAE(data.train.images.shape[1], (HIDDEN,), LATENT, samples=5, **options)
@@ -87,6 +87,12 @@ def pair(bug):
     return correct(bug.model, bug.likelihood), wrong
 
 
+def _inside(copy, data):
+    """The data set in the copy's own classes."""
+    d = copy["data"]
+    return d.Dataset(data.name, data.image_shape, *(d.Split(s.images, s.labels) for s in (data.train, data.test)), data.source)
+
+
 def _train(copy, model, data, epochs, trial):
     training = copy["training"]
     trainer = training.Trainer(model, data, training.Settings(epochs=epochs, lr=LR, seed=0, log_every=LOG_EVERY))
@@ -107,7 +113,10 @@ def _train(copy, model, data, epochs, trial):
 def _own_figure(copy, model, data):
     """What the copy's own evaluation says."""
     if model.kind == "vae":
-        return copy["evaluate"].measure(model, data, threads=1)["-ELBO"].value
+        try:
+            return copy["evaluate"].measure(model, data, threads=1)["-ELBO"].value
+        except (copy["errors"].DataError, copy["errors"].NonFiniteError):  # a figure that no likelihood can have: it says none
+            return np.nan
     x = (data.test.images[:JUDGED] / 255).astype(model.dtype)
     return -float(copy["study.museum.iwae"].log_likelihood(model, x, DRAWS).mean())
 

@@ -44,8 +44,8 @@ LOG_P_WITHOUT_MINUS = Bug(
     (
         Edit(
             LOSSES, "measure",
-            'quantity, float(values.mean()), error, UNIT, model.config["likelihood"], "none (grayscale pixels in [0, 1])",',
-            'quantity, -float(values.mean()), error, UNIT, model.config["likelihood"], "none (grayscale pixels in [0, 1])",',
+            'quantity, float(values.mean()), error, UNIT, model.config.get("likelihood", "own"), values_of(part),',
+            'quantity, -float(values.mean()), error, UNIT, model.config.get("likelihood", "own"), values_of(part),',
         ),
     ),
     (36,),

@@ -1,0 +1,49 @@
+"""What training and evaluation are given: a model, and the data it is to take, compared before anything is computed."""
+
+from pathlib import Path
+
+from .. import gate
+from ..data import Dataset, Split
+from ..data.assembly import to_dataset
+from ..errors import ConfigError, DataError
+from ..nn import Module
+
+MODEL = ("kind", "terms", "weights", "config", "noise_columns", "data_size", "dtype")  # what a model names (docs/architecture.md)
+
+
+def accepted(model, data):
+    """The Dataset that `data` is, or that is made of an array of images with a tenth held out, when the model can take all of it.
+
+    Raises ConfigError for what is no model, or of another width, and DataError, with the row and the column, for a number that its
+    likelihood cannot explain. Each Split knows its extent, so this looks at no image again.
+    """
+    if not isinstance(model, Module):
+        raise ConfigError(f"a model is needed, such as VAE(784) or a Module of your own, not {gate.shown(model)}")
+    if missing := [name for name in MODEL if not hasattr(model, name)]:
+        raise ConfigError(f"{type(model).__name__} names no {missing[0]}: a model that is trained has {', '.join(MODEL)}")
+    if model.buffer is None:
+        raise ConfigError(f"{type(model).__name__} is not initialised: call initialise(seed) first")
+    data = data if isinstance(data, Dataset) else _made(data)
+    for part, split in data.splits.items():
+        if split.images.shape[1] != model.data_size:
+            raise ConfigError(f"the model takes {model.data_size} pixels, and the images have {split.images.shape[1]}")
+        like = f"the {model.config.get('likelihood', 'model’s own')} likelihood"
+        gate.check_support(split.images, split.extent, getattr(model, "support", gate.REAL), f"{data.name}, {part} split", like)
+    return data
+
+
+def values_of(split):
+    """What the numbers of a Split are, for whoever reads a figure made from them."""
+    low, high = split.extent
+    return "none (grayscale pixels in [0, 1])" if low >= 0 and high <= 1 else "none (any numbers, as they are)"
+
+
+def _made(data):
+    """A Dataset of an array of images, or a DataError that says how to give what it is."""
+    if isinstance(data, Split):
+        raise DataError("a Split is one part of a data set: give the Dataset, or Dataset(name, (height, width), train, test, source)")
+    if isinstance(data, (str, Path)):
+        raise DataError(f"{gate.shown(str(data))} is the name of a data set: give scratchvae.load_data of it")
+    if isinstance(data, (tuple, dict)):
+        raise DataError("give one array of images, or Dataset(name, (height, width), Split(images, labels), Split(…), source)")
+    return to_dataset("array", (data, None, "the array"), None, "An array made in Python", support=gate.REAL)

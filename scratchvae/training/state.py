@@ -1,0 +1,157 @@
+"""Values that a module changes as it trains and that are no Parameters: a running mean, a counter, a generator of noise.
+
+Training computes on replicas of a model, in several processes, and a checkpoint holds its Parameters. So such a value would differ
+from shard to shard, be missing where the model is validated, and be lost on resume. What forward only remembers for backward is none
+of these: it is written anew before it is read. The two are told apart by a trial, not by their names.
+"""
+
+import copy
+
+import numpy as np
+
+from .. import rng
+from ..data import gather
+from ..errors import ConfigError
+from ..nn import Module, Parameter
+
+ROWS = 4  # images in a trial
+NEAR = 1e-4  # far above rounding, far below what a value of the past contributes where it counts
+HOUSE = "scratchvae."  # whose modules keep none, as a test says
+OURS = ("_scratch", "backend", "buffer")
+OUTCOME = "what the step computed"
+
+
+def refuse_state(model, images):
+    """Raise ConfigError naming the module and the attribute in which a model keeps more than its Parameters from step to step.
+
+    images (N, D): the first few are what it is tried on. The model is left alone: replicas of it run. An attribute is state when a
+    step changes it, and when another value of it before that step makes another outcome, or another value after it.
+    """
+    owners = [path for path, module in model.modules() if not type(module).__module__.startswith(HOUSE)]
+    if not owners:
+        return
+    trial = _Trial(model, owners, images)
+    before, after = trial.step({})
+    if not trial.step_ends_alike(after, {}, {}):
+        raise ConfigError(
+            f"{type(model).__name__} computes two different losses for one input: its modules draw noise that no seed repeats. Let the "
+            "model ask for eps (noise_columns), which is the same on any number of threads and after resume"
+        )
+    moved = {place: _differs(before[place], after[place], 0) for place in before if place in after}
+    moved = {place: where for place, where in moved.items() if any(np.any(part) for part in where)}
+    others = {place: _other(before[place]) for place in moved}
+    if trial.step_ends_alike(after, others, moved):
+        return
+    for place, other in others.items():
+        if not trial.step_ends_alike(after, {place: other}, {place: moved[place]}):
+            path, name = place
+            raise ConfigError(
+                f"{type(dict(model.modules())[path]).__name__}{f' ({path})' if path else ''} changes self.{name} in every step, and "
+                "depends on it in the next. It is no Parameter, so replicas, checkpoints and resume would not have it: compute from "
+                "Parameters and arguments alone, and take noise as eps"
+            )
+
+
+class _Trial:
+    def __init__(self, model, owners, images):
+        rows = min(ROWS, len(images))
+        x = gather(images, np.arange(rows), np.empty((rows, images.shape[1]), model.dtype))
+        eps = rng.normal(0, rng.CHECK, 0, np.arange(rows), model.noise_columns, model.dtype.type) if model.noise_columns else None
+        put = model.backend.put
+        self.model, self.owners, self.x, self.eps = model, owners, put(x), None if eps is None else put(eps)
+
+    def step(self, values):
+        """One forward and backward of a replica that holds these values → its attributes {(path, name): value} before and after."""
+        replica = self.model.replica()
+        modules = dict(replica.modules())
+        for (path, name), value in values.items():
+            vars(modules[path])[name] = copy.deepcopy(value)
+        before = self._attributes(modules)
+        with np.errstate(all="ignore"):
+            terms = replica.forward(self.x, self.eps)
+            computed = [replica.backend.get(terms[name]).copy() for name in replica.terms]
+            replica.backward(1.0)
+        computed.append(replica.backend.get(replica.buffer.grads).copy())
+        return before, {**self._attributes(modules), OUTCOME: computed}
+
+    def step_ends_alike(self, after, values, moved):
+        """Whether a step that begins with these values computes what the first one did, and leaves alike what that one had moved."""
+        try:
+            _, other = self.step(values)
+        except Exception:
+            if not values:
+                raise
+            return False  # whatever went wrong did so because of them
+        looked_at = {OUTCOME: [True] * len(after[OUTCOME]), **moved}
+        for place, where in looked_at.items():
+            apart = _differs(after[place], other.get(place), NEAR)
+            if any(np.any(part & there) for part, there in zip(apart, where, strict=len(apart) == len(where))):
+                return False
+        return True
+
+    def _attributes(self, modules):
+        """Copies of what the modules hold beside Parameters and other modules."""
+        scratch = {id(_owner(array)) for _, _, array in modules[""].scratch_arrays()}  # of which some is never written
+        return {
+            (path, name): copy.deepcopy(value)
+            for path in self.owners
+            for name, value in vars(modules[path]).items()
+            if name not in OURS
+            and not isinstance(value, (Module, Parameter))
+            and id(_owner(value)) not in scratch
+            and _leaves(value)
+        }
+
+
+def _owner(array):
+    """The array whose memory this one is a view of."""
+    while getattr(array, "base", None) is not None:
+        array = array.base
+    return array
+
+
+def _differs(a, b, near):
+    """[where they differ] for each array, number and generator in a value; where the shapes do, everywhere."""
+    a, b = _leaves(a), _leaves(b)
+    if len(a) != len(b):
+        return [np.True_] * max(len(a), len(b), 1)
+    return [
+        np.True_ if x.shape != y.shape or x.dtype.kind != y.dtype.kind
+        else x != y if x.dtype.kind not in "fc"
+        else ~np.isclose(x, y, rtol=near, atol=near, equal_nan=True)
+        for x, y in zip(a, b, strict=True)
+    ]  # fmt: skip
+
+
+def _leaves(value):
+    """The arrays, numbers and generators in a value, as arrays."""
+    if isinstance(value, np.random.Generator):
+        return [np.asarray(repr(value.bit_generator.state))]
+    if isinstance(value, np.random.RandomState):
+        return [np.asarray(repr(value.get_state()))]
+    if isinstance(value, dict):
+        return [leaf for item in value.values() for leaf in _leaves(item)]
+    if isinstance(value, (list, tuple)):
+        return [leaf for item in value for leaf in _leaves(item)]
+    if isinstance(value, (bool, int, float, complex)):
+        return [np.asarray(value)]
+    if hasattr(value, "dtype") and hasattr(value, "shape"):
+        return [np.asarray(value.get() if hasattr(value, "get") else value)]
+    return []
+
+
+def _other(value):
+    """The same kind of value with every number in it changed, and every generator further on."""
+    if isinstance(value, (np.random.Generator, np.random.RandomState)):
+        value = copy.deepcopy(value)
+        value.random()
+        return value
+    if isinstance(value, dict):
+        return {key: _other(item) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_other(item) for item in value)
+    if isinstance(value, (bool, np.bool_)):
+        return not value
+    if isinstance(value, (int, float, complex)) or hasattr(value, "dtype"):
+        return ~value if getattr(value, "dtype", np.dtype(float)).kind == "b" else value + 1
+    return value

@@ -12,6 +12,7 @@ import numpy as np
 from .errors import ConfigError, DataError
 
 REAL = (-math.inf, math.inf)  # the support of numbers that may be anything finite
+LARGEST = 2**31 - 1  # of the counts that are options
 BLOCK = 1 << 20  # numbers looked at together, so that no check makes a second copy of a large set
 MISSING = ("NAType", "NaTType", "NoneType")  # pandas' and Python's ways to say that there is no number
 
@@ -19,27 +20,27 @@ MISSING = ("NAType", "NaTType", "NoneType")  # pandas' and Python's ways to say 
 # Options --------------------------------------------------------------------------------------------------------------
 
 
-def whole(name, value, least=1, most=None):
-    """The option `name` as an int from `least` on, up to `most`. Raises ConfigError."""
-    good = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if good and value >= least and (most is None or value <= most):
+def whole(name, value, least=1, most=LARGEST):
+    """The option `name` as an int from `least` to `most`. Raises ConfigError."""
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool) and least <= value <= most:
         return int(value)
-    bounds = f"of at least {least}" if most is None else f"between {least} and {most:,}"
-    raise ConfigError(f"{name} must be a whole number {bounds}, not {shown(value)}")
+    upper = "" if most == LARGEST and not (isinstance(value, (int, np.integer)) and value > most) else f" and at most {most:,}"
+    raise ConfigError(f"{name} must be a whole number of at least {least}{upper}, not {shown(value)}")
 
 
 def number(name, value, *, above=None, least=None, below=None, most=None):
     """The option `name` as a finite number within bounds, of Python's own int or float. Raises ConfigError."""
-    good = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    plain = value.item() if isinstance(value, (np.integer, np.floating)) else value
     if (
-        good
-        and -sys.float_info.max <= value <= sys.float_info.max
-        and (above is None or value > above)
-        and (least is None or value >= least)
-        and (below is None or value < below)
-        and (most is None or value <= most)
+        isinstance(plain, (int, float))
+        and not isinstance(plain, bool)
+        and -sys.float_info.max <= plain <= sys.float_info.max
+        and (above is None or plain > above)
+        and (least is None or plain >= least)
+        and (below is None or plain < below)
+        and (most is None or plain <= most)
     ):
-        return value.item() if isinstance(value, np.generic) else value
+        return plain
     bounds = (("above", above), ("of at least", least), ("below", below), ("at most", most))
     said = " and ".join(f"{words} {bound:g}" for words, bound in bounds if bound is not None)
     raise ConfigError(f"{name} must be a finite number {said}".rstrip() + f", not {shown(value)}")

@@ -185,7 +185,7 @@ def test_permutation_depends_on_seed_and_epoch_and_nothing_else():
     ids=str,
 )
 def test_numbers_outside_their_range_are_refused_by_name(changes, said):
-    with pytest.raises(ConfigError, match=f"^{said} must be (a whole number )?between 0 and"):
+    with pytest.raises(ConfigError, match=f"^{said} must be (a whole number of at least|between) 0 and"):
         base(**changes)
 
 

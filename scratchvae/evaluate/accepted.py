@@ -3,10 +3,9 @@
 from pathlib import Path
 
 from .. import gate
-from ..data import Dataset, Split
+from ..data import Split
 from ..data.assembly import to_dataset
 from ..errors import ConfigError, DataError
-from ..nn import Module
 
 MODEL = ("kind", "terms", "weights", "config", "noise_columns", "data_size", "dtype")  # what a model names (docs/architecture.md)
 
@@ -17,13 +16,13 @@ def accepted(model, data):
     Raises ConfigError for what is no model, or of another width, and DataError, with the row and the column, for a number that its
     likelihood cannot explain. Each Split knows its extent, so this looks at no image again.
     """
-    if not isinstance(model, Module):
+    if isinstance(model, type) or not hasattr(model, "buffer"):
         raise ConfigError(f"a model is needed, such as VAE(784) or a Module of your own, not {gate.shown(model)}")
-    if missing := [name for name in MODEL if not hasattr(model, name)]:
-        raise ConfigError(f"{type(model).__name__} names no {missing[0]}: a model that is trained has {', '.join(MODEL)}")
     if model.buffer is None:
         raise ConfigError(f"{type(model).__name__} is not initialised: call initialise(seed) first")
-    data = data if isinstance(data, Dataset) else _made(data)
+    if missing := [name for name in MODEL if not hasattr(model, name)]:
+        raise ConfigError(f"{type(model).__name__} names no {missing[0]}: a model that is trained has {', '.join(MODEL)}")
+    data = data if hasattr(data, "splits") else _made(data)  # by what it has: the museum mixes copies of these classes
     for part, split in data.splits.items():
         if split.images.shape[1] != model.data_size:
             raise ConfigError(f"the model takes {model.data_size} pixels, and the images have {split.images.shape[1]}")

@@ -79,8 +79,8 @@ def measure(model, dataset, split="test", seed=0, samples=1, threads=None):
     """The objective's parts on a split → {"-ELBO": Measurement, "reconstruction": …, "KL": …} for a VAE.
 
     dataset: what `fit` takes, a Dataset or an array of images · split: "train", "test" or "validation" · samples: of z per image ·
-    threads: default, one per core. An autoencoder has a reconstruction alone: its loss bounds no likelihood. With β ≠ 1 the −ELBO
-    is still reconstruction + KL, which is then not what was trained.
+    threads: default, one per core. An autoencoder has a reconstruction alone: its loss bounds no likelihood; a model of your own has
+    its terms. With β ≠ 1 the −ELBO is still reconstruction + KL, which is then not what was trained.
 
     Raises ConfigError, NonFiniteError, and DataError for data that the model cannot take or whose likelihood comes out above 1.
     """
@@ -90,7 +90,8 @@ def measure(model, dataset, split="test", seed=0, samples=1, threads=None):
     with Threads(worker_count(threads)) as workers:
         terms = image_terms(model, part.images, workers, seed, samples)
     _check(model, part.images.shape[1], terms)
-    sampled = f"z sampled from q(z|x), {samples} sample{'s' if samples > 1 else ''} per image" if model.noise_columns else None
+    of_z = f"z sampled from q(z|x), {samples} sample{'s' if samples > 1 else ''} per image"
+    drawn = of_z if model.noise_columns else "deterministic code"
 
     def measurement(quantity, values, estimator):
         error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
@@ -100,11 +101,11 @@ def measure(model, dataset, split="test", seed=0, samples=1, threads=None):
         )
 
     result = {}
-    if "kl" in terms:
-        result["-ELBO"] = measurement("-ELBO", terms["reconstruction"] + terms["kl"], sampled)
-    result["reconstruction"] = measurement("reconstruction", terms["reconstruction"], sampled or "deterministic code")
-    if "kl" in terms:
-        result["KL"] = measurement("KL", terms["kl"], "closed form")
+    if {"reconstruction", "kl"} <= set(terms):
+        result["-ELBO"] = measurement("-ELBO", terms["reconstruction"] + terms["kl"], drawn)
+    for term, values in terms.items():
+        name = "KL" if term == "kl" else term
+        result[name] = measurement(name, values, "closed form" if term == "kl" else drawn)
     return result
 
 

@@ -122,7 +122,7 @@ def extent(rows, where):
 def check_support(rows, found, support, where, taker):
     """Raise DataError naming the first value of rows (N, D) outside `support` (low, high), and how to bring all of them into it.
 
-    found: `extent(rows)`, so that nothing is looked at twice when all is well · taker: who takes only these, for the message
+    found: `extent(rows)` or wider, so that nothing is looked at twice when all is well · taker: who takes only these, for the message
     """
     low, high = support
     if low <= found[0] and found[1] <= high:
@@ -132,9 +132,8 @@ def check_support(rows, found, support, where, taker):
         if bad.any():
             row, *column = np.argwhere(bad)[0]
             at, value = place((start + row, *column)), block[(row, *column)]
-            break
-    cure = _into_unit(rows, *found) if support == (0, 1) else "scale the values"
-    raise DataError(f"{where}: {at} is {value:.8g}, outside [{low:g}, {high:g}], which {taker} takes: {cure}")
+            cure = _into_unit(rows, *found) if support == (0, 1) else "scale the values"
+            raise DataError(f"{where}: {at} is {value:.8g}, outside [{low:g}, {high:g}], which {taker} takes: {cure}")
 
 
 def place(index, columns=None):

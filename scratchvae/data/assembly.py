@@ -11,10 +11,10 @@ from scratchvae.errors import DataError
 FRACTION = 0.1  # of the images is held out as test where no test split is given
 
 
-def to_dataset(name, parts, source, options, note=None):
+def to_dataset(name, parts, source, options, note=None, support=UNIT):
     """A Dataset from {"train": (images, labels, where)} and, if they are given, "test" and "validation".
 
-    images   (N, H, W), (N, H, W, 3) or (N, D): uint8, bool, or numbers in [0, 1];  labels  (N,) or None
+    images   (N, H, W), (N, H, W, 3) or (N, D): uint8, bool, or numbers within `support`;  labels  (N,) or None
     where    what an error message calls them
     source   where the data come from; how they were split is added to it
     options  of them held_out and seed, where there is no test split
@@ -22,7 +22,7 @@ def to_dataset(name, parts, source, options, note=None):
     """
     splits, shapes = {}, {}
     for part, (images, labels, where) in parts.items():
-        pixels, shapes[part] = to_pixels(images, where, gate.REAL if "scaling" in (note or {}) else UNIT)
+        pixels, shapes[part] = to_pixels(images, where, gate.REAL if "scaling" in (note or {}) else support)
         splits[part] = Split(pixels, to_labels(labels, len(pixels), where))
         if shapes[part] != shapes["train"]:
             raise DataError(

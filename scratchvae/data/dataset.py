@@ -51,7 +51,7 @@ class Split:
 
     @cached_property
     def extent(self):
-        """(lowest, highest) number that a model sees of the images; uint8 counts as value / 255."""
+        """Bounds (lowest, highest) of what a model sees of the images, uint8 counting as value / 255: of a part, those of the whole."""
         return extent(self.images, "a split")
 
     def take(self, rows):
@@ -60,6 +60,8 @@ class Split:
         labels = None if self.labels is None else self.labels[rows]
         for name, value in (("images", pick(self.images, rows)), ("labels", labels), ("classes", self.classes)):
             object.__setattr__(part, name, value)
+        if "extent" in self.__dict__:
+            part.__dict__["extent"] = self.extent
         return part
 
     def named(self, classes):

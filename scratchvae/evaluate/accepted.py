@@ -5,6 +5,7 @@ from pathlib import Path
 from .. import gate
 from ..data import Split
 from ..data.assembly import to_dataset
+from ..data.options import Options
 from ..errors import ConfigError, DataError
 
 MODEL = ("kind", "terms", "weights", "config", "noise_columns", "data_size", "dtype")  # what a model names (docs/architecture.md)
@@ -45,4 +46,4 @@ def _made(data):
         raise DataError(f"{gate.shown(str(data))} is the name of a data set: give scratchvae.load_data of it")
     if isinstance(data, (tuple, dict)):
         raise DataError("give one array of images, or Dataset(name, (height, width), Split(images, labels), Split(…), source)")
-    return to_dataset("array", (data, None, "the array"), None, "An array made in Python", support=gate.REAL)
+    return to_dataset("array", {"train": (data, None, "the array")}, "An array made in Python", Options(), support=gate.REAL)

@@ -16,7 +16,6 @@ from scratchvae.files import only_writer
 from scratchvae.models import VAE
 from scratchvae.training import RunFolder, first_model, fit, load_model, resume
 from scratchvae.training.checkpoint import read_checkpoint, read_run
-from scratchvae.training.run import continued
 from scratchvae.training.schema import loads
 
 OPTIONS = {"epochs": 2, "batch_size": 10, "log_every": 4, "progress": False, "threads": 1}
@@ -287,26 +286,6 @@ def test_sizes_are_compared_with_the_file_before_anything_is_allocated(cut, chan
 
     with pytest.raises(CheckpointError, match="describes no model|is missing|and this model's is"):
         model_of("c.npz", config, arrays)
-
-
-# The history ----------------------------------------------------------------------------------------------------------
-
-
-def test_a_change_begins_a_chapter_and_the_one_before_is_kept_with_its_last_step(cut):
-    config = cut.config()
-    assert config["history"] == []
-    slower = {**config["training"], "lr": 1e-4}
-    second = continued(config, 7, training=slower)
-    assert second["training"] == slower
-    assert [(c["until"], c["training"]["lr"], c["backend"]) for c in second["history"]] == [(7, 1e-3, "numpy")]
-    assert "location" not in second["history"][0]["data"]
-    third = continued(second, 9, training=config["training"])
-    assert [(c["until"], c["training"]["lr"]) for c in third["history"]] == [(7, 1e-3), (9, 1e-4)]
-    cut.write_config(third)
-    assert cut.config() == third
-    # Without a step under it there was no chapter, and more epochs change no update.
-    assert continued(second, 7, backend="cupy")["history"] == second["history"]
-    assert continued(config, 7, training={**config["training"], "epochs": 9})["history"] == []
 
 
 # Other versions -------------------------------------------------------------------------------------------------------

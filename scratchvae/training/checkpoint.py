@@ -31,7 +31,7 @@ def save_checkpoint(path, model, optimiser, state, config):
     arrays = {f"{kind}/{name}": buffer.view(name, flat) for kind, flat in flats.items() for name in buffer.names}
     note = {"format": FORMAT, "version": VERSION, "state": state, "config": config}
     note["checksum"] = _checksum(note, arrays)
-    arrays["note"] = np.frombuffer(dumps(note).encode(), np.uint8)
+    arrays["note"] = np.frombuffer(dumps(note, sort_keys=True).encode(), np.uint8)
     with replacing(path) as temporary:
         np.savez(temporary, **arrays)
 

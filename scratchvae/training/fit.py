@@ -6,7 +6,7 @@ from ..errors import ConfigError, RunFolderError, RunWarning
 from ..evaluate import accepted
 from .checkpoint import describe, read_run
 from .records import header
-from .run import RunFolder, continued
+from .run import RunFolder
 from .settings import Settings
 from .trainer import Trainer
 
@@ -55,7 +55,7 @@ def resume(model, data, out, *, progress=True, max_steps=None, threads=None, gra
             trainer.restore(folder.checkpoint_path, state, arrays)
         elif describe(model)["values"] != config["model"].get("values"):
             raise RunFolderError(f"{folder.path} was stopped before its first checkpoint, and this is not the model that it began with")
-        trainer.config = continued(config, trainer.step, training=training, backend=model.backend.name)
+        trainer.config = {**config, "training": training, "backend": model.backend.name}
         # First the checkpoint, which says what config.json was, then config.json: whatever is killed, both can be told apart.
         if state is None or trainer.config != config:
             trainer.save(folder.checkpoint_path, was=config)

@@ -18,7 +18,6 @@ VERSION = 2  # of config.json; what version 1 wrote is read too
 METRICS_VERSION = 1
 LARGEST_CONFIG = 1 << 24  # bytes
 LOCK = ".lock"
-CHAPTER = ("data", "backend", "training")
 
 
 class RunFolder:
@@ -188,25 +187,10 @@ class RunFolder:
 MENDED = "`scratchvae resume` mends it"
 
 
-def continued(config, step, **changes):
-    """The configuration after changes to "data", "backend" or "training" at `step`: what held until then joins the history.
-
-    More or fewer epochs alone, which change no update under these schedules, begin no new chapter; nor does a change where no
-    step has been made under what it changes.
-    """
-    new = {**config, **changes}
-    before, after = without_places(config), without_places(new)
-    places = {place for place, _, _ in differences(before, after)}
-    began = config["history"][-1]["until"] if config["history"] else 0
-    if places <= {"training.epochs"} or step == began:
-        return new
-    return {**new, "history": [*config["history"], {**{key: before[key] for key in CHAPTER}, "until": step}]}
-
-
 def without_places(config):
     """What a checkpoint holds of a configuration: nothing of the machine, so that the same training gives the same bytes."""
-    data = {key: value for key, value in config["data"].items() if key not in ("location", "relative")}
-    return {**{key: config[key] for key in ("backend", "training", "model", "history")}, "data": data}
+    data = {key: value for key, value in config["data"].items() if key != "location"}
+    return {**{key: value for key, value in config.items() if key not in ("format", "version", "environment")}, "data": data}
 
 
 def read_file(path, most=None):

@@ -99,11 +99,12 @@ def _settings(value):
     Settings.from_dict(value)
 
 
-# The rooms of config.json. A chapter of a run is a stretch of steps trained under one configuration.
-DATA = {"name": str, "fingerprint": HASH, "image_shape": _shape, "preparation?": dict}
-CHAPTER = {"data": DATA, "backend": NAMES, "training": _settings}
+# The rooms of config.json. A chapter is a stretch of a run's steps under one configuration; those that have ended are its history.
+DATA = {"name": str, "fingerprint": HASH, "image_shape": _shape, "preparation?": dict, "splits?": {"*": int}}
+CHAPTER = {"data": DATA, "training": _settings, "origin?": {"step": int, "epoch": int, "schedule": int}}
 MODEL = {"kind": str, "config": dict, "seed?": int, "dtype?": ("float32", "float64"), "values?": HASH}
-HELD = {**CHAPTER, "model": MODEL, "history": [{**CHAPTER, "until": int}]}  # what a checkpoint holds of it: no place on a machine
+ENDED = {**CHAPTER, "ended": {"step": int, "epoch": float}}
+HELD = {**CHAPTER, "backend": NAMES, "model": MODEL, "history": [ENDED]}  # what a checkpoint holds of it: no place on a machine
 RUN = {
     **HELD, "format": ("scratchvae-run",), "version": (2,), "data": {**DATA, "location": str, "relative?": str},
     "environment": {"*": str},

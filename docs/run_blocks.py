@@ -6,13 +6,12 @@ otherwise, and training amplifies it). --write puts what was printed into the ch
 """
 
 import io
-import os
 import re
 import sys
 import tempfile
 import textwrap
 import time
-from contextlib import contextmanager, redirect_stdout
+from contextlib import chdir, redirect_stdout
 from pathlib import Path
 
 from scratchvae.files import write_text
@@ -27,22 +26,10 @@ def chapters():
     return [DOCS / "index.md", *sorted(DOCS.glob("[0-9][0-9]-*.md"))]
 
 
-@contextmanager
-def folder():
-    """A temporary folder as the working directory."""
-    before = os.getcwd()
-    with tempfile.TemporaryDirectory() as path:
-        os.chdir(path)
-        try:
-            yield
-        finally:
-            os.chdir(before)
-
-
 def run(path):
     """→ a list of (line, what a block printed, what the chapter shows), after running every block of a chapter."""
     text, namespace, found = path.read_text(encoding="utf-8"), {"__name__": "__main__"}, []
-    with folder():
+    with tempfile.TemporaryDirectory() as folder, chdir(folder):
         for match in BLOCK.finditer(text):
             line = text[: match.start()].count("\n") + 2
             out = io.StringIO()

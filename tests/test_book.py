@@ -24,6 +24,15 @@ def test_every_block_runs_and_prints_what_the_book_shows(path):
         assert run_blocks.same(printed, shown), f"{path.name}:{line} printed\n{printed}\nand the book shows\n{shown}"
 
 
+def test_a_block_that_fails_is_told_by_chapter_and_line(tmp_path):
+    chapter = tmp_path / "chapter.md"
+    chapter.write_text("# Title\n\n```python\nx = 1\n```\n\n  ```python\n  y = x\n  y.missing\n  ```\n", encoding="utf-8")
+    with pytest.raises(AttributeError) as failure:
+        run_blocks.run(chapter)
+    last = failure.traceback[-1]
+    assert (str(last.path), last.lineno + 1) == (str(chapter), 9)
+
+
 @pytest.mark.parametrize("path", run_blocks.chapters(), ids=lambda path: path.stem)
 def test_no_block_of_python_is_left_out(path):
     text = path.read_text(encoding="utf-8")

@@ -85,7 +85,7 @@ def test_the_last_page_counts_the_parameters_that_stayed_and_says_why(activation
     assert silent == 9 + (6 * encoder + 6 * decoder) * (activation == "relu")  # of the black pixel; a shut tanh gives −1, not 0
     assert shut == (5 + 1) * encoder + (3 + 1) * decoder  # of the other pixels or the latents, and a bias
     assert (others > 0) == (activation == "relu")  # a unit is shut in one image, and its input 0 in the others
-    share = told.steps[-1].value("stays, per pixel").data[0]
+    share = told.steps[-1].value("stays, per pixel").data
     assert np.array_equal(share, (weights["encoder.0.W"] == 0).mean(axis=1))
     assert share[3] == 1
 

@@ -1,6 +1,7 @@
 """trace: run one training step of a model on replicas, and tell it step by step."""
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from ... import rng
 from ...errors import ConfigError, ShapeError
@@ -32,7 +33,8 @@ def trace(model, x, eps=None, *, seed=0, lr=1e-3, image_shape=None, title=None, 
         raise ShapeError(f"the model takes (images, {model.data_size}), not {x.shape}")
     if image_shape is not None and int(np.prod(image_shape)) != model.data_size:
         raise ConfigError(f"image_shape {tuple(image_shape)} does not hold the model's {model.data_size} pixels")
-    return _Telling(model, x, eps, seed, lr).tell(image_shape, title, notes)
+    with threadpool_limits(1, user_api="blas"):  # as training does; its products are too small to share
+        return _Telling(model, x, eps, seed, lr).tell(image_shape, title, notes)
 
 
 class _Telling:
@@ -183,7 +185,7 @@ class _Telling:
         values.append(Value("ℒ after", "out", (), np.float64(losses[1]), note="nats per image"))
         first = view("encoder.0.W", self.adam.after["g"]) == 0
         note = "of its weights in the first layer, the share whose gradient is exactly 0"
-        values.append(Value("stays, per pixel", "out", ("", "pixel"), first.mean(axis=1)[None], "image", note=note))
+        values.append(Value("stays, per pixel", "out", ("pixel",), first.mean(axis=1), "image", note=note))
         self.add("after", "update", "One step later", ("loss",), self.tell_who_moved(), TrainingStep._update, values, (), ran=False)
 
     def tell_who_moved(self):

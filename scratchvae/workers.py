@@ -125,7 +125,7 @@ class Processes:
 
     def __exit__(self, *exception):
         for child in self._children:
-            child.terminate()
+            child.kill()  # not SIGTERM, which it ignores
         for child in self._children:
             child.join()
             child.close()
@@ -164,9 +164,9 @@ class Processes:
             raise error
 
     def _serve(self, worker):
-        """The life of another process: wait for a turn, do the share, say so. Ctrl-C is the first process's business."""
+        """The life of another process: wait for a turn, do the share, say so. Ctrl-C and SIGTERM are the first process's business."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         with threadpool_limits(1, user_api="blas"), contextlib.suppress(_Gone):
             while True:
                 self._wait(self._go[worker - 1], self._parent_lives, give_way=os.sched_yield)

@@ -1,6 +1,7 @@
 """Training from start to end: the record it keeps, how it stops, and how it goes on."""
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from scratchvae import rng
 from scratchvae.data import Split
 from scratchvae.errors import CheckpointError, ConfigError, NonFiniteError, RunFolderError
 from scratchvae.models import VAE, Autoencoder
-from scratchvae.training import OPTIMISERS, Optimiser, RunFolder, Schedule, TrainingStep, fit, load_model, resume
+from scratchvae.training import OPTIMISERS, Optimiser, RunFolder, Schedule, Trainer, TrainingStep, fit, load_model, resume
 
 
 def checkpoint(folder):
@@ -171,17 +172,20 @@ def test_the_interrupt_handler_is_put_back(tiny_data, tiny_vae):
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_one_interrupt_finishes_the_step_and_a_second_stops_at_once(tmp_path, tiny_data, tiny_vae, monkeypatch):
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_interrupt_finishes_the_step_and_a_second_stops_at_once(tmp_path, tiny_data, tiny_vae, monkeypatch, number, threads):
     whole = TrainingStep.__call__
 
     def interrupted(self, rows, step, lr):
         if step == 3:
-            os.kill(os.getpid(), signal.SIGINT)
+            for process in [os.getpid(), *(child.pid for child in multiprocessing.active_children())]:  # as a scheduler does
+                os.kill(process, number)
         return whole(self, rows, step, lr)
 
     monkeypatch.setattr(TrainingStep, "__call__", interrupted)
     with pytest.raises(KeyboardInterrupt, match="stopped after step 4"):
-        fit(tiny_vae(), tiny_data, out=tmp_path / "run", epochs=5, batch_size=10)
+        fit(tiny_vae(), tiny_data, out=tmp_path / "run", epochs=5, batch_size=10, threads=threads)
     monkeypatch.setattr(TrainingStep, "__call__", whole)
     resume(load_model(tmp_path / "run"), tiny_data, tmp_path / "run")
     fit(tiny_vae(), tiny_data, out=tmp_path / "whole", epochs=5, batch_size=10)
@@ -195,6 +199,19 @@ def test_one_interrupt_finishes_the_step_and_a_second_stops_at_once(tmp_path, ti
     monkeypatch.setattr(TrainingStep, "__call__", twice)
     with pytest.raises(KeyboardInterrupt):
         fit(tiny_vae(), tiny_data, epochs=5, batch_size=10)
+
+
+def test_dear_checkpoints_are_written_seldom_but_always_at_the_end(tmp_path, tiny_data, tiny_vae, monkeypatch):
+    written, whole = [], Trainer.save
+
+    def slow(self, path, **options):
+        written.append(self.step)
+        whole(self, path, **options)
+        time.sleep(1 if len(written) == 2 else 0)
+
+    monkeypatch.setattr(Trainer, "save", slow)
+    fit(tiny_vae(), tiny_data, out=tmp_path / "run", epochs=5, batch_size=60, threads=1)
+    assert written == [0, 1, 5]  # the one after the first epoch took a second: four epochs of milliseconds wait for no other
 
 
 def test_a_run_can_be_extended(tmp_path, tiny_data, tiny_vae):

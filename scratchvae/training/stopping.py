@@ -42,19 +42,21 @@ def advice(trainer):
 
 @contextmanager
 def interrupts():
-    """Collects Ctrl-C into a list, so that a step is never cut in two; a second Ctrl-C stops at once."""
+    """Collects Ctrl-C, and SIGTERM, which schedulers send, into a list, so that a step is never cut in two; a second Ctrl-C stops
+    at once."""
     seen = []
     if threading.current_thread() is not threading.main_thread():  # only the main thread may handle signals
         yield seen
         return
 
     def handle(number, frame):
-        if seen:
+        if seen and number == signal.SIGINT:
             raise KeyboardInterrupt
         seen.append(number)
 
-    before = signal.signal(signal.SIGINT, handle)
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield seen
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,5 +1,6 @@
 """The loop over steps: batches in the order of their epoch, log lines, validation, checkpoints, and stopping well."""
 
+import time
 from math import ceil, isfinite
 
 from ..cores import worker_count
@@ -30,7 +31,7 @@ class Trainer:
         self.optimiser = settings.new_optimiser(backend=model.backend)
         with model.backend.failures():
             self.optimiser.start(model.buffer.values)
-        self.step = 0
+        self.step, self._kept, self._dear_until = 0, None, 0.0
         self.window = self._empty_window()
         self.config = {
             "data": data.note(), "backend": model.backend.name, "model": {"kind": model.kind, "config": model.config},
@@ -70,7 +71,7 @@ class Trainer:
             raise BackendError(f"the system gives no more memory or processes ({error}): --threads 1 needs fewer{kept}") from error
 
     def _run(self, folder, progress, max_steps, threads, graph):
-        s, order, epoch_ends, log = self.settings, None, False, Log(self.model, folder)
+        s, order, log = self.settings, None, Log(self.model, folder)
         stop = self.last if max_steps is None else min(self.last, self.step + max_steps)
         threads = worker_count(threads) if self.model.backend.name == "numpy" else 1
         do = self._step_taker(threads, graph)
@@ -102,8 +103,8 @@ class Trainer:
                 if epoch_ends:
                     self._check_parameters()
                     self._held_out(log, validators, replicas)
-                    self._keep(folder)
-            if not epoch_ends:
+                    self._keep(folder, unless_dear=True)
+            if self._kept != self.step:
                 self._check_parameters()
                 self._keep(folder)
         if interrupted:
@@ -119,9 +120,14 @@ class Trainer:
         own = {"precision": "tf32" if s.tf32 else "fp32", "graph": graph}
         return DeviceStep(self.model, self.optimiser, self.images, s.batch_size, seed=s.seed, clip=s.clip, **own)
 
-    def _keep(self, folder):
-        if folder is not None:
-            self.save(folder.checkpoint_path)
+    def _keep(self, folder, unless_dear=False):
+        """Write the checkpoint of this step; unless_dear: not when the last was written less than ten times ago of what that took."""
+        began = time.perf_counter()
+        if folder is None or (unless_dear and began < self._dear_until):
+            return
+        self.save(folder.checkpoint_path)
+        now = time.perf_counter()
+        self._kept, self._dear_until = self.step, now + 10 * (now - began)
 
     def _empty_window(self):
         return {"images": 0, **dict.fromkeys(self.model.terms, 0.0)}

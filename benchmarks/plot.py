@@ -16,7 +16,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from scratchvae.files import replacing
 from scratchvae.timing import read_result
 
-OURS, FLOOR, BEST, OTHER = "#c0392b", "#b0b0b0", "#1f4e79", "#7fa8cc"
+OURS, FLOOR, BEST, OTHER = "#c0392b", "#c9c9c9", "#1f4e79", "#7fa8cc"
 LINES = ["#1f4e79", "#e08e0b", "#2e8b57", "#7d4fa0", "#17becf", "#8c564b", "#7f7f7f", "#d67ab1", "#bcbd22"]
 MARKERS = "sD^vP*X<>"
 BARS = {
@@ -44,7 +44,7 @@ def bars(race, result, path):
     kind, unit = BARS[race["what"]]
     names = sorted(race["peers"], key=lambda name: race["peers"][name]["median_ms"])
     fig, ax = plt.subplots(figsize=(11, 2.4 + 0.62 * len(names)), layout="constrained")
-    reach = max(race["peers"][name]["q3_ms"] for name in names)
+    reach, labels = max(race["peers"][name]["q3_ms"] for name in names), []
     for place, name in enumerate(names):
         peer = race["peers"][name]
         low, high = peer["median_ms"] - peer["q1_ms"], peer["q3_ms"] - peer["median_ms"]
@@ -53,13 +53,16 @@ def bars(race, result, path):
         text = f"{three(peer['median_ms'])} {unit.split()[0]}"
         if ratio := peer.get("ours_to_this_ratio"):
             text += f"    ours / this: {ratio['median']:.2f}"
-        ax.text(peer["q3_ms"] + 0.02 * reach, place, text, va="center")
+        labels.append(ax.text(peer["q3_ms"] + 0.02 * reach, place, text, va="center"))
     ax.set_yticks(range(len(names)), names)
     ax.invert_yaxis()
-    ax.set_xlim(0, 1.55 * reach)
+    ax.set_xlim(0, 1.1 * reach)
     ax.set_xlabel(f"{unit} (median and quartiles of {race['rounds']} interleaved rounds)")
     batch = f"batch {race['batch_size']}, " if race["what"] in ("step", "epoch") else ""  # the others choose their own
     ax.set_title(f"{kind}: {batch}width {race['width']}, threads {race['threads']}", loc="left")
+    fig.canvas.draw()  # now the width of the panel and of the words in it are known
+    panel, words = ax.get_window_extent().width, max(label.get_window_extent().width for label in labels)
+    ax.set_xlim(0, 1.04 * reach / max(1 - words / panel, 0.1))
     save(fig, result, path)
 
 

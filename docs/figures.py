@@ -21,7 +21,7 @@ from scratchvae.data import Dataset, Split, gather
 from scratchvae.files import replacing
 from scratchvae.ops import numpy as ops
 from scratchvae.ops.cuda.ladder import RUNGS, numbers_asked
-from scratchvae.plots.page import BLUE, BODY, GREY, INK, RULE, SMALL, VERMILION, page, wrap
+from scratchvae.plots.page import BLUE, BODY, GREEN, GREY, INK, RULE, SMALL, VERMILION, page, wrap
 from scratchvae.plots.tiles import mosaic, tiles
 from scratchvae.study import gradients
 from scratchvae.study.launch_costs import launches_of_a_step
@@ -29,7 +29,7 @@ from scratchvae.study.linear_gaussian import LinearGaussian, log_standard_normal
 from scratchvae.study.probability import elbo_terms, importance_weighted_bound
 
 FOLDER = Path(__file__).resolve().parent / "figures"
-GREEN, WIDTH = "#009e73", 1040  # the third colour of Okabe & Ito; pixels, so that a phone can still show the letters
+WIDTH = 1040  # pixels, so that a phone can still show the letters
 SHAPE = (28, 28)
 
 
@@ -145,13 +145,13 @@ def bounds(path):
     title = "More samples, a tighter bound\nLinear model, 100 pixels and 10 latents, where log p(x) is known (E41); bound E48"
     with page(path, title, WIDTH, 720, whole=True) as sheet:
         ax = sheet.axes(100, 20, sheet.width - 110, sheet.height - 100)
-        for width, colour in ((1.1, GREEN), (1.2, BLUE), (1.5, VERMILION)):
+        for width, colour, marker in ((1.1, GREEN, "^"), (1.2, BLUE, "o"), (1.5, VERMILION, "s")):
             std = width * np.sqrt(np.diag(covariance))
             eps = normal(200_000, 10, 5)
             log_q = log_standard_normal(eps) - np.log(std).sum()
             log_w = elbo_terms(model.log_joint(x, mean[0] + std * eps), log_q)
             values = [importance_weighted_bound(log_w[: 200_000 // k * k].reshape(k, -1)).mean() for k in K]
-            ax.plot(K, values, "o-", color=colour, label=f"q with {width:g} times the posterior's standard deviations")
+            ax.plot(K, values, f"{marker}-", color=colour, label=f"q with {width:g} times the posterior's standard deviations")
         ax.axhline(exact, color=INK, linewidth=1.2, linestyle=(0, (5, 3)))
         ax.text(1, exact + 0.08, "log p(x), exactly", fontsize=BODY, va="bottom")
         ax.set_xscale("log")
@@ -185,17 +185,22 @@ def estimators(path):
     with page(path, title, WIDTH, 640, whole=True) as sheet:
         half = sheet.width / 2
         ax = sheet.axes(80, 20, half - 110, sheet.height - 110)
-        for values, line, colour, name in ((score, formula[0], VERMILION, "score function"), (path_, formula[1], BLUE, "pathwise")):
+        left = ((score, formula[0], VERMILION, "s", "score function"), (path_, formula[1], BLUE, "o", "pathwise"))
+        for values, line, colour, marker, name in left:
             ax.plot(fine, np.broadcast_to(line, fine.shape), color=colour, label=name)
-            ax.plot(sigmas, values, "o", color=colour)
+            ax.plot(sigmas, values, marker, color=colour)
         ax.set(xscale="log", yscale="log", xlabel="σ", ylabel="variance", xlim=(0.027, 3.7))
         ax.legend(frameon=False)
         ax.grid(axis="y")
         ax = sheet.axes(half + 70, 20, half - 80, sheet.height - 110)
         order = np.argsort(plain)
-        right = ((plain, VERMILION, "score function"), (baseline, GREEN, "with its mean as baseline"), (by_path, BLUE, "pathwise"))
-        for values, colour, name in right:
-            ax.plot(values[order], "o", color=colour, label=name, markersize=5)
+        right = (
+            (plain, VERMILION, "s", "score function"),
+            (baseline, GREEN, "^", "with its mean as baseline"),
+            (by_path, BLUE, "o", "pathwise"),
+        )
+        for values, colour, marker, name in right:
+            ax.plot(values[order], marker, color=colour, label=name, markersize=5)
         ax.set(yscale="log", xlabel="latents, sorted")
         ax.set_xlim(-1, 20)
         ax.set_ylim(top=ax.get_ylim()[1] * 3000)
@@ -228,7 +233,10 @@ def blur(path):
                 ax = sheet.axes(k * width, 60 + row * 220, width - 16, 170)
                 ax.hist(pixel[:, 0], edges, density=True, color=RULE)
                 heights, _, _ = ax.hist(values, edges, density=True, histtype="step", color=colour, linewidth=2)
-                ax.set_ylim(0, min(max(heights.max() * 1.05, 5.5), 12))
+                top = min(max(heights.max() * 1.05, 5.5), 12)
+                ax.set_ylim(0, top)
+                if heights.max() > top:
+                    ax.text(0.98, 0.98, f"↑ {heights.max():.0f}", ha="right", va="top", fontsize=SMALL, color=GREY, transform=ax.transAxes)
                 ax.set_yticks([])
                 ax.set_xticks([0, 0.5, 1], ["0", ".5", "1"])
                 ax.spines["left"].set_visible(False)
@@ -249,8 +257,8 @@ def activations(path):
             ax = sheet.axes(k % 4 * width + 30, k // 4 * (height + 20) + 26, width - 50, height - 60)
             ax.plot(x[0], y[0], color=BLUE, linewidth=2)
             ax.plot(x[0], slope[0], color=VERMILION, linewidth=2)
-            ax.set_ylim(-1.3, 2.6)
-            ax.set_yticks([-1, 0, 1, 2], ["−1", "0", "1", "2"])
+            ax.set_ylim(-1.3, 4.3)
+            ax.set_yticks([-1, 0, 1, 2, 3, 4], ["−1", "0", "1", "2", "3", "4"])
             ax.set_xticks([-4, 0, 4], ["−4", "0", "4"])
             ax.grid()
             ax.set_title(name.replace("_", " "), fontsize=BODY, fontweight="bold")
@@ -275,9 +283,9 @@ def steps(path):
         ax.plot(h, predicted, color=INK, linewidth=1, linestyle=(0, (4, 3)), label="its prediction (E58)")
         ax.plot(h, np.maximum(step, 1e-17), color=BLUE, linewidth=2, label="complex step (E34)")
         ax.set(xscale="log", yscale="log", xlabel="step h", ylabel="absolute error")
-        ax.set_ylim(3e-18, 30)
+        ax.set_ylim(3e-18, 1e7)
         ax.grid()
-        ax.legend(frameon=False, loc="lower right")
+        ax.legend(frameon=False, loc="upper right")
 
 
 def speed(path):
@@ -363,6 +371,7 @@ def speed(path):
         ax.barh(range(len(names)), list(ms.values()), color=colours, height=0.7)
         ax.set_yticks(range(len(names)), names)
         ax.invert_yaxis()
+        ax.set_xlim(0, 1.15 * max(ms.values()))
         ax.set_xlabel("milliseconds")
         ax.spines["left"].set_visible(False)
         ax.tick_params(axis="y", length=0)
@@ -375,7 +384,7 @@ def speed(path):
 
 def ladder(path):
     unit, depth, gap = 1.5, 64, 6  # pixels per number, extent of k, numbers between the matrices
-    side, grey, light, on_its_way = round((depth + gap + 128) * unit), "#eceff1", "#cfe3f1", "#73c5ae"
+    side, grey, light, on_its_way = round((depth + gap + 128) * unit), "#eceff1", "#b4d4ea", "#62b89f"
     across, down = side + 28, side + 112  # from panel to panel
     title = (
         "Which numbers one block needs, rung by rung\n"
@@ -491,7 +500,7 @@ def launches(path):
         ax = sheet.axes(300, 50, sheet.width - 320, sheet.height - 125)
         for at, (a, b) in enumerate(zip(small, large, strict=True)):
             colour = BLUE if a.layer else VERMILION
-            ax.plot([launch.operations / launch.bytes for launch in (a, b)], [at, at], color=colour, linewidth=1.5, alpha=0.5)
+            ax.plot([launch.operations / launch.bytes for launch in (a, b)], [at, at], color=colour, linewidth=1.2)
             ax.plot(b.operations / b.bytes, at, "o", color=colour, markersize=9, markerfacecolor="white", markeredgewidth=1.6)
             ax.plot(a.operations / a.bytes, at, "o", color=colour, markersize=9)
         ax.set_xscale("log")

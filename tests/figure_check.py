@@ -15,7 +15,7 @@ from itertools import combinations
 from unittest.mock import patch
 
 import numpy as np
-from matplotlib.collections import Collection, PathCollection
+from matplotlib.collections import Collection, PathCollection, PolyCollection
 from matplotlib.colors import to_rgba
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -185,7 +185,8 @@ def _a_segment_meets(xy, box):
 
 def _alike(ax):
     """Pairs of colours of this panel that some reader takes for one another, where no shape, dash or filling separates them."""
-    looks = {look for mark in marks(ax) for look in _looks(mark)}
+    lines = {to_rgba(mark.get_color())[:3] for mark in marks(ax) if isinstance(mark, Line2D)}
+    looks = {look for mark in marks(ax) if not _is_band(mark, lines) for look in _looks(mark)}
     found = []
     for (one, shape), (other, other_shape) in combinations(sorted(looks, key=repr), 2):
         if shape != other_shape or one == other:
@@ -194,6 +195,11 @@ def _alike(ax):
             if distance < APART:
                 found.append(f"{_hex(one)} and {_hex(other)} are {distance:.0f} apart in {reader}, and {APART:.0f} are needed")
     return found
+
+
+def _is_band(mark, lines):
+    """A pale area around a line of the same colour, which tells its readers what it is."""
+    return isinstance(mark, PolyCollection) and all(tuple(c[:3]) in lines and c[3] < 0.3 for c in mark.get_facecolor())
 
 
 def _looks(mark):

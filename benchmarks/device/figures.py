@@ -85,7 +85,7 @@ def _race(figure, parts):
             colour = OURS if line["peer"].startswith("ours") else THEIRS
             axes.plot([line["q1_us"], line["q3_us"]], [row, row], color=colour, lw=2)
             axes.plot(line["median_us"], row, "o", color=colour, ms=7, mfc=colour if line["precision"] == "fp32" else "white")
-            axes.annotate(_number(line["median_us"]), (line["median_us"], row), textcoords="offset points", xytext=(9, -3), fontsize=8)
+            axes.annotate(_number(line["median_us"]), (line["q3_us"], row), textcoords="offset points", xytext=(9, -3), fontsize=8)
         axes.set_yticks(range(len(some)), [f"{line['peer']}, {line['precision'].upper()}" for line in some])
         axes.set(xscale="log", title=model, xlabel="µs per step (median and quartiles)")
         axes.margins(x=0.12, y=0.08)

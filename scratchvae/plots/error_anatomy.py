@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from .page import BLUE, BODY, GREY, SMALL, VERMILION, leading, page, text_width
+from .page import BLUE, BODY, GREEN, GREY, SMALL, VERMILION, leading, page, text_width
 
-GREEN = "#009e73"  # the third of Okabe & Ito's (2008)
-_COLOURS = {"forward": BLUE, "central": VERMILION, "complex step": GREEN}
+_LOOKS = {"forward": (BLUE, "●", "o"), "central": (VERMILION, "■", "s"), "complex step": (GREEN, "▲", "^")}  # colour, sign, marker
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _TITLE = "Anatomy of a derivative's error\nRelative error of a derivative, against its step h"
 
@@ -41,11 +40,12 @@ def draw_error_anatomy(anatomy, path, title=_TITLE):
 def _panel(ax, steps, curves, floor, top):
     for method, errors in curves.items():
         shown = np.clip(errors, floor, top)
-        ax.plot(steps, shown, color=_COLOURS[method], linewidth=2, marker="o", markersize=3)
+        colour, _, marker = _LOOKS[method]
+        ax.plot(steps, shown, color=colour, linewidth=2, marker=marker, markersize=3)
         if np.isfinite(shown).any():
             least = np.nanmin(errors)
             best = steps[errors == least].max()
-            ax.plot([best], [max(least, floor)], color=_COLOURS[method], marker="o", markersize=9, clip_on=False)
+            ax.plot([best], [min(max(least, floor), top)], color=colour, marker=marker, markersize=9, clip_on=False)
 
 
 def _caption(sheet, x, dtype, best):
@@ -53,11 +53,12 @@ def _caption(sheet, x, dtype, best):
     sheet.text(x, leading(BODY) / 2, dtype, BODY + 1, weight="bold", va="center")
     beside = x + text_width(dtype, BODY + 1, "bold") + 16
     sheet.text(beside, leading(BODY) / 2, f"dotted: ε = {_power(np.finfo(dtype).eps)}", SMALL, color=GREY, va="center")
-    indent = max(text_width(f"● {method}", SMALL, "bold") for method in best) + 22
+    indent = max(text_width(f"■ {method}", SMALL, "bold") for method in best) + 22
     for k, (method, (step, error)) in enumerate(best.items()):
         y = (1.6 + k) * leading(BODY)
         words = f"{_power(error)} at h = {_power(step)}" if np.isfinite(error) else "not finite"
-        sheet.text(x, y, f"● {method}", SMALL, color=_COLOURS[method], weight="bold", va="center")
+        colour, sign, _ = _LOOKS[method]
+        sheet.text(x, y, f"{sign} {method}", SMALL, color=colour, weight="bold", va="center")
         sheet.text(x + indent, y, words, SMALL, va="center")
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..errors import DataError
-from .page import BLUE, BODY, GREEN, GREY, INK, SMALL, VERMILION, leading, page, text_width
+from .page import BLUE, BODY, GREEN, GREY, INK, SMALL, VERMILION, leading, page, say_what_lies_above, text_width
 
 PARTS = {
     "loss": ("Objective", "reconstruction + weighted KL"),
@@ -13,7 +13,7 @@ PARTS = {
 # What a split looks like: its sign in the key, and its curve. Each differs in shape too, for paper printed in grey. All points of
 # the measured ones lie in the panel (`limits`), so that at its edge they are whole.
 SPLITS = {
-    "train": ("—", {"color": BLUE, "linewidth": 1.4, "alpha": 0.75, "marker": "_", "markersize": 6}),
+    "train": ("—", {"color": BLUE, "linewidth": 1.2, "marker": "_", "markersize": 6}),
     "validation": ("◆", {"color": GREEN, "linewidth": 2, "marker": "D", "markersize": 4.5, "linestyle": "--", "clip_on": False}),
     "test": ("●", {"color": VERMILION, "linewidth": 2, "marker": "o", "markersize": 5.5, "clip_on": False}),
 }
@@ -75,7 +75,7 @@ def best_epoch(x, y):
 
 
 def limits(curves, end):
-    """What the upright axis shows, and how.   → low, high, the highest value, "linear" or "log"
+    """What the upright axis shows, and how.   → low, high, "linear" or "log"
 
     The line of training begins with a fall that would flatten all that follows: its first twentieth may lie above `high`; every
     point of the other splits is shown. A late rise to more than ten times the usual, as where training diverges, is shown on a
@@ -88,14 +88,14 @@ def limits(curves, end):
     if late.size and high - low > 1.5 * (late.max() - low):
         high = late.max()
     if low > 0 and high > 10 * np.median(y):
-        return low / 1.2, y.max() * 1.2, y.max(), "log"
+        return low / 1.2, y.max() * 1.2, "log"
     room = 0.06 * (high - low) or 0.05 * abs(high) or 1
-    return low - room, high + room, y.max(), "linear"
+    return low - room, high + room, "linear"
 
 
 def _panel(ax, curves, end, best, chapters):
     """The curves of one part.   → words on the scale, for the caption"""
-    low, high, highest, scale = limits(curves, end)
+    low, high, scale = limits(curves, end)
     ax.set(yscale=scale, ylim=(low, high), xlim=(0, 1.02 * (end or 1)))  # room for the last point
     for epoch in chapters:
         ax.axvline(epoch, color=GREY, linewidth=1.2, linestyle=":")
@@ -113,28 +113,8 @@ def _panel(ax, curves, end, best, chapters):
         ax.minorticks_off()
         return ", log scale"
     ax.yaxis.get_major_locator().set_params(nbins=6)
-    if highest > high:
-        _say_what_lies_above(ax, curves, chapters, highest, high)
+    say_what_lies_above(ax, curves.values(), chapters)
     return ""
-
-
-def _say_what_lies_above(ax, curves, chapters, highest, high):
-    """An arrow and the highest value at the upper edge, to the right of the fall, or in the corner where there is no room."""
-    text, panel = f"↑ {highest:,.4g}".replace("-", "−"), ax.get_window_extent()
-    band = high - (high - ax.get_ylim()[0]) * 1.3 * leading(SMALL) / panel.height
-    leaves = 0  # the epoch from which on no curve is in the band where the text will stand
-    for x, y in curves.values():
-        for i in np.flatnonzero(y > band)[-1:]:
-            down = (y[i] - band) / (y[i] - y[i + 1]) if i + 1 < len(y) and np.isfinite(y[i + 1]) else 0
-            leaves = max(leaves, x[i] + down * (x[min(i + 1, len(x) - 1)] - x[i]))
-    end, width, room = ax.get_xlim()[1], text_width(text, SMALL) / panel.width, 16 / panel.width
-    left = leaves / end + room
-    for epoch in sorted(chapters):
-        if left - room < epoch / end < left + width + room:
-            left = epoch / end + room
-    fits = left + width < 1
-    ax.text(left if fits else 1, 0.99, text, fontsize=SMALL, color=GREY, ha="left" if fits else "right", va="top",
-            transform=ax.transAxes)  # fmt: skip
 
 
 def _keys(curves, best, width):

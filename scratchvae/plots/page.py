@@ -17,7 +17,9 @@ from ..files import replacing
 DPI = 128  # a power of two: pixels / DPI * DPI is exact
 MARGIN = 48
 INK, GREY, RULE = "#1f2933", "#5f6b76", "#d5dadf"
-BLUE, VERMILION, GREEN = "#0072b2", "#d55e00", "#009e73"  # Okabe & Ito (2008): told apart with any kind of colour vision
+# Okabe & Ito (2008): told apart with any kind of colour vision. The blue is a little darker than theirs: so it also differs from the
+# vermilion where both are printed in grey.
+BLUE, VERMILION, GREEN = "#00649e", "#d55e00", "#009e73"
 HEADING, BODY, SMALL = 20, 13, 12  # points
 
 _STYLE = {
@@ -91,6 +93,32 @@ def page(path, title, width, height, whole=False):
         yield sheet
         with replacing(path) as temporary:
             sheet.figure.canvas.print_png(temporary)
+
+
+def say_what_lies_above(ax, curves, rules=()):
+    """Where curves leave the panel at its upper edge: an arrow and the highest value, beside them or in the corner.
+
+    curves [(x, y)], y with NaN for gaps; rules: the x of upright lines that the words must not stand on.
+    """
+    (start, end), (low, high), panel = ax.get_xlim(), ax.get_ylim(), ax.get_window_extent()
+    highest = max((np.nanmax(y) for _, y in curves if np.isfinite(y).any()), default=low)
+    if highest <= high:
+        return
+    text = f"↑ {highest:,.4g}".replace("-", "−")
+    band = high - (high - low) * 1.3 * leading(SMALL) / panel.height
+    leaves = start  # the x from which on no curve is in the band where the text will stand
+    for x, y in curves:
+        for i in np.flatnonzero(y > band)[-1:]:
+            down = (y[i] - band) / (y[i] - y[i + 1]) if i + 1 < len(y) and np.isfinite(y[i + 1]) else 0
+            leaves = max(leaves, x[i] + down * (x[min(i + 1, len(x) - 1)] - x[i]))
+    width, room = text_width(text, SMALL) / panel.width, 16 / panel.width
+    left = (leaves - start) / (end - start) + room
+    for rule in sorted((x - start) / (end - start) for x in rules):
+        if left - room < rule < left + width + room:
+            left = rule + room
+    fits = left + width < 1
+    ax.text(left if fits else 1, 0.99, text, fontsize=SMALL, color=GREY, ha="left" if fits else "right", va="top",
+            transform=ax.transAxes)  # fmt: skip
 
 
 def text_width(text, size, weight="normal"):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ...plots.page import BLUE, GREY, INK, SMALL, VERMILION, page
+from ...plots.page import BLUE, GREY, INK, SMALL, VERMILION, page, say_what_lies_above
 from ...plots.tiles import mosaic, tiles
 from .table import number
 from .trial import SHOWN
@@ -59,11 +59,14 @@ def _losses(sheet, trial, colour, left, top, width, height):
         sheet.text(left + 74, top + height / 2, "No loss was logged.", SMALL, color=GREY, va="center")
         return
     ax = sheet.axes(left + 74, top, width - 74, height)
-    ax.plot(trial.epochs, losses, color=colour, linewidth=1.8)
-    finite = losses[np.isfinite(losses)][2:]  # the first lines fall so steeply that they would flatten the rest
-    room = 0.08 * np.ptp(finite) if finite.size else 0
-    if room:
-        ax.set_ylim(finite.min() - room, finite.max() + room)
+    alone = {"marker": "o"} if np.isfinite(losses).sum() == 1 else {}
+    ax.plot(trial.epochs, losses, color=colour, linewidth=1.8, **alone)
+    finite = losses[np.isfinite(losses)]
+    rest = finite[2:] if len(finite) > 2 else finite  # the first lines fall so steeply that they would flatten the rest
+    room = 0.08 * (rest.max() - finite.min()) or 1.0
+    ax.set_ylim(finite.min() - room, rest.max() + room)
+    ax.set_xlim(0, 1.02 * trial.epochs[-1])
+    say_what_lies_above(ax, [(np.asarray(trial.epochs), losses)])
     ax.grid(axis="y")
     ax.set_xlabel("epoch")
     ax.set_ylabel("training loss")

@@ -1,7 +1,10 @@
 """A set that stays in its file trains to the same values as one in memory, and nothing reads all of it at once."""
 
+import os
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from scratchvae import VAE, fit, measure
 from scratchvae.data import gather, load
@@ -13,7 +16,8 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (300, 4, 3), np.uint8)
 
 @pytest.fixture
 def small_memory(monkeypatch):
-    monkeypatch.setattr("scratchvae.data.mapped.IN_MEMORY", 1000)
+    for room in ("mapped", "reading"):
+        monkeypatch.setattr(f"scratchvae.data.{room}.IN_MEMORY", 1000)
 
 
 def _trained(data):
@@ -79,3 +83,55 @@ def test_a_large_file_is_checked_like_a_small_one(tmp_path, small_memory):
     (tmp_path / "a.npy").write_bytes((tmp_path / "a.npy").read_bytes()[:-5])
     with pytest.raises(DataError, match="damaged"):
         load(tmp_path / "a.npy")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr("scratchvae.data.reading.cache_folder", lambda: tmp_path / "cache")
+    (tmp_path / "images").mkdir()
+    for i, image in enumerate(IMAGES):
+        Image.fromarray(image).save(tmp_path / "images" / f"{i:03}.png")
+    return tmp_path / "images"
+
+
+def test_a_folder_beyond_memory_trains_to_the_same_values_and_is_decoded_once(folder, monkeypatch, request):
+    in_memory = load(folder)
+    request.getfixturevalue("small_memory")
+    mapped = load(folder)
+    assert isinstance(mapped.train.images, Rows)
+    assert mapped.fingerprint == in_memory.fingerprint
+    (values, measured), (expected, and_these) = _trained(mapped), _trained(in_memory)
+    np.testing.assert_array_equal(values, expected)
+    assert measured == and_these
+    monkeypatch.setattr("scratchvae.data.reading._fill", None)  # nothing is decoded a second time
+    assert load(folder).fingerprint == in_memory.fingerprint
+
+
+def test_a_changed_file_another_wish_or_a_cut_copy_is_decoded_anew(folder, small_memory):
+    first = load(folder)
+    files = set((folder.parent / "cache" / "decoded").iterdir())
+    Image.fromarray(255 - IMAGES[7]).save(folder / "007.png")
+    os.utime(folder / "007.png", ns=(1, 1))
+    assert load(folder).fingerprint != first.fingerprint
+    Image.fromarray(IMAGES[7]).save(folder / "007.png")
+    os.utime(folder / "007.png", ns=(2, 2))
+    assert load(folder).fingerprint == first.fingerprint
+    assert load(folder, size=(3, 3)).image_shape == (3, 3)
+    for path in files:
+        path.write_bytes(path.read_bytes()[:-1])
+    assert load(folder).fingerprint == first.fingerprint
+
+
+def test_a_folder_beyond_memory_that_is_refused_leaves_nothing_behind(folder, small_memory):
+    (folder / "200.png").write_bytes(b"\x89PNG")
+    with pytest.raises(DataError, match=r"200\.png: not a sound image"):
+        load(folder)
+    assert list((folder.parent / "cache" / "decoded").iterdir()) == []
+
+
+def test_a_folder_that_begins_grey_and_is_in_colour_is_read_in_colour(folder, small_memory):
+    Image.fromarray(np.full((4, 3, 3), [255, 0, 0], np.uint8)).save(folder / "299.png")
+    data = load(folder, held_out="last")
+    assert data.image_shape == (4, 3, 3)
+    np.testing.assert_array_equal(data.test.images[-1], [255, 0, 0] * 12)
+    assert len(list((folder.parent / "cache" / "decoded").iterdir())) == 2

@@ -9,10 +9,10 @@ from scratchvae.errors import DataError
 
 # By content, whatever the name; only these decoders of Pillow's are let near a file (its EPS one, say, runs a program).
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "BMP", "DIB", "GIF", "PPM", "JPEG2000", "AVIF")
-SUFFIXES = (
+SUFFIXES = frozenset((
     ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".dib", ".gif", ".pgm", ".ppm", ".pbm",
     ".pnm", ".jp2", ".j2k", ".avif",
-)  # fmt: skip
+))  # fmt: skip
 UNREAD = (
     ".heic", ".heif", ".jxl", ".svg", ".psd", ".xcf", ".eps", ".ai", ".exr", ".hdr", ".dcm", ".raw", ".dng", ".cr2", ".cr3", ".nef",
     ".arw", ".orf", ".rw2", ".tga", ".ico",

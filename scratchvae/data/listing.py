@@ -54,19 +54,20 @@ def _walk(listing, under, unread, seen):
         entries = sorted(entries, key=lambda entry: entry.name)
     before = len(listing.files)
     for entry in entries:
-        name, suffix = under + entry.name, os.path.splitext(entry.name)[1].lower()
+        name, suffix = under + entry.name, entry.name[entry.name.rfind(".") :].lower()
         if entry.name.startswith("."):
             skip("hidden files and folders", name)
+        elif entry.is_file():
+            if suffix in SUFFIXES:
+                listing.files.append(name)
+            elif suffix in UNREAD:
+                unread.append(name)
+            else:
+                skip("files that are no images", name)
         elif entry.is_dir():
             _walk(listing, name + "/", unread, seen)
-        elif not entry.is_file():
-            skip("dead links" if not os.path.exists(entry.path) else "files that are no regular files", name)
-        elif suffix in SUFFIXES:
-            listing.files.append(name)
-        elif suffix in UNREAD:
-            unread.append(name)
         else:
-            skip("files that are no images", name)
+            skip("dead links" if not os.path.exists(entry.path) else "files that are no regular files", name)
     if under and len(listing.files) == before and not unread:
         skip("folders without images", under)
     return None

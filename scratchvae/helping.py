@@ -1,7 +1,8 @@
 """Whether several workers are faster than one, here and now: found by trying, again and again, since other programs come and go."""
 
 TRIAL = 0.04  # seconds of steps in a trial: several turns of a system's scheduler, so that bad luck evens out
-FIRST, LAST = 5, 50  # the way in use is kept for so many times a trial's length, twice as many after each trial that it wins
+WAKING = 0.1  # seconds after a pause in which a system may keep several processes on one core: they do not count
+FIRST, LAST = 10, 100  # the way in use is kept for so many times a trial's length, twice as many after each trial that it wins
 WORTH = 0.9  # of the time of one alone is what all together must take to be worth it: they take more of the machine
 
 
@@ -19,9 +20,11 @@ class Helping:
 
     def took(self, seconds):
         """A step took so long, the way that `alone` says; afterwards `alone` says how to take the next one."""
+        if self._uncounted >= 0:
+            self._uncounted -= seconds
+            return
         self._steps += 1
-        if self._steps:
-            self._seconds += seconds
+        self._seconds += seconds
         if self._seconds < self._span:
             return
         mean = self._seconds / self._steps
@@ -37,4 +40,5 @@ class Helping:
         self._trying = not self._trying
 
     def _begin(self, span):
-        self._span, self._seconds, self._steps = span, 0.0, -1  # the first step is not counted: caches are cold, processes asleep
+        self._span, self._seconds, self._steps = span, 0.0, 0
+        self._uncounted = 0.0 if self.alone else WAKING  # the first step never counts, since caches are cold then

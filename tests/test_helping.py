@@ -58,3 +58,16 @@ def test_the_first_step_of_either_way_does_not_count():
         was = way
         ways.append(way)
     assert sum(ways) < 0.1 * len(ways)
+
+
+def test_a_system_that_first_keeps_both_processes_on_one_core_does_not_decide():
+    """For a tenth of a second after a pause two workers may be as slow as one; what they are afterwards counts."""
+    helping = Helping()
+    together, ways = 0.0, []
+    while len(ways) < 30_000:
+        way = helping.alone
+        cost = 0.001 if way else 0.0015 if together < 0.09 else 0.0006
+        together = 0.0 if way else together + cost
+        helping.took(cost)
+        ways.append(way)
+    assert sum(ways) < 0.1 * len(ways)

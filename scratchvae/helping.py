@@ -1,8 +1,8 @@
-"""Whether several workers are faster than one, here and now: found by trying, again and again, since other programs come and go."""
+"""Whether several workers are faster than one, here and now: found by trying, again and again, since loads come and go."""
 
 TRIAL = 0.04  # seconds of steps in a trial: several turns of a system's scheduler, so that bad luck evens out
-WAKING = 0.1  # seconds after a pause in which a system may keep several processes on one core: they do not count
-FIRST, LAST = 10, 100  # the way in use is kept for so many times a trial's length, twice as many after each trial that it wins
+SETTLING = 0.1  # seconds after a change that do not count: a system takes so long to spread processes over its cores
+FIRST, LAST = 10, 200  # the way in use is kept for so many times a trial's length, twice as many after each trial that it wins
 WORTH = 0.9  # of the time of one alone is what all together must take to be worth it: they take more of the machine
 
 
@@ -40,5 +40,4 @@ class Helping:
         self._trying = not self._trying
 
     def _begin(self, span):
-        self._span, self._seconds, self._steps = span, 0.0, 0
-        self._uncounted = 0.0 if self.alone else WAKING  # the first step never counts, since caches are cold then
+        self._span, self._seconds, self._steps, self._uncounted = span, 0.0, 0, SETTLING

@@ -4,6 +4,7 @@ NVRTC and nvdisasm come from pip (nvidia-cuda-nvrtc, nvidia-cuda-runtime and nvi
 nvidia-cuda-nvdisasm), and are called through ctypes and as a program.
 """
 
+import contextlib
 import ctypes
 import fnmatch
 import functools
@@ -152,13 +153,9 @@ def _nvdisasm():
 
 
 def _installed(distribution, pattern):
-    """The path of a file that a pip package brought."""
-    for package in (distribution, f"{distribution}-cu12"):
-        try:
-            files = importlib.metadata.files(package) or []
-        except importlib.metadata.PackageNotFoundError:
-            continue
-        for file in files:
+    """The path of a file that a pip package brought. setup.cfg says which versions: CUDA 12's packages have other names."""
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        for file in importlib.metadata.files(distribution) or []:
             if fnmatch.fnmatch(file.name, pattern):
                 return Path(file.locate()).resolve()
     raise RuntimeError(f"{pattern} not found: pip install {distribution}")

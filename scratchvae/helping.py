@@ -1,9 +1,9 @@
 """Whether several workers are faster than one, here and now: found by trying, again and again, since loads come and go."""
 
-TRIAL = 0.04  # seconds of steps in a trial: several turns of a system's scheduler, so that bad luck evens out
+TRIAL = 0.1  # seconds of steps in a trial: ten turns and more of a system's scheduler, so that bad luck evens out
 SETTLING = 0.1  # seconds after a change that do not count: a system takes so long to spread processes over its cores
-FIRST, LAST = 10, 200  # the way in use is kept for so many times a trial's length, twice as many after each trial that it wins
-WORTH = 0.9  # of the time of one alone is what all together must take to be worth it: they take more of the machine
+FIRST, LAST = 4, 80  # the way in use is kept for so many times a trial's length, twice as many after each trial that it wins
+WORTH = 0.95  # of the time of one alone is what all together must take to be worth it: they take more of the machine
 
 
 class Helping:

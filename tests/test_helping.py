@@ -44,7 +44,7 @@ def test_it_follows_when_a_load_comes_and_when_it_goes():
 
 
 def test_workers_that_gain_nothing_are_left_asleep():
-    _, ways = seconds_of(Helping(), 0.001, 0.00095, 20)
+    _, ways = seconds_of(Helping(), 0.001, 0.00097, 20)
     assert sum(ways) > 0.9 * len(ways)
 
 

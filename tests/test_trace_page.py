@@ -137,6 +137,12 @@ STEP = f"""({{place: document.getElementById('place').textContent, title: docume
   formulas: document.querySelectorAll('#formula math').length, numbers: document.querySelector('#formula .number').textContent,
   code: [...document.querySelectorAll('#code pre')].map(p => p.textContent),
   here: [...document.querySelectorAll('#graph .here')].map(n => n.dataset.node).sort(), cells: {CELLS}}})"""
+MIDDLE = """name => {
+  const canvas = document.querySelector(`figure[data-name="${name}"] canvas`);
+  canvas.scrollIntoView({block: "center"});
+  const box = canvas.getBoundingClientRect();
+  return [box.left + 0.6 * box.width, box.top + 0.4 * box.width];
+}"""
 
 
 def test_every_step_of_the_tiny_network_shows_its_numbers_in_full(tiny, opened):
@@ -184,9 +190,7 @@ def test_every_step_of_the_trained_model_reads_out_the_trace(seven, opened):
         for name in page.evaluate("[...document.querySelectorAll('figure canvas')].map(c => c.dataset.array)"):
             value = step.value(name)
             if value.data.size <= 4096:
-                map = page.locator(f"figure[data-name={json.dumps(name, ensure_ascii=False)}] canvas")
-                size = map.bounding_box()
-                map.hover(position={"x": 0.6 * size["width"], "y": 0.4 * size["width"]})
+                page.mouse.move(*page.evaluate(MIDDLE, name))
                 place, text = page.evaluate("(r => [Number(r.dataset.index), r.textContent])(document.getElementById('readout'))")
                 assert float(text.rsplit(": ", 1)[1]) == np.ravel(value.data)[place], (step.key, name)
                 read += 1

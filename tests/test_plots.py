@@ -322,6 +322,13 @@ def test_no_finite_loss_is_refused(tmp_path, records):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("records", [[1, 2], ["loss"], [{"split": "train", "epoch": "one", "loss": 1.0}], None])
+def test_what_is_no_record_is_refused(tmp_path, records):
+    with pytest.raises(DataError, match="no records of a run"):
+        plots.draw_loss(records, tmp_path / "loss.png")
+    assert not list(tmp_path.iterdir())
+
+
 def test_tick_labels_are_short():
     assert [loss.number(y, 5) for y in (0.5, -2, 1e-17)] == ["0.5", "−2", "0"]
     assert [loss.number(y, 20_000) for y in (-12_500, 0)] == ["−12.5k", "0k"]
@@ -611,6 +618,15 @@ def test_up_to_fifty_classes_are_told_apart_by_shape_and_colour(tmp_path, drawn)
     plots.draw_latent(Placed(), codes, labels, tmp_path / "l.png", "Latent space")  # the fixture compares their colours
     looks = {(mark.get_facecolor().tobytes(), mark.get_paths()[0].vertices.tobytes()) for mark in drawn[0].figure.axes[0].collections}
     assert len(looks) == 50
+
+
+def test_the_names_of_a_data_set_s_classes_stand_in_its_figures(tmp_path, drawn):
+    names = np.array(["cat", "dog", "emu"])[np.arange(30) % 3]
+    split = Split(noise(30), names)
+    plots.draw_all(make(latent=2), Dataset("animals", SHAPE, split, split, "made up"), [], tmp_path, DESCRIBE)
+    reconstructions, _, space, *_ = drawn
+    assert {"cat", "dog", "emu"} <= set(words(reconstructions))
+    assert {mark.get_label().strip() for mark in space.figure.axes[0].collections} == {"cat", "dog", "emu"}
 
 
 def test_strips_have_room_for_names(tmp_path):

@@ -189,7 +189,8 @@ def _draw(model, data, out):
         records = folder.records()
         epoch = max((record["epoch"] for record in records), default=0)
         title = f"{describe(model)}, {data.name} ({len(data.train.images):,} images), epoch {epoch:g}"
-        return [str(path) for path in plots.draw_all(model, data, records, out, title)]
+        chapters = [chapter["ended"]["epoch"] for chapter in folder.config()["history"]]
+        return [str(path) for path in plots.draw_all(model, data, records, out, title, chapters)]
 
 
 def open_run(run, backend="numpy", to_train=False):

@@ -31,7 +31,7 @@ def draw_all(model, dataset, records, folder, describe, chapters=()):
     images, labels, shape = split.images, split.labels, dataset.image_shape
     first = images[chosen(labels)[0] if labels is not None else 0]
     vae = model.kind == "vae"
-    names = getattr(split, "classes", None)
+    names = split.classes or None
     columns = dataset.preparation.get("scaling", {}).get("columns") if is_series(shape) else None
     code = "the posterior mean μ" if vae else "the code z"
     rank = "KL, in nats per image" if vae else "standard deviation (sd)"

@@ -27,7 +27,10 @@ def draw_loss(records, path, title="Loss during training\nNats per image: summed
     marks the epoch of the least validation loss; chapters: epochs at which training went on with other settings, as upright lines.
     Raises DataError when there is none to draw.
     """
-    curves = {key: {split: series(records, split, key) for split in SPLITS} for key in PARTS}
+    try:
+        curves = {key: {split: series(records, split, key) for split in SPLITS} for key in PARTS}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise DataError(f"these are no records of a run, dicts with split, epoch and loss as numbers: {error}") from error
     shown = [key for key in PARTS if any(np.isfinite(y).any() for _, y in curves[key].values())]
     if not shown:
         raise DataError("there is no loss to draw: no record holds a finite one")

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy
 
+from . import gate
 from .errors import BackendError, ShapeError
 from .ops import numpy as numpy_ops
 
@@ -56,11 +57,13 @@ def get(backend=None):
         return _current
     if isinstance(backend, Backend):
         return backend
+    if not isinstance(backend, str):
+        raise BackendError(f"a backend has one of the names {', '.join(NAMES)}, not {gate.shown(backend)}")
     if backend == "numpy":
         return NUMPY
     if backend == "cupy":
         return _cupy()
-    raise BackendError(f"unknown backend {backend!r}: there are {', '.join(NAMES)}")
+    raise BackendError(f"unknown backend {gate.shown(backend)}: there are {', '.join(NAMES)}")
 
 
 def use(backend):

@@ -9,6 +9,10 @@ class ShapeError(ScratchVAEError, ValueError):
     """An array has the wrong shape, dtype or backend."""
 
 
+class MissingError(ScratchVAEError, AttributeError):
+    """A module was asked for what it does not have, or not yet."""
+
+
 class ConfigError(ScratchVAEError, ValueError):
     """An option has a value that cannot work."""
 

@@ -5,7 +5,9 @@ Every door passes here: files and arrays of data, what a model is asked to encod
 
 import math
 import numbers
+import os
 import sys
+from pathlib import Path
 
 import numpy as np
 
@@ -60,6 +62,27 @@ def flag(name, value):
     raise ConfigError(f"{name} must be True or False, not {shown(value)}")
 
 
+def file_path(name, value):
+    """The option `name` as a Path. Raises ConfigError for what is no text and no path."""
+    if isinstance(value, (str, os.PathLike)) and isinstance(os.fspath(value), str):
+        return Path(value)
+    raise ConfigError(f"{name} must be a path, such as \"runs/one\", not {shown(value)}")
+
+
+def function(name, value):
+    """The option `name`, which can be called. Raises ConfigError."""
+    if callable(value) and not isinstance(value, type):
+        return value
+    raise ConfigError(f"{name} must be a function, not {shown(value)}")
+
+
+def instance(name, value, kind, example):
+    """The option `name`, made by `kind`. Raises ConfigError, with the example of how it is made."""
+    if isinstance(value, kind):
+        return value
+    raise ConfigError(f"{name} must be {example}, not {shown(value)}")
+
+
 def shown(value):
     """A value as an error message shows it: short, whatever it is."""
     if isinstance(getattr(value, "shape", None), tuple) and not isinstance(value, np.generic):
@@ -103,6 +126,21 @@ def array(values, where, text=False):
         held = "text" if found.dtype.kind in "US" else f"{found.dtype} values"
         raise DataError(f"{where}: {held} where numbers belong, such as {shown(found.flat[0]) if found.size else '[]'}: {cure}")
     return found
+
+
+def floats(name, values):
+    """`values` as an array of float64, all finite. Raises DataError by their place."""
+    found = array(values, name).astype(np.float64)
+    extent(np.atleast_1d(found), name)
+    return found
+
+
+def index(name, values, count):
+    """`values` as int64 (K,), each from 0 to count − 1. Raises DataError."""
+    found = array(values, name)
+    if found.ndim == 1 and (found.size == 0 or (found.dtype.kind in "iu" and found.min() >= 0 and found.max() < count)):
+        return found.astype(np.int64)
+    raise DataError(f"{name} must be a list of integers from 0 to {count - 1}, not {shown(values)}")
 
 
 def extent(rows, where):

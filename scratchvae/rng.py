@@ -38,8 +38,11 @@ def words(seed, stream, step, rows, columns):
     Raises ConfigError when seed, step or a row is outside its unsigned range (64 bits for the seed, 32 for the rest).
     """
     seed = gate.whole("seed", seed, 0, 2**64 - 1)
-    step, rows = np.asarray(step), np.atleast_1d(np.asarray(rows))
+    stream, columns = gate.whole("stream", stream, 0, 2**32 - 1), gate.whole("columns", columns, 0)
+    step, rows = gate.array(step, "step"), np.atleast_1d(gate.array(rows, "rows"))
     for name, value in (("step", step), ("row", rows)):
+        if value.size and value.dtype.kind not in "iu":
+            raise ConfigError(f"{name} must be whole numbers, not {gate.shown(value)}")
         if value.size and (value.min() < 0 or value.max() >= 2**32):
             raise ConfigError(f"{name} must be between 0 and 2**32 - 1, not {value.min()} ... {value.max()}")
     groups = np.arange((columns + 3) // 4, dtype=np.uint64)
@@ -53,6 +56,8 @@ def uniform(seed, stream, step, rows, columns, dtype=np.float32):
 
     rows (R,), step scalar or (S,) → (R, columns) or (S, R, columns)
     """
+    if not isinstance(dtype, type) or not issubclass(dtype, (np.float32, np.float64)):
+        raise ConfigError(f"dtype must be np.float32 or np.float64, not {gate.shown(dtype)}")
     return (words(seed, stream, step, rows, columns) >> np.uint32(8)).astype(dtype) * dtype(2.0**-24)
 
 
@@ -62,7 +67,7 @@ def normal(seed, stream, step, rows, columns, dtype=np.float32):
     rows (R,), step scalar or (S,) → (R, columns) or (S, R, columns). Columns 2k and 2k+1 are the cosine and the sine
     of one pair. u₁ = 1 − uniform lies in (0, 1], so |ε| ≤ √(48 ln 2) = 5.77.
     """
-    pairs = (columns + 1) // 2
+    pairs = (gate.whole("columns", columns, 0) + 1) // 2
     u = uniform(seed, stream, step, rows, 2 * pairs, dtype)
     u1, u2 = dtype(1) - u[..., 0::2], u[..., 1::2]
     radius, angle = np.sqrt(dtype(-2) * np.log(u1)), dtype(2 * np.pi) * u2
@@ -74,5 +79,5 @@ def normal(seed, stream, step, rows, columns, dtype=np.float32):
 
 def permutation(seed, epoch, n):
     """The order in which an epoch visits n images → int64 (n,): the argsort of n random words (a stable sort)."""
-    keys = words(seed, SHUFFLE, epoch, 0, n)[0]
+    keys = words(seed, SHUFFLE, gate.whole("epoch", epoch, 0, 2**32 - 1), 0, gate.whole("n", n, 0))[0]
     return np.argsort(keys, kind="stable")

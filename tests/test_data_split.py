@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scratchvae.data import Dataset, Split, hold_out, load, load_again
-from scratchvae.errors import DataError
+from scratchvae.errors import ConfigError, DataError
 
 SORTED = np.repeat(np.arange(5), [200, 100, 50, 30, 20])  # a set sorted by class: its last tenth is the two smallest
 
@@ -62,7 +62,7 @@ def test_every_label_keeps_an_image_to_train_on():
 
 @pytest.mark.parametrize("fraction", [0, 1, -0.1, float("nan"), 2])
 def test_a_fraction_that_leaves_one_side_empty_is_refused(fraction):
-    with pytest.raises(DataError, match="between 0 and 1"):
+    with pytest.raises(ConfigError, match="hold out must be a finite number above 0 and below 1"):
         hold_out(None, 10, fraction)
     with pytest.raises(DataError, match="1 image cannot be split"):
         hold_out(None, 1)

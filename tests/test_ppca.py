@@ -100,7 +100,7 @@ def test_what_cannot_be_is_refused():
     for latent, sigma in ((0, None), (6, None), (7, 1.0)):
         with pytest.raises(ConfigError, match="latent must be between 1 and"):
             ppca_optimum(x, latent, sigma)
-    with pytest.raises(ConfigError, match="sigma must be a positive number"):
+    with pytest.raises(ConfigError, match="sigma must be a finite number above 0"):
         ppca_optimum(x, 2, -1.0)
     with pytest.raises(DataError, match="without noise"):
         ppca_optimum(x[:, :2] @ np.ones((2, 6)), 3)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import rng
+from .. import gate, rng
 from ..errors import ConfigError
 from ..nn import Module
 from .examine import UNKNOWN, Examination, examine
@@ -109,7 +109,8 @@ def check_file(target, seed=0, examples=_EXAMPLES):
     Without ":MyLayer" the file must hold one class with forward and backward. examples: how many random shapes hypothesis may
     try. Raises ConfigError when there is no such file or class, when it cannot be made or measured, and when hypothesis is missing.
     """
-    hypothesis = _hypothesis()
+    gate.file_path("target", target)
+    seed, examples, hypothesis = gate.whole("seed", seed, 0, 2**64 - 1), gate.whole("examples", examples), _hypothesis()
     path, _, name = str(target).rpartition(":") if str(target).rpartition(":")[0].endswith(".py") else (str(target), "", "")
     # What the file prints is not the result, and what overflows is told in words.
     with contextlib.redirect_stdout(sys.stderr), np.errstate(all="ignore"):

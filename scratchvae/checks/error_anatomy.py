@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .. import gate
 from ..errors import ConfigError
 from .complex_step import STEP, complex_step_along
 
@@ -57,11 +58,13 @@ def error_anatomy(f, x, v=None, slope=None, steps=STEPS):
     derivative; None measures it by a complex step of 1e-40 in float64, right to rounding. Raises ConfigError for an f that
     does not keep the dtype it is given, for complex numbers that come back real, and for steps that are not above 0.
     """
-    steps = np.asarray(steps, np.float64)
+    gate.function("f", f)
+    steps = gate.array(steps, "steps").astype(np.float64)
     if steps.ndim != 1 or steps.size == 0 or not (np.isfinite(steps) & (steps > 0)).all():
         raise ConfigError("steps must be a list of finite numbers above 0")
-    x = np.asarray(x, np.float32)
-    v = np.ones_like(x) if v is None else np.asarray(v, np.float32)
+    x = gate.array(x, "x").astype(np.float32)
+    v = np.ones_like(x) if v is None else gate.array(v, "v").astype(np.float32)
+    slope = None if slope is None else gate.number("slope", slope)
     if v.shape != x.shape:
         raise ConfigError(f"v must have the shape of x, {x.shape}, not {v.shape}")
     curves = {}

@@ -2,6 +2,9 @@
 
 import numpy as np
 
+from .. import gate
+from ..errors import ConfigError
+
 STEP = float(np.cbrt(np.finfo(np.float64).eps))  # 6e-6 balances rounding, ε/h, against the neglected h² f‴/6
 
 
@@ -13,8 +16,12 @@ def central_differences(f, theta, indices, h=STEP):
     sums would lose. Steps grow with |θᵢ| where that exceeds 1. left and right differ by h f″ where f is smooth, and by
     the jump in slope where a kink lies within the step.
     """
+    f, h = gate.function("f", f), gate.number("h", h, above=0)
+    if not isinstance(theta, np.ndarray) or theta.ndim != 1 or theta.dtype.kind not in "f":
+        raise ConfigError(f"theta must be an array (N,) of float64 numbers that f reads, not {gate.shown(theta)}")
+    indices = gate.index("indices", indices, len(theta))
     left, right = np.empty(len(indices)), np.empty(len(indices))
-    middle = f()
+    middle = gate.instance("what f returns", f(), (np.ndarray, np.generic), "an array")
     for k, i in enumerate(indices):
         kept = theta[i]
         step = h * max(1.0, abs(kept))

@@ -2,7 +2,9 @@
 
 import numpy as np
 
+from .. import gate
 from ..errors import ConfigError
+from ..nn import Module
 from .finite_difference import central_differences
 from .measure import TOLERANCES, judge, measure
 from .objective import Objective, complex_objective, first_forward, make_input, make_noise, not_complex
@@ -21,17 +23,21 @@ def gradcheck(module, x=None, eps=None, columns=None, rows=3, seed=0, method="co
     A wrong backward gives failing entries. Raises ConfigError when forward cannot run on what it is given, or, by complex
     steps, on complex numbers.
     """
-    if method not in ("complex", "difference", "both"):
-        raise ConfigError(f"method must be complex, difference or both, not {method!r}")
-    if sample < 1 or rows < 1:
-        raise ConfigError(f"sample and rows must be at least 1, not {sample} and {rows}")
+    gate.instance("module", module, Module, "a Module, such as Dense(3, 2); check_file takes a class of another kind")
+    gate.choice("method", method, ("complex", "difference", "both"))
+    sample, rows = gate.whole("sample", sample), gate.whole("rows", rows)
+    seed = gate.whole("seed", seed, 0, 2**64 - 1)
+    columns = None if columns is None else gate.whole("columns", columns)
+    name = type(module).__name__ if name is None else gate.instance("name", name, str, "text")
     made_up = x is None
-    x = make_input(module, columns, rows, seed) if made_up else np.atleast_2d(np.asarray(x, np.float64))
+    x = make_input(module, columns, rows, seed) if made_up else np.atleast_2d(gate.floats("x", x))
     if x.size == 0:
         raise ConfigError(f"x is empty, {x.shape}: there is nothing to check")
-    eps = make_noise(module, len(x), seed) if eps is None else eps
+    if eps is not None and not getattr(module, "noise_columns", 0):
+        raise ConfigError(f"{type(module).__name__} takes no eps: leave it out, or let the module name its noise_columns")
+    eps = make_noise(module, len(x), seed) if eps is None else gate.floats("eps", eps)
     methods = ("complex", "difference") if method == "both" else (method,)
-    report = Report(name or type(module).__name__, method, {m: TOLERANCES[m] for m in methods}, int(seed), len(x))
+    report = Report(name, method, {m: TOLERANCES[m] for m in methods}, seed, len(x))
 
     real = Objective(module, x, eps, seed, np.float64)
     first = first_forward(module, real, made_up)

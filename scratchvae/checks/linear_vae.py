@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from .. import rng
+from .. import gate, rng
 from ..errors import ConfigError
 from ..models import VAE
 from ..ops import numpy as ops
@@ -101,9 +101,8 @@ def check_linear_vae(seed=0, sigma=SIGMA, latent=None, x=None, steps=_STEPS, lr=
     x (N, D): default 12 images of 6 pixels with eigenvalues SPECTRUM · steps, lr: of Adam, the rate falling to 0 as a cosine ·
     make: the model's class, so that a wrong one can be tried. Raises ConfigError and DataError, as ppca_optimum does.
     """
-    if steps < 1:
-        raise ConfigError(f"steps must be at least 1, not {steps}")
-    x = images_with(SPECTRUM, seed=seed) if x is None else np.asarray(x, np.float64)
+    steps, lr, seed = gate.whole("steps", steps, most=10**6), gate.number("lr", lr, above=0), gate.whole("seed", seed, 0, 2**64 - 1)
+    x = images_with(SPECTRUM, seed=seed) if x is None else gate.array(x, "x").astype(np.float64)
     latent = (3 if sigma is None else 5) if latent is None else latent
     best = ppca_optimum(x, latent, sigma)
     model = make(x.shape[1], (), latent, likelihood="gaussian", sigma=sigma, seed=seed, dtype=np.float64).to("numpy")
@@ -115,7 +114,7 @@ def check_linear_vae(seed=0, sigma=SIGMA, latent=None, x=None, steps=_STEPS, lr=
             Quantity("ELBO, mean (nats)", float("nan"), float(best.log_likelihood.mean()), 0.0, "training left the numbers")
         ]
     name = f"linear VAE, {latent} latents, {'learned' if sigma is None else 'fixed'} σ"
-    return OracleReport(name, int(seed), taken, slope, best.eigenvalues.tolist(), best.sigma2, quantities)
+    return OracleReport(name, seed, taken, slope, best.eigenvalues.tolist(), best.sigma2, quantities)
 
 
 def check_oracle(seed=0):

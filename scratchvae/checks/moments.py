@@ -11,8 +11,11 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from .. import rng
+from .. import gate, rng
+from ..errors import ConfigError
 from ..ops import numpy as ops
+
+LOGVAR = {"above": -600, "below": 600}  # beyond them exp(logvar) leaves float64
 
 # A right function exceeds 4 standard errors once in 16,000 seeds; a wrong one is off by dozens.
 Z_LIMIT = 4.0
@@ -52,6 +55,7 @@ def sampled_variance_is_declared(mu=0.3, logvar=-1.2, draws=20_000, seed=0, repa
 
     The squared deviation of a normal from its mean has the standard deviation √2 σ², hence the standard error.
     """
+    mu, logvar, draws = gate.number("mu", mu), gate.number("logvar", logvar, **LOGVAR), _several(draws)
     z = _draw_z(mu, logvar, draws, seed, _Z, reparameterise)[:, 0]
     expected = float(np.exp(logvar))
     estimate = float(np.mean((z - mu) ** 2))
@@ -62,7 +66,11 @@ def kl_equals_monte_carlo(
     mu=(0.8, -0.4, 0.0), logvar=(-1.2, 0.5, 0.0), draws=20_000, seed=0, kl=ops.gaussian_kl, reparameterise=ops.reparameterise
 ):
     """KL(q ‖ p) = E_q[log q(z) − log p(z)] (E15), with z drawn by reparameterise.   mu, logvar (L,) → Moment"""
-    mu, logvar = np.atleast_1d(np.asarray(mu, float)), np.atleast_1d(np.asarray(logvar, float))
+    mu, logvar, draws = np.atleast_1d(gate.floats("mu", mu)), np.atleast_1d(gate.floats("logvar", logvar)), _several(draws)
+    if mu.ndim != 1 or mu.size == 0 or logvar.shape not in (mu.shape, (1,)):
+        raise ConfigError(f"mu and logvar must be lists of one length, not of shapes {mu.shape} and {logvar.shape}")
+    for value in logvar:
+        gate.number("logvar", value, **LOGVAR)
     z = _draw_z(mu, logvar, draws, seed, _KL, reparameterise)
     log_q = -0.5 * ((z - mu) ** 2 / np.exp(logvar) + logvar).sum(axis=1)  # log 2π stands in both, and cancels
     log_p = -0.5 * (z**2).sum(axis=1)
@@ -76,7 +84,7 @@ def bernoulli_pixels_have_their_mean(logit=0.7, draws=20_000, seed=0, probabilit
 
     The standard error is the declared √(p (1 − p) / n).
     """
-    logits = np.array([[float(logit)]])
+    logits, draws = np.array([[float(gate.number("logit", logit, above=-30, below=30))]]), _several(draws)
     p = probability(logits, np.empty_like(logits))
     pixels = rng.uniform(seed, rng.CHECK, _PIXELS, np.arange(draws), 1, np.float64) < p
     work = np.empty((1, 1)), np.empty((1, 1))
@@ -87,6 +95,7 @@ def bernoulli_pixels_have_their_mean(logit=0.7, draws=20_000, seed=0, probabilit
 
 def gaussian_nll_averages_to_the_entropy(mean=0.4, logvar=-1.5, draws=20_000, seed=0, nll=ops.gaussian_nll):
     """E[−log p(x)] over x ~ N(m, σ²) is the entropy ½ (1 + log 2π + logvar), so p is a density (E19) → Moment"""
+    mean, logvar, draws = gate.number("mean", mean), gate.number("logvar", logvar, **LOGVAR), _several(draws)
     x = mean + np.exp(logvar / 2) * rng.normal(seed, rng.CHECK, _ENTROPY, np.arange(draws), 1, np.float64)
     scores = nll(np.full_like(x, mean), np.full(1, float(logvar)), x, np.empty(draws), np.empty_like(x))
     expected = 0.5 * (1 + np.log(2 * np.pi) + logvar)
@@ -101,6 +110,11 @@ def check_moments(seed=0, draws=20_000):
         *(bernoulli_pixels_have_their_mean(a, draws, seed) for a in (-2.0, 0.0, 0.7)),
         gaussian_nll_averages_to_the_entropy(draws=draws, seed=seed),
     ]
+
+
+def _several(draws):
+    """Two at least, since their spread is the standard error."""
+    return gate.whole("draws", draws, 2, 10**8)
 
 
 def _draw_z(mu, logvar, draws, seed, step, reparameterise):

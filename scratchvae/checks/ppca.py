@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .. import gate
 from ..errors import ConfigError, DataError
 
 LOG_2PI = float(np.log(2 * np.pi))
@@ -60,16 +61,16 @@ def ppca_optimum(x, latent, sigma=None):
     eigenvalue is not above σ² get no latent. Raises ConfigError for sizes or a sigma that cannot be, DataError for images that
     leave no noise to learn: their likelihood has no maximum.
     """
-    x = np.asarray(x, np.float64)
+    x = gate.array(x, "x").astype(np.float64)
     if x.ndim != 2 or x.size == 0 or not np.isfinite(x).all():
         raise DataError(
             f"ppca_optimum takes finite numbers (images, pixels), not an array of shape {x.shape} holding anything else"
         )
     largest = x.shape[1] - (sigma is None)
-    if not 1 <= latent <= largest:
+    if not 1 <= gate.whole("latent", latent, 0) <= largest:
         raise ConfigError(f"latent must be between 1 and {largest} for {x.shape[1]} pixels, not {latent}")
-    if sigma is not None and not 0 < sigma < np.inf:
-        raise ConfigError(f"sigma must be a positive number, or None to learn it, not {sigma}")
+    if sigma is not None:
+        gate.number("sigma", sigma, above=0)
     b = x.mean(axis=0)
     values, vectors = np.linalg.eigh((x - b).T @ (x - b) / len(x))
     values, U = np.maximum(values[::-1], 0), vectors[:, ::-1][:, :latent]  # rounding makes a 0 negative

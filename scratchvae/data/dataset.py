@@ -35,6 +35,7 @@ class Split:
     classes: tuple[str, ...] = ()
 
     def __post_init__(self):
+        gate.instance("classes", self.classes, (tuple, list, np.ndarray), "a list of names")
         images, classes = self.images, tuple(map(str, self.classes))
         if not isinstance(images, Rows):  # which were looked at as a whole
             images = to_rows(images, "a split")
@@ -56,6 +57,8 @@ class Split:
 
     def take(self, rows):
         """The Split of these rows, in this order; of mapped images none are read."""
+        if not isinstance(rows, slice):
+            rows = gate.index("rows", rows, len(self.images))
         part = object.__new__(Split)  # these were looked at, and a few dark ones of them are no fault
         labels = None if self.labels is None else self.labels[rows]
         for name, value in (("images", pick(self.images, rows)), ("labels", labels), ("classes", self.classes)):
@@ -97,6 +100,11 @@ class Dataset:
     preparation: dict = field(default_factory=dict)
 
     def __post_init__(self):
+        for name in ("name", "source", "location"):
+            gate.instance(name, getattr(self, name), str, "text")
+        gate.instance("preparation", self.preparation, dict, "a dict")
+        gate.instance("image_shape", self.image_shape, (tuple, list), "(height, width) or (height, width, 3)")
+        object.__setattr__(self, "image_shape", tuple(gate.whole("image_shape", n) for n in self.image_shape))
         for part, split in {"train": self.train, "test": self.test, **self.splits}.items():
             if not isinstance(split, Split):
                 raise DataError(f"{self.name}: {part} must be a Split, not {gate.shown(split)}: give Split(images, labels)")
@@ -177,7 +185,9 @@ def gather(images, rows, out):
 
     Raises ShapeError if `out` does not fit, DataError if a row does not exist.
     """
-    rows = np.asarray(rows)
+    if not isinstance(out, np.ndarray) or getattr(images, "ndim", 0) != 2:
+        raise ShapeError(f"gather takes rows of images (N, D) into an array (B, D), not {gate.shown(images)} into {gate.shown(out)}")
+    rows = rows if isinstance(rows, np.ndarray) else gate.array(rows, "rows")
     if out.shape != (rows.size, images.shape[1]) or out.dtype.kind != "f" or rows.ndim != 1:
         raise ShapeError(
             f"gathering rows {rows.shape} of images {images.shape} writes floats of shape (rows, pixels), "
@@ -186,10 +196,7 @@ def gather(images, rows, out):
     if rows.size == 0:
         return out
     if rows.dtype.kind not in "iu" or rows.min() < 0 or rows.max() >= len(images):
-        raise DataError(
-            f"rows must be integers from 0 to {len(images) - 1}, one per image; "
-            f"got {rows.dtype} from {rows.min()} to {rows.max()}"
-        )
+        raise DataError(f"rows must be integers from 0 to {len(images) - 1}, one per image, not {gate.shown(rows)}")
     # The rows are known to exist, so "clip" clips nothing; it spares take() a second buffer.
     if images.dtype == out.dtype:
         return np.take(images, rows, axis=0, out=out, mode="clip")

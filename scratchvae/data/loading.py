@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from scratchvae import gate
 from scratchvae.data.arrays import load_npy, load_npz, read_npz
 from scratchvae.data.dataset import Dataset, Split
 from scratchvae.data.fetch import fetch
@@ -41,6 +42,8 @@ def load(
     wrong, where, and what to do, and ConfigError for an option.
     """
     options = Options(size, fit, grey, labels, scale, held_out, seed)
+    if not isinstance(name_or_path, str):
+        name_or_path = gate.file_path("name_or_path", name_or_path)
     if str(name_or_path) in NAMES:
         options.only(where=name_or_path)
         known = KNOWN_SETS.get(str(name_or_path))
@@ -62,8 +65,12 @@ def load_again(note, location=None):
     location  where it lies now, if it has been moved
     The caller compares fingerprints. A note without "preparation" is from version 0.1.0, which held out the last tenth.
     """
+    gate.instance("note", note, dict, "what Dataset.note says")
+    if "location" not in note:
+        raise DataError("this note of a data set has no location, so it was made in Python: make it again there")
     preparation = note.get("preparation", {"options": {"held_out": "last"}})
-    location, options = location or note["location"], dict(preparation.get("options", {}))
+    location = note["location"] if location is None else str(gate.file_path("location", location))
+    options = dict(preparation.get("options", {}))
     if "labels" in options and Path(location).suffix.lower() != ".csv":
         options["labels"] = Path(location).expanduser().parent / options["labels"]
     dataset = load(location, **options)

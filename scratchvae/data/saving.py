@@ -6,6 +6,8 @@ import json
 
 import numpy as np
 
+from scratchvae import gate
+from scratchvae.data.dataset import Dataset
 from scratchvae.data.scaling import undo
 from scratchvae.errors import DataError
 from scratchvae.files import replacing, write_text
@@ -19,6 +21,8 @@ def save_npz(dataset, path):
     Images are uint8, or float32 as training sees them: (N, H, W), (N, H, W, 3), or (N, 1, W) for tables and series. Labels that have
     names are written as these.
     """
+    path = gate.file_path("path", path)
+    gate.instance("dataset", dataset, Dataset, "a Dataset")
     arrays = {NOTE: np.frombuffer(json.dumps(dataset.preparation).encode(), np.uint8)}
     for part, split in dataset.splits.items():
         arrays[f"{part}_images"] = np.asarray(split.images).reshape(-1, *dataset.image_shape)
@@ -33,6 +37,9 @@ def write_csv(path, x, note):
 
     Raises DataError when these are no table or series, and OutputError.
     """
+    path, x = gate.file_path("path", path), gate.array(x, "x")
+    if not isinstance(note, dict) or "image_shape" not in note or x.ndim != 2:
+        raise DataError(f"{path}: write_csv takes numbers (N, W) and what Dataset.note says, not {gate.shown(x)} and {gate.shown(note)}")
     if note["image_shape"][0] != 1 or len(note["image_shape"]) != 2:
         raise DataError(f"{path}: a .csv holds tables and series, not images of {note['image_shape']}: write a .png or .npz")
     preparation = note.get("preparation", {})

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from scratchvae import gate
 from scratchvae.data.options import SCALES
 from scratchvae.errors import DataError
 
@@ -41,7 +42,11 @@ def apply(scaling, values):
 
 def undo(preparation, x):
     """Numbers in their own units again: x · scale + offset where a table was scaled, x itself otherwise.   x (N, W) → (N, W)"""
+    gate.instance("preparation", preparation, dict, "what Dataset.preparation holds")
     if "scaling" not in preparation:
         return x
     scaling = preparation["scaling"]
-    return np.asarray(x, np.float64) * np.array(scaling["scale"]) + np.array(scaling["offset"])
+    x = gate.array(x, "x").astype(np.float64)
+    if x.ndim == 0 or x.shape[-1] != len(scaling["scale"]):
+        raise DataError(f"a table of {len(scaling['scale'])} columns has rows of as many numbers, not {gate.shown(x)}")
+    return x * np.array(scaling["scale"]) + np.array(scaling["offset"])

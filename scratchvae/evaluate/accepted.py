@@ -17,12 +17,7 @@ def accepted(model, data):
     Raises ConfigError for what is no model, or of another width, and DataError, with the row and the column, for a number that its
     likelihood cannot explain. Each Split knows its extent, so this looks at no image again.
     """
-    if isinstance(model, type) or not hasattr(model, "buffer"):
-        raise ConfigError(f"a model is needed, such as VAE(784) or a Module of your own, not {gate.shown(model)}")
-    if model.buffer is None:
-        raise ConfigError(f"{type(model).__name__} is not initialised: call initialise(seed) first")
-    if missing := [name for name in MODEL if not hasattr(model, name)]:
-        raise ConfigError(f"{type(model).__name__} names no {missing[0]}: a model that is trained has {', '.join(MODEL)}")
+    check_model(model)
     data = data if hasattr(data, "splits") else _made(data)  # by what it has: the museum mixes copies of these classes
     for part, split in data.splits.items():
         if split.images.shape[1] != model.data_size:
@@ -30,6 +25,16 @@ def accepted(model, data):
         like = f"the {model.config.get('likelihood', 'model’s own')} likelihood"
         gate.check_support(split.images, split.extent, getattr(model, "support", gate.REAL), f"{data.name}, {part} split", like)
     return data
+
+
+def check_model(model):
+    """Raise ConfigError unless this is an initialised model with all that one names."""
+    if isinstance(model, type) or not hasattr(model, "buffer"):
+        raise ConfigError(f"a model is needed, such as VAE(784) or a Module of your own, not {gate.shown(model)}")
+    if model.buffer is None:
+        raise ConfigError(f"{type(model).__name__} is not initialised: call initialise(seed) first")
+    if missing := [name for name in MODEL if not hasattr(model, name)]:
+        raise ConfigError(f"{type(model).__name__} names no {missing[0]}: a model that is trained has {', '.join(MODEL)}")
 
 
 def values_of(split):

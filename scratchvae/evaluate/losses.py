@@ -5,9 +5,9 @@ import numpy as np
 from .. import gate, rng
 from ..cores import worker_count
 from ..data import gather
-from ..errors import DataError, NonFiniteError
+from ..errors import ConfigError, DataError, NonFiniteError, ShapeError
 from ..workers import Threads
-from .accepted import accepted, values_of
+from .accepted import accepted, check_model, values_of
 from .measurement import Measurement
 
 BATCH = 500  # images at a time: fixed, so that threads change speed and never bits
@@ -22,7 +22,12 @@ def image_terms(model, images, workers, seed=0, samples=1, replicas=None):
     ε of image i and draw k is normal(seed, EVALUATE, k, i): the same whatever the batches and threads. replicas: of the
     model, one per worker, for whoever evaluates again and again.
     """
-    samples = gate.whole("samples", samples)
+    seed, samples = gate.whole("seed", seed, 0, 2**64 - 1), gate.whole("samples", samples)
+    check_model(model)
+    if getattr(images, "ndim", 0) != 2 or images.shape[1] != model.data_size:
+        raise ShapeError(f"images must be rows (N, {model.data_size}), not {gate.shown(images)}")
+    if model.backend.name == "numpy" and not hasattr(workers, "run"):
+        raise ConfigError(f"workers must be Threads(count), opened by a with, not {gate.shown(workers)}")
     if model.backend.name != "numpy":
         with model.backend.failures():
             return _device_terms(replicas[0] if replicas else model.replica(), images, seed, samples)

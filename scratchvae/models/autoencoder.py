@@ -34,7 +34,7 @@ class Autoencoder(nn.Module):
         Raises ConfigError for sizes below 1 and names that do not exist, BackendError where there is no CUDA.
         """
         if not isinstance(hidden, (tuple, list)):
-            raise ConfigError(f"hidden must be a list of sizes, such as [400], not {hidden!r}")
+            raise ConfigError(f"hidden must be a list of sizes, such as [400], not {gate.shown(hidden)}")
         data_size, latent = gate.whole("data_size", data_size), gate.whole("latent", latent)
         hidden = [gate.whole(f"hidden[{i}]", n) for i, n in enumerate(hidden)]
         act = nn.ACTIVATIONS[gate.choice("activation", activation, nn.ACTIVATIONS)]
@@ -74,11 +74,12 @@ class Autoencoder(nn.Module):
 
     def forward(self, x, eps=None):
         """x (B, D) → {"reconstruction": nll (B,)}, nats per image. eps is not used: nothing here is random."""
+        self.arrays(x=x)
         return {"reconstruction": self.likelihood.forward(self.decoder.forward(self.encoder.forward(x)), x)}
 
     def backward(self, scale):
         """Write into every Parameter's grad the gradient of scale · Σ_images (the objective)."""
-        self.encoder.backward(self.decoder.backward(self.likelihood.backward(scale)))
+        self.encoder.backward(self.decoder.backward(self.likelihood.backward(gate.number("scale", scale))))
 
     # Use: NumPy arrays in and out, whatever the backend ---------------------------------------------------------------
 

@@ -36,11 +36,13 @@ class VAE(Autoencoder):
 
         The sum of both is −ELBO estimated with one sample of z, if eps was drawn from N(0, I).
         """
+        self.arrays(x=x)
         rows, dtype = len(x), x.dtype
         L = self.latent
         self.eps = self.scratch("eps", rows, L, dtype) if eps is None else eps
         if eps is None:
             self.eps[...] = 0
+        self.arrays(eps=self.eps)
         if self.eps.shape != (rows, L):
             raise ShapeError(f"eps must be ({rows}, {L}), not {self.eps.shape}")
         code = self.encoder.forward(x)
@@ -56,6 +58,7 @@ class VAE(Autoencoder):
 
         At μ and logvar two gradients meet: one through z from the reconstruction, one from the KL.
         """
+        scale = gate.number("scale", scale)
         rows, L = self.mu.shape
         dz = self.decoder.backward(self.likelihood.backward(scale))
         through_z, from_kl = (self.scratch(n, rows, 2 * L, dz.dtype) for n in ("through_z", "from_kl"))

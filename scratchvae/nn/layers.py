@@ -32,11 +32,15 @@ class Dense(Module):
 
     def backward(self, dY):
         """dY (B, outputs) → dX (B, inputs) or None. Writes W.grad and b.grad."""
+        self.arrays(len(self.x), dY=dY)
+        if dY.shape[1] != self.outputs or dY.dtype != self.x.dtype:
+            raise ShapeError(f"Dense takes dY as (rows, {self.outputs}) {self.x.dtype}, not {dY.shape} {dY.dtype}")
         dX = self.scratch("dX", len(dY), self.inputs, dY.dtype) if self.input_gradient else None
         return self.ops.affine_backward(dY, self.x, self.W.value, dX, self.W.grad, self.b.grad)
 
     def operations(self, rows):
         """2·B·I·O each for Y, dW and (if asked) dX, and B·O each for the bias and its gradient."""
+        rows = gate.whole("rows", rows)
         products = 3 if self.input_gradient else 2
         return products * 2 * rows * self.inputs * self.outputs + 2 * rows * self.outputs
 
@@ -47,12 +51,16 @@ class Activation(Module):
     name = None
 
     def forward(self, x):
+        self.arrays(x=x)
         self.x = x
         self.y = self.scratch("y", *x.shape, x.dtype)
         self.work = self.scratch("work", *x.shape, x.dtype)
         return getattr(self.ops, self.name)(x, self.y, self.work)
 
     def backward(self, dY):
+        self.arrays(len(self.x), dY=dY)
+        if dY.shape != self.x.shape or dY.dtype != self.x.dtype:
+            raise ShapeError(f"{type(self).__name__} takes dY as {self.x.shape} {self.x.dtype}, not {dY.shape} {dY.dtype}")
         dX = self.scratch("dX", *dY.shape, dY.dtype)
         return getattr(self.ops, f"{self.name}_backward")(dY, self.x, self.y, dX, self.work)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import backend as backends
 from .. import gate
-from ..errors import ConfigError, ShapeError
+from ..errors import ConfigError, MissingError, ShapeError
 from .parameter import Parameter, ParameterBuffer
 
 _serial = itertools.count()  # tells which scratch array was made first
@@ -41,6 +41,19 @@ class Module:
 
     def operations(self, rows):
         """Floating-point operations of one forward and one backward on `rows` rows, or None when not stated, as here."""
+
+    def arrays(self, rows=None, **given):
+        """Refuse what is no array (B, N) of this module's library, or not of `rows` rows. Raises ShapeError naming it."""
+        for name, array in given.items():
+            if not isinstance(array, self.backend.xp.ndarray) or array.ndim != 2 or array.dtype.kind not in "fc":
+                raise ShapeError(f"{type(self).__name__} takes {name} as an array (rows, columns) of floats, not {gate.shown(array)}")
+            if rows is not None and len(array) != rows:
+                raise ShapeError(f"{type(self).__name__} takes {name} of {rows} rows, as forward was given, not {len(array)}")
+
+    def __getattr__(self, name):
+        if hasattr(type(self), name):  # a property that failed: let it say why
+            return object.__getattribute__(self, name)
+        raise MissingError(f"{type(self).__name__} has no {name}: is forward to be called first? backward needs what it remembers")
 
     # The tree ---------------------------------------------------------------------------------------------------------
 

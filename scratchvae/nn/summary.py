@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from .. import gate
+
 
 def summary(module, columns, rows):
     """Layers, output shapes, parameters and operations per training step, as text.
@@ -9,6 +11,7 @@ def summary(module, columns, rows):
     columns: width of the input (models know their own) · rows: the batch size the operations are counted for. Shapes are
     read off one forward of a replica, so a module of your own appears without doing anything for it.
     """
+    columns, rows = gate.whole("columns", columns), gate.whole("rows", rows)
     twin = module.replica()
     leaves = [(path, m) for path, m in twin.modules() if not list(m.children())]
     shapes = {}

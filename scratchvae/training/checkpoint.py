@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import backend as backends
+from .. import gate
 from ..data.npy import read_npz
 from ..errors import BackendError, CheckpointError, ConfigError, DataError, NonFiniteError
 from ..files import replacing
@@ -87,7 +88,7 @@ def load_model(path, backend=None):
 
     Raises CheckpointError, RunFolderError (also where the folder's files do not belong together) or BackendError.
     """
-    path, folder = Path(path), RunFolder(path)
+    path, folder = gate.file_path("path", path), RunFolder(path)
     if not path.is_dir():
         _, config, arrays = read_checkpoint(path)
         return model_of(path, config, arrays, backend)

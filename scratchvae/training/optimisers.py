@@ -58,6 +58,8 @@ class Optimiser:
 
     def start(self, values):
         """Make moments of zeros for these flat values (N,)."""
+        if getattr(values, "ndim", 0) != 1:
+            raise ConfigError(f"an optimiser starts on the flat values (N,) of a model, as model.buffer.values, not {gate.shown(values)}")
         self.moments = {name: np.zeros_like(values) for name in self.moment_names}
 
     def update(self, part, values, grads, work, lr, step):

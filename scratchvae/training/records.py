@@ -5,6 +5,7 @@ from math import isfinite
 
 from tqdm import tqdm
 
+from .. import gate
 from ..errors import NonFiniteError
 from ..evaluate import values_of
 
@@ -38,7 +39,7 @@ class Log:
 
     def bar(self, progress, done, total):
         """The bar of `total` images, of which `done` are done → a context manager"""
-        disable = None if progress else True  # None: tqdm is quiet when standard error is not a terminal
+        disable = None if gate.flag("progress", progress) else True  # None: tqdm is quiet when standard error is not a terminal
         return tqdm(total=total, initial=done, disable=disable, unit="images", unit_scale=True, dynamic_ncols=True)
 
     @property

@@ -4,11 +4,10 @@ import os
 import platform
 import stat
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 
-from .. import __version__
+from .. import __version__, gate
 from ..errors import ConfigError, NonFiniteError, OutputError, RunFolderError
 from ..files import append_line, make_folder, only_writer, sweep, write_text
 from .schema import METRICS, RECORD, RUN, check, differences, dumps, loads
@@ -24,7 +23,7 @@ class RunFolder:
     """The files of one run, by name."""
 
     def __init__(self, path):
-        self.path = Path(path)
+        self.path = gate.file_path("the run folder", path)
         self.config_path = self.path / "config.json"
         self.metrics_path = self.path / "metrics.jsonl"
         self.checkpoint_path = self.path / "checkpoint.npz"

@@ -40,6 +40,7 @@ class Schedule:
 
     def __call__(self, step):
         """step counts from 0 → the rate of that step's update"""
+        step = gate.whole("step", step, 0, 2**32)
         if step < self.warmup:
             return self.lr * (step + 1) / self.warmup
         step -= self.warmup

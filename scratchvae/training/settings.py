@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from math import inf
 from numbers import Integral, Real
 
+from .. import gate
 from ..errors import ConfigError
 from .optimisers import Optimiser
 from .schedules import Schedule
@@ -98,7 +99,7 @@ class Settings:
 
 def default_epochs(images):
     """10 epochs of 60,000 images; of fewer images more, up to 60, so that a small set is seen often enough."""
-    return min(60, max(10, round(600_000 / images)))
+    return min(60, max(10, round(600_000 / gate.whole("images", images))))
 
 
 WORDS = {bool: "true or false", dict: "names with values", float: "a number", str: "a text"}

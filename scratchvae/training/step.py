@@ -12,7 +12,9 @@ import numpy as np
 from .. import gate, rng
 from ..backend import aligned_empty
 from ..data import gather
+from ..errors import ConfigError, ShapeError
 from ..workers import Processes, Threads, processes_are_safe
+from .optimisers import Optimiser
 
 CHUNK = 65536  # parameters updated at a time: value, gradients and moments of one chunk stay in a core's L2 cache
 NOISE_STEPS = 32  # steps whose noise is drawn in one call, which costs a quarter of drawing it step by step
@@ -40,6 +42,13 @@ class TrainingStep:
         threads: workers, of which no more than `shards` are used · clip: largest global norm of the gradient, or None
         (E38; Pascanu et al., 2013) · forked: workers are processes, not threads; None where that is safe
         """
+        if isinstance(model, type) or getattr(model, "buffer", None) is None or not hasattr(model, "terms"):
+            raise ConfigError(f"model must be an initialised model, such as VAE(784), not {gate.shown(model)}")
+        gate.instance("optimiser", optimiser, Optimiser, "an Optimiser that was started")
+        if getattr(images, "ndim", 0) != 2:
+            raise ShapeError(f"images must be rows (N, D), not {gate.shown(images)}")
+        threads = gate.whole("threads", threads)
+        forked = None if forked is None else gate.flag("forked", forked)
         shards, batch_size = gate.whole("shards", shards), gate.whole("batch_size", batch_size)
         clip = None if clip is None else gate.number("clip", clip, above=0)
         batch_size = min(batch_size, len(images))

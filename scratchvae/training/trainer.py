@@ -3,6 +3,7 @@
 import time
 from math import ceil, isfinite
 
+from .. import gate
 from ..cores import worker_count
 from ..errors import BackendError, CheckpointError, NonFiniteError, ScratchVAEError
 from ..evaluate import accepted, image_terms
@@ -11,6 +12,7 @@ from .checkpoint import load_arrays, save_checkpoint
 from .device_step import DeviceStep
 from .records import Log
 from .run import without_places
+from .settings import Settings
 from .state import refuse_state
 from .step import TrainingStep
 from .stopping import advice, first_not_finite, first_parameter_not_finite, interrupts
@@ -20,6 +22,7 @@ class Trainer:
     """What training remembers between steps, all of it in a checkpoint: the step, and the sums of the current log line."""
 
     def __init__(self, model, data, settings):
+        gate.instance("settings", settings, Settings, "made by Settings(epochs=10, …)")
         data = accepted(model, data)
         self.images = data.train.images
         refuse_state(model, self.images)
@@ -72,7 +75,7 @@ class Trainer:
 
     def _run(self, folder, progress, max_steps, threads, graph):
         s, order, log = self.settings, None, Log(self.model, folder)
-        stop = self.last if max_steps is None else min(self.last, self.step + max_steps)
+        stop = self.last if max_steps is None else min(self.last, self.step + gate.whole("max_steps", max_steps, 0))
         threads = worker_count(threads) if self.model.backend.name == "numpy" else 1
         do = self._step_taker(threads, graph)
         replicas = [self.model.replica() for _ in range(threads)]

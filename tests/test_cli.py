@@ -167,7 +167,7 @@ def test_bench_measures_and_says_where(capsys):
         (["train", "--model", "ae", "--beta", "2"], "--beta belongs to --model vae"),
         (["train", "--sigma", "1"], "gaussian likelihood"),
         (["train", "--activation", "cube"], "activation must be one of"),
-        (["train", "--lr", "-1"], "lr must be a positive number"),
+        (["train", "--lr", "-1"], "lr must be a finite number above 0"),
         (["evaluate", "no-such-run"], "no config.json"),
         (["info", "no-such-run"], "no config.json"),
     ],

@@ -277,7 +277,7 @@ def test_damaged_run_folders_are_named(tmp_path, tiny_data, tiny_vae):
         ({"optimiser_settings": {"momentum": 1}}, "no setting momentum"),
         ({"weight_decay": -1}, "weight_decay"),
         ({"optimiser": "adamw", "weight_decay": 0.1}, "decay="),
-        ({"schedule": "linear"}, "constant, step or cosine"),
+        ({"schedule": "linear"}, "constant, step, cosine"),
         ({"warmup": -1}, "warmup"),
         ({"schedule": "cosine", "warmup": 10_000}, "total"),
         ({"log_every": 0}, "log_every"),

@@ -258,7 +258,7 @@ def test_a_configuration_of_another_run_is_refused_before_anything_is_written(tm
         (lambda c: c["data"].update(image_shape=[1 << 40, 1 << 40]), "image_shape"),
         (lambda c: c["data"].update(fingerprint="abc"), "fingerprint must be a text"),
         (lambda c: c.update(backend="tpu"), "backend must be numpy or cupy, not 'tpu'"),
-        (lambda c: c["training"].update(lr="fast"), "lr must be a number"),
+        (lambda c: c["training"].update(lr="fast"), "lr must be a finite number"),
         (lambda c: c["training"].update(shards=True), "shards"),
         (lambda c: c["training"].pop("clip"), "clip is missing"),
         (lambda c: c["model"].update(seed=-1), "seed must be a whole number of at least 0"),

@@ -69,15 +69,23 @@ def add_graph(sub):
     sub.add_argument("--no-graph", action="store_true", help="on a GPU: launch kernel by kernel, slower and with the same bits")
 
 
-def add_settings(sub):
-    """Every training setting that a command line can name, with its default and its help."""
+def add_settings(sub, kept=None):
+    """The training settings that a command line can name, with their defaults and help; for a run that goes on, only those that may
+    change, none of them set unless it is given. kept: the names of the others"""
     for f in fields(Settings):
-        kind, low, name = f.metadata["kind"], f.metadata["low"], f"--{f.name.replace('_', '-')}"
+        kind, name, help = f.metadata["kind"], f"--{f.name.replace('_', '-')}", f.metadata["help"]
+        if kind is dict or (kept and f.name in kept):
+            continue
         if kind is bool:
-            sub.add_argument(name, action="store_true", help=f.metadata["help"])
-        elif kind is not dict:
-            parse = {int: whole(low, f.metadata["high"]), float: number}.get(kind, kind)
-            sub.add_argument(name, type=parse, default=f.default, choices=f.metadata["choices"], help=f.metadata["help"])
+            sub.add_argument(name, action="store_true", help=help)
+            continue
+        parse = {int: whole(f.metadata["low"], f.metadata["high"]), float: number}.get(kind, kind)
+        default = f.default
+        if kept:
+            default, help = argparse.SUPPRESS, help.partition(" (default")[0]
+            if f.default is None and f.name != "epochs":
+                parse, help = or_none(parse), f"{help}; none for none"
+        sub.add_argument(name, type=parse, default=default, choices=f.metadata["choices"], help=help)
 
 
 def add_data_options(sub):
@@ -96,9 +104,43 @@ def given_data_options(o):
     return {"size": o.size, "fit": o.fit, "grey": o.grey, "labels": o.labels, "scale": o.scale, "seed": o.split_seed}
 
 
-def given_settings(o):
-    """The Settings that a command line has named. Raises ConfigError."""
-    return Settings(**{f.name: getattr(o, f.name) for f in fields(Settings) if hasattr(o, f.name)})
+def given(o):
+    """{name: value} of the training settings that a command line has named."""
+    return {f.name: getattr(o, f.name) for f in fields(Settings) if hasattr(o, f.name)}
+
+
+def add_best(sub):
+    """Which of a run's two models."""
+    sub.add_argument(
+        "--best", action=argparse.BooleanOptionalAction,
+        help="the model of the epoch that was best on the validation images, or of the last one (default: the best, where there is one)",
+    )  # fmt: skip
+
+
+def add_data(sub):
+    """Where a run's data are now."""
+    sub.add_argument("--data", metavar="PATH", help="where the run's data lie now, if they have moved; they are compared with what it had")
+
+
+def add_time(sub):
+    """A budget for training."""
+    sub.add_argument("--time", type=duration, help="stop after this long, such as 90s, 10m or 2h; resume goes on")
+
+
+def duration(text):
+    """90s, 10m, 2h → seconds"""
+    unit = {"s": 1, "m": 60, "h": 3600}.get(text[-1:])
+    if unit is None:
+        raise argparse.ArgumentTypeError(f"must be a time such as 90s, 10m or 2h, not {text!r}")
+    seconds = number(text[:-1]) * unit
+    if not seconds > 0:
+        raise argparse.ArgumentTypeError(f"must be more than nothing, not {text!r}")
+    return seconds
+
+
+def or_none(parse):
+    """The type of an option that also takes the word none."""
+    return lambda text: None if text == "none" else parse(text)
 
 
 def whole(least, most=inf):

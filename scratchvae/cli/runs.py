@@ -6,17 +6,21 @@ from pathlib import Path
 
 from ..backend import NAMES
 from ..errors import BackendError, ConfigError, DataError
+from ..training import KEPT, Settings
 from .options import (
     add_backend,
+    add_best,
+    add_data,
     add_data_options,
     add_graph,
     add_run,
     add_settings,
     add_threads,
+    add_time,
     at_least_1,
     command,
+    given,
     given_data_options,
-    given_settings,
     number,
     seed,
     sizes,
@@ -38,6 +42,9 @@ def add(commands):
     add("--beta", type=number, help="weight of the KL in a VAE (default: 1)")
     add("--init", choices=("glorot", "he", "lecun"), default="glorot", help="initial weights")
     add_settings(sub)
+    add("--validation", type=number, metavar="FRACTION",
+        help="of the training images, set apart to find the best epoch by (default: none; 0.1 with --patience)")  # fmt: skip
+    add_time(sub)
     add("--backend", choices=NAMES, default="numpy", help="numpy, or cupy for an NVIDIA GPU")
     add_graph(sub)
     add("--out", help="run folder to make (default: runs/MODEL-DATA-NUMBER)")
@@ -47,7 +54,10 @@ def add(commands):
         commands, resume, "go on with a stopped run, as if it had never stopped", "scratchvae resume runs/vae-mnist-small-1"
     )
     add_run(sub)
-    sub.add_argument("--epochs", type=at_least_1, help="extend the run to this many epochs")
+    add_settings(sub, KEPT)
+    add_data(sub)
+    sub.add_argument("--other-data", action="store_true", help="the data may be others than before: a new chapter of the run")
+    add_time(sub)
     sub.add_argument("--backend", choices=NAMES, help="go on on this one (default: that of the run)")
     add_graph(sub)
     add_threads(sub)
@@ -56,7 +66,9 @@ def add(commands):
         commands, evaluate, "measure a run's −ELBO, reconstruction and KL", "scratchvae evaluate runs/vae-mnist-small-1 --json"
     )
     add_run(sub)
-    sub.add_argument("--split", choices=("train", "test"), default="test", help="which images")
+    add_data(sub)
+    add_best(sub)
+    sub.add_argument("--split", choices=("train", "validation", "test"), default="test", help="which images")
     sub.add_argument("--samples", type=at_least_1, default=1, help="draws of z per image")
     sub.add_argument("--seed", type=seed, default=0, help="of the draws of z")
     add_backend(sub)
@@ -69,10 +81,13 @@ def add(commands):
     sub.add_argument("--n", type=at_least_1, default=100, help="how many")
     sub.add_argument("--seed", type=seed, default=0, help="of z")
     sub.add_argument("--out", help="a .png grid, an .npz array, or a .csv of a table in its units (default: samples.png in the run)")
+    add_best(sub)
     add_backend(sub)
 
     sub = command(commands, plot, "draw a run's figures again", "scratchvae plot runs/vae-mnist-small-1")
     add_run(sub)
+    add_data(sub)
+    add_best(sub)
 
 
 def train(o):
@@ -81,6 +96,8 @@ def train(o):
     from ..training import fit
 
     data = load(o.data, **given_data_options(o))
+    if o.validation is not None or (o.patience is not None and data.validation is None):
+        data = data.with_validation(0.1 if o.validation is None else o.validation)
     options = {"beta": o.beta} if o.model == "vae" else {}
     if o.model == "ae" and o.beta is not None:
         raise ConfigError("--beta belongs to --model vae")
@@ -90,41 +107,47 @@ def train(o):
         data.train.images.shape[1], o.hidden, o.latent, o.activation, o.likelihood, o.sigma, o.init, seed=o.seed,
         backend=o.backend, **options
     )
-    settings = given_settings(o).on(model, len(data.train.images))
+    _refuse_ignored(o, o.backend)
+    settings = Settings(**given(o)).on(model, data)
     out = o.out or _free_folder(f"runs/{o.model}-{Path(data.name).stem}")
     if not o.json:
         for line in data.told:
             print(line)
         epochs = f"{settings.epochs} epoch{'s' * (settings.epochs > 1)}"
         print(f"{describe(model)} on {data.name}: {len(data.train.images):,} images, {epochs} → {out}")
-    fit(model, data, out=out, threads=o.threads, graph=not o.no_graph, **settings.to_dict())
+    fit(model, data, out=out, threads=o.threads, graph=not o.no_graph, max_seconds=o.time, **settings.to_dict())
     return _finish(model, data, out, o)
 
 
 def resume(o):
     from .. import backend
-    from ..training import RunFolder, resume
+    from ..training import RunFolder, first_model, load_model, resume
 
-    began_on = RunFolder(o.run).config().get("backend", "numpy")
+    began_on = RunFolder(o.run).config()["backend"]
     try:
         place = backend.get(o.backend or began_on)
     except BackendError as error:
         if o.backend is not None:
             raise
         raise BackendError(f"{o.run} was trained on {began_on}; `--backend numpy` goes on on the CPU. Here {error}") from None
-    model, data = open_run(o.run, place, to_train=True)
-    resume(model, data, o.run, threads=o.threads, epochs=o.epochs, graph=not o.no_graph)
+    _refuse_ignored(o, place.name)
+    folder = RunFolder(o.run)
+    model = load_model(o.run, place, best=False) if folder.checkpoint_path.exists() else first_model(o.run, place)
+    how = {"threads": o.threads, "graph": not o.no_graph, "max_seconds": o.time, "other_data": o.other_data}
+    data = find_data(o.run, o.data, o.other_data)
+    resume(model, data, o.run, **how, **given(o))
     return _finish(model, data, o.run, o)
 
 
 def evaluate(o):
     from ..evaluate import measure, table
 
-    measured = measure(*open_run(o.run, o.backend), o.split, o.seed, o.samples, o.threads)
+    model, data = open_run(o.run, o.backend, o.data, o.best)
+    measured = measure(model, data, o.split, o.seed, o.samples, o.threads)
     if o.json:
         print(json.dumps({name: m.to_dict() for name, m in measured.items()}, indent=2))
     else:
-        print(table(measured))
+        print("\n".join([table(measured), *which(o.run, o.best)]))
 
 
 def sample(o):
@@ -135,7 +158,7 @@ def sample(o):
     from ..files import replacing
     from ..training import RunFolder, load_model
 
-    note, model = RunFolder(o.run).config()["data"], load_model(o.run, o.backend)
+    note, model = RunFolder(o.run).config()["data"], load_model(o.run, o.backend, o.best)
     shape = tuple(note["image_shape"])
     out = Path(o.out or Path(o.run) / "samples.png")
     if out.suffix not in (".png", ".npz", ".csv"):
@@ -153,8 +176,8 @@ def sample(o):
 
 
 def plot(o):
-    figures = _draw(*open_run(o.run), o.run)
-    print(json.dumps({"figures": figures}, indent=2) if o.json else "\n".join(figures))
+    figures = _draw(*open_run(o.run, location=o.data, best=o.best), o.run, o.best)
+    print(json.dumps({"figures": figures}, indent=2) if o.json else "\n".join([*figures, *which(o.run, o.best)]))
 
 
 # What the commands share ------------------------------------------------------------
@@ -178,40 +201,88 @@ def _finish(model, data, out, o):
             json.dumps({"run": str(out), "test": {k: m.to_dict() for k, m in measured.items()}, "figures": figures}, indent=2)
         )
     else:
-        print("\n".join(["", table(measured), "", "Figures to open:", *(f"  {path}" for path in figures)]))
+        told = ["", table(measured), *which(out), *_unfinished(out), "", "Figures to open:"]
+        print("\n".join([*told, *(f"  {path}" for path in figures)]))
 
 
-def _draw(model, data, out):
+def _draw(model, data, out, best=None):
     from .. import plots
-    from ..training import RunFolder
+    from ..training import RunFolder, best_epoch
 
     with RunFolder(out).writing() as folder:
-        records = folder.records()
-        epoch = max((record["epoch"] for record in records), default=0)
-        title = f"{describe(model)}, {data.name} ({len(data.train.images):,} images), epoch {epoch:g}"
-        chapters = [chapter["ended"]["epoch"] for chapter in folder.config()["history"]]
+        config, records = folder.config(), folder.records()
+        last, chosen = max((record["epoch"] for record in records), default=0), best_epoch(config, records)
+        epoch = f"{chosen['epoch']:g}, the best of {last:g}" if chosen and best is not False else f"{last:g}"
+        title = f"{describe(model)}, {data.name} ({len(data.train.images):,} images), epoch {epoch}"
+        chapters = [chapter["ended"]["epoch"] for chapter in config["history"]]
         return [str(path) for path in plots.draw_all(model, data, records, out, title, chapters)]
 
 
-def open_run(run, backend="numpy", to_train=False):
-    """The model of a run folder, on a backend, and the data it was trained on. Raises DataError when the data has changed since.
-
-    to_train: where there is no checkpoint yet, the model that the run began with.
-    """
-    from ..data import load_again
-    from ..training import RunFolder, first_model, load_model
+def which(run, best=None):
+    """In words which of a run's two models is meant, where it has two → [line] or []"""
+    from ..training import RunFolder, best_epoch
 
     folder = RunFolder(run)
-    config = folder.config()["data"]
-    if not config["location"]:
-        raise DataError(
-            f"{run} was trained on data made in Python ({config['name']}): use it from Python, or train from a file"
-        )
-    data = load_again(config)
-    if data.fingerprint != config["fingerprint"]:
-        raise DataError(f"{config['location']} has changed since this run was trained on it")
-    begins = to_train and not folder.checkpoint_path.exists()
-    return (first_model if begins else load_model)(run, backend), data
+    chosen = best_epoch(folder.config(), records := folder.records())
+    if chosen is None:
+        return []
+    two = f"epoch {chosen['epoch']:g}, the best on the validation images", f"epoch {records[-1]['epoch']:g}, the last"
+    (this, other), option = (two[::-1], "--best") if best is False else (two, "--no-best")
+    return [f"The model is that of {this}; {option} takes that of {other}"]
+
+
+def _unfinished(run):
+    """Why a run ended before its last epoch, and how it goes on → [line] or []"""
+    from ..training import RunFolder, best_epoch
+
+    config, records = RunFolder(run).config(), RunFolder(run).records()
+    last, settings = records[-1]["epoch"] if records else 0, config["training"]
+    if last >= settings["epochs"]:
+        return []
+    chosen, patience = best_epoch(config, records), settings.get("patience")
+    if chosen and patience and last - chosen["epoch"] >= patience:
+        return [f"Stopped early, {patience} epochs after the best one; with a larger --patience, `scratchvae resume {run}` goes on"]
+    return [f"Stopped after {last:.4g} of {settings['epochs']} epochs; go on with: scratchvae resume {run}"]
+
+
+def _refuse_ignored(o, backend):
+    """Raise ConfigError for an option that would change nothing on this backend."""
+    if backend == "numpy" and o.no_graph:
+        raise ConfigError("--no-graph belongs to the cupy backend: on a CPU there is no graph")
+    if backend != "numpy" and o.threads is not None:
+        raise ConfigError("--threads belongs to the numpy backend: a GPU has its own")
+
+
+def open_run(run, backend="numpy", location=None, best=None):
+    """The model of a run folder, on a backend, and the data it was trained on.
+
+    location: where the data lie now, if not where they were · best: see `load_model`. Raises DataError when the data are not the same.
+    """
+    from ..training import load_model
+
+    data = find_data(run, location)
+    return load_model(run, backend, best), data
+
+
+def find_data(run, location=None, other=False):
+    """The data of a run, from where they were or from `location`; others too, if they may be. Raises DataError."""
+    from ..data import load_again
+    from ..training import RunFolder, difference
+
+    note = RunFolder(run).config()["data"]
+    place = location or note["location"]
+    if not place:
+        raise DataError(f"{run} was trained on data made in Python ({note['name']}): use it from Python, or name a file with --data")
+    try:
+        data = load_again(note, place)
+    except DataError as error:
+        if location is None and Path(place).is_absolute() and not Path(place).exists():
+            raise DataError(f"the data of {run} are no longer at {place}: say with --data where they are now") from error
+        raise
+    if data.fingerprint != note["fingerprint"] and not other:
+        changed = "is not what" if location else "has changed since"
+        raise DataError(f"{place} {changed} {run} was trained on{' it' * (not location)}: {difference(note, data)}")
+    return data
 
 
 def _free_folder(stem):

@@ -5,7 +5,7 @@ import json
 import sys
 
 from ..errors import ConfigError
-from .options import at_least_1, command, seed, whole
+from .options import add_data, at_least_1, command, seed, whole
 from .runs import open_run
 
 
@@ -17,6 +17,7 @@ def add(commands):
 
     sub = command(commands, trace, "write one training step as a page to step through", "scratchvae trace --digit 7 --out trace.html")
     sub.add_argument("--model", metavar="RUN|tiny", help="a run folder, or a 4-3-2 network (default: trains a small VAE)")
+    add_data(sub)
     sub.add_argument("--digit", type=whole(0), default=7, help="label of the image that goes in")
     sub.add_argument("--index", type=whole(0), default=0, help="which of the test images with that label")
     sub.add_argument("--seed", type=seed, default=0, help="of the noise")
@@ -93,7 +94,7 @@ def museum(o):
 def trace(o):
     from ..study.trace import make_trace, write_html
 
-    model, data = (o.model, None) if o.model in (None, "tiny") else open_run(o.model)
+    model, data = (o.model, None) if o.model in (None, "tiny") else open_run(o.model, location=o.data)
     told = make_trace(model, data, digit=o.digit, index=o.index, seed=o.seed, progress=not o.json)
     write_html(told, o.out)
     print(json.dumps({"file": o.out, **told.to_dict()}) if o.json else f"{o.out}: open it in a browser")

@@ -81,7 +81,7 @@ def data(o):
 
 def info(o):
     from .. import timing
-    from ..training import RunFolder, load_model
+    from ..training import RunFolder, load_model, story
 
     if o.run is None:
         note = {"scratchvae": __version__, **timing.machine()}
@@ -91,7 +91,8 @@ def info(o):
     if o.json:
         print(json.dumps(config, indent=2))
     else:
-        print(f"{describe(model)} on {config['data']['name']}\n{json.dumps(config['training'])}\n\n{model.summary()}")
+        chapters = "\n".join(story(config))
+        print(f"{describe(model)} on {config['data']['name']}\n{chapters}\n\n{model.summary()}")
 
 
 def _describe_split(split):

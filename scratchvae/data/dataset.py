@@ -169,7 +169,7 @@ class Dataset:
         """What a run keeps of its data, as JSON can hold it: `load_again` finds the same images by it."""
         return {
             "name": self.name, "location": self.location, "fingerprint": self.fingerprint, "image_shape": list(self.image_shape),
-            "preparation": self.preparation,
+            "splits": {name: len(split.images) for name, split in self.splits.items()}, "preparation": self.preparation,
         }
 
 

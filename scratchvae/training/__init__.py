@@ -1,5 +1,6 @@
 """Training: one step, many steps, their record on disk, and going on where one stopped."""
 
+from .chapters import KEPT, best_epoch, difference, story
 from .checkpoint import first_model, load_model
 from .device_step import DeviceStep
 from .fit import fit, resume
@@ -11,6 +12,6 @@ from .step import TrainingStep
 from .trainer import Trainer
 
 __all__ = [
-    "OPTIMISERS", "DeviceStep", "Optimiser", "RunFolder", "Schedule", "Settings", "Trainer", "TrainingStep", "default_epochs",
-    "first_model", "fit", "load_model", "resume",
+    "KEPT", "OPTIMISERS", "DeviceStep", "Optimiser", "RunFolder", "Schedule", "Settings", "Trainer", "TrainingStep", "best_epoch",
+    "default_epochs", "difference", "first_model", "fit", "load_model", "resume", "story",
 ]  # fmt: skip

@@ -83,10 +83,11 @@ def read_run(folder):
     return folder.agree(config, held, was), state, arrays
 
 
-def load_model(path, backend=None):
+def load_model(path, backend=None, best=None):
     """The trained model in a run folder or a checkpoint file, on a backend, whichever it was trained on.
 
-    Raises CheckpointError, RunFolderError (also where the folder's files do not belong together) or BackendError.
+    best: of a run folder, the epoch that was best on the validation images (best.npz), or with False the last one; by default the best
+    where there is one. Raises CheckpointError, RunFolderError (also where the folder's files do not belong together) or BackendError.
     """
     path, folder = gate.file_path("path", path), RunFolder(path)
     if not path.is_dir():
@@ -97,6 +98,8 @@ def load_model(path, backend=None):
     config, _, arrays = read_run(folder)
     if arrays is None:
         raise CheckpointError(f"{folder.checkpoint_path}: no such checkpoint: `scratchvae resume {path}` begins the run again")
+    if best or (best is None and folder.best_path.exists()):
+        return model_of(folder.best_path, config, read_checkpoint(folder.best_path)[2], backend)
     return model_of(folder.checkpoint_path, config, arrays, backend)
 
 

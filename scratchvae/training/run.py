@@ -27,6 +27,7 @@ class RunFolder:
         self.config_path = self.path / "config.json"
         self.metrics_path = self.path / "metrics.jsonl"
         self.checkpoint_path = self.path / "checkpoint.npz"
+        self.best_path = self.path / "best.npz"
 
     @contextmanager
     def writing(self):

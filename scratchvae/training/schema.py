@@ -99,6 +99,11 @@ def _settings(value):
     Settings.from_dict(value)
 
 
+def _best(value):
+    if value is not None:
+        check(value, {"step": int, "epoch": int, "loss": float}, "best")
+
+
 # The rooms of config.json. A chapter is a stretch of a run's steps under one configuration; those that have ended are its history.
 DATA = {"name": str, "fingerprint": HASH, "image_shape": _shape, "preparation?": dict, "splits?": {"*": int}}
 CHAPTER = {"data": DATA, "training": _settings, "origin?": {"step": int, "epoch": int, "schedule": int}}
@@ -112,4 +117,4 @@ RUN = {
 
 METRICS = {"format": ("scratchvae-metrics",), "version": (1,), "units": {"*": str}, "*": lambda value: None}
 RECORD = {"split": ("train", "test", "validation"), "step": int, "epoch": float, "*": float}
-STATE = {"step": int, "window?": {"images": int, "*": float}, "*": lambda value: None}
+STATE = {"step": int, "window?": {"images": int, "*": float}, "best?": _best, "*": lambda value: None}

@@ -1,9 +1,6 @@
 """How a model is trained: each setting named once, with its default, what it may be, and what `--help` says of it."""
 
-import reprlib
 from dataclasses import asdict, dataclass, field, fields, replace
-from math import inf
-from numbers import Integral, Real
 
 from .. import gate
 from ..errors import ConfigError
@@ -42,13 +39,14 @@ class Settings:
     seed: int = setting(0, "of the initial weights, the shuffling and the noise", low=0, high=2**64 - 1)
     shards: int = setting(2, "parts of a batch that threads may share; changes rounding")
     log_every: int = setting(50, "steps between two lines of metrics.jsonl")
+    patience: int | None = setting(None, "stop after this many epochs without a better validation loss (default: never)", kind=int)
     tf32: bool = setting(False, "on a GPU: products on tensor cores, with factors of 11 significant bits")
 
     def __post_init__(self):
         for f in fields(self):
             object.__setattr__(self, f.name, _checked(f, getattr(self, f.name)))
-        if self.clip is not None and not 0 < self.clip < inf:
-            raise ConfigError(f"clip must be a positive number, not {self.clip}")
+        if self.clip is not None:
+            gate.number("clip", self.clip, above=0)
         Schedule(self.lr, self.schedule, self.warmup, self.every, self.factor, self.warmup + 1)
         self.new_optimiser()
 
@@ -56,7 +54,7 @@ class Settings:
     def from_dict(cls, told):
         """The settings in a configuration file. Raises ConfigError for a name that is unknown or missing, too."""
         if not isinstance(told, dict):
-            raise ConfigError(f"training settings are names and values, not {reprlib.repr(told)}")
+            raise ConfigError(f"training settings are names and values, not {gate.shown(told)}")
         if missing := [f.name for f in fields(cls) if f.name not in told]:
             raise ConfigError(f"the training setting {missing[0]} is missing")
         return cls.of(**told)
@@ -66,21 +64,24 @@ class Settings:
         """Some settings by name, the others as they are by default. Raises ConfigError for a name that does not exist, too."""
         names = [f.name for f in fields(cls)]
         if unknown := [name for name in told if name not in names]:
-            raise ConfigError(f"training has no setting {reprlib.repr(unknown[0])}: it has {', '.join(names)}")
+            raise ConfigError(f"training has no setting {gate.shown(unknown[0])}: it has {', '.join(names)}")
         return cls(**told)
 
     def to_dict(self):
         """JSON-able; from_dict makes the same settings of it."""
         return asdict(self)
 
-    def on(self, model, images):
-        """These settings for a model and a number of training images, with the epochs known. Raises ConfigError where they do not fit."""
+    def on(self, model, data):
+        """These settings for a model and data, with the number of epochs known. Raises ConfigError where they do not fit."""
+        if self.tf32 and model.backend.no_tf32:
+            raise ConfigError(model.backend.no_tf32)
+        if self.patience is not None and data.validation is None:
+            raise ConfigError("patience needs a validation split: --validation 0.1, or in Python data.with_validation(0.1)")
+        images = len(data.train.images)
         known = self if self.epochs is not None else replace(self, epochs=default_epochs(images))
         steps = known.steps_per_epoch(images)
         if known.epochs * steps >= STEPS:
             raise ConfigError(f"{known.epochs:,} epochs of {steps:,} steps are too many: a run has at most {STEPS - 1:,} steps")
-        if known.tf32 and model.backend.no_tf32:
-            raise ConfigError(model.backend.no_tf32)
         known.new_schedule(known.epochs * steps)
         return known
 
@@ -102,27 +103,19 @@ def default_epochs(images):
     return min(60, max(10, round(600_000 / gate.whole("images", images))))
 
 
-WORDS = {bool: "true or false", dict: "names with values", float: "a number", str: "a text"}
-
-
 def _checked(f, value):
     """The value in the field's own type. Raises ConfigError."""
     kind, low, high, choices = (f.metadata[key] for key in ("kind", "low", "high", "choices"))
-    refuse = lambda what: ConfigError(f"{f.name} must be {what}, not {reprlib.repr(value)}")
     if value is None and f.default is None:
         return None
-    takes = {int: Integral, float: Real}.get(kind, kind)
-    known = isinstance(value, takes) and (kind is bool or not isinstance(value, bool))
+    if choices:
+        return gate.choice(f.name, value, choices)
     if kind is int:
-        if not known or value < low:
-            raise refuse(f"a whole number of at least {low}")
-        if value > high:
-            raise refuse(f"a whole number of at most {high:,}")
-    elif not known:
-        raise refuse(WORDS[kind])
-    if choices and value not in choices:
-        raise refuse(f"{', '.join(choices[:-1])} or {choices[-1]}")
-    try:
-        return kind(value)
-    except OverflowError as error:
-        raise refuse("a number that a float can hold") from error
+        return gate.whole(f.name, value, low, high)
+    if kind is float:
+        return float(gate.number(f.name, value))
+    if kind is bool:
+        return gate.flag(f.name, value)
+    if not isinstance(value, kind):
+        raise ConfigError(f"{f.name} must be {'names with values' if kind is dict else 'a text'}, not {gate.shown(value)}")
+    return kind(value)

@@ -1,14 +1,20 @@
 """The loop over steps: batches in the order of their epoch, log lines, validation, checkpoints, and stopping well."""
 
 import time
-from math import ceil, isfinite
+from dataclasses import asdict
+from math import ceil, inf, isfinite
+from shutil import copyfile
+
+import numpy as np
 
 from .. import gate
 from ..cores import worker_count
 from ..errors import BackendError, CheckpointError, NonFiniteError, ScratchVAEError
 from ..evaluate import accepted, image_terms
+from ..files import replacing
 from ..workers import Threads
-from .checkpoint import load_arrays, save_checkpoint
+from .chapters import START
+from .checkpoint import load_arrays, read_checkpoint, save_checkpoint
 from .device_step import DeviceStep
 from .records import Log
 from .run import without_places
@@ -19,52 +25,89 @@ from .stopping import advice, first_not_finite, first_parameter_not_finite, inte
 
 
 class Trainer:
-    """What training remembers between steps, all of it in a checkpoint: the step, and the sums of the current log line."""
+    """What training remembers between steps, all of it in a checkpoint: the step, the sums of the current log line, and which epoch
+    was best on the validation images."""
 
-    def __init__(self, model, data, settings):
+    def __init__(self, model, data, settings, origin=START):
+        """origin: where steps, epochs and the schedule are counted from (see `chapters`)"""
         gate.instance("settings", settings, Settings, "made by Settings(epochs=10, …)")
         data = accepted(model, data)
         self.images = data.train.images
         refuse_state(model, self.images)
-        settings = settings.on(model, len(self.images))
-        self.model, self.data, self.settings = model, data, settings
+        settings = settings.on(model, data)
+        self.model, self.data, self.settings, self.origin = model, data, settings, origin
         self.steps_per_epoch = settings.steps_per_epoch(len(self.images))
-        self.last = settings.epochs * self.steps_per_epoch
-        self.schedule = settings.new_schedule(self.last)
+        self.last = origin.step + (settings.epochs - origin.epoch) * self.steps_per_epoch
+        self._schedule = settings.new_schedule(self.last - origin.schedule)
         self.optimiser = settings.new_optimiser(backend=model.backend)
         with model.backend.failures():
             self.optimiser.start(model.buffer.values)
-        self.step, self._kept, self._dear_until = 0, None, 0.0
-        self.window = self._empty_window()
+        self.step, self.window, self._kept, self._dear_until = origin.step, self._empty_window(), None, 0.0
+        self.best = self._best_values = None
         self.config = {
             "data": data.note(), "backend": model.backend.name, "model": {"kind": model.kind, "config": model.config},
-            "training": settings.to_dict(), "history": [],
+            "training": settings.to_dict(), "origin": asdict(origin), "history": [],
         }
+
+    def schedule(self, step):
+        """The learning rate of that step's update."""
+        return self._schedule(max(0, step - self.origin.schedule))
+
+    @property
+    def place(self):
+        """(number of the epoch, from 0; steps done in it)"""
+        epoch, place = divmod(self.step - self.origin.step, self.steps_per_epoch)
+        return self.origin.epoch + epoch, place
 
     @property
     def epoch(self):
         """Passes over the training images so far, a fraction within an epoch."""
-        return self.step / self.steps_per_epoch
+        return self.origin.epoch + (self.step - self.origin.step) / self.steps_per_epoch
+
+    @property
+    def ended(self):
+        """Is there nothing left to do: was the last epoch the last, or is the patience over?"""
+        patience = self.settings.patience
+        waited = self.place[0] - self.best["epoch"] if self.best else 0
+        return self.step >= self.last or (patience is not None and waited >= patience)
 
     def save(self, path, was=None):
         """Write a checkpoint of this moment.   was: the configuration that config.json still has, if it is another"""
         config = without_places(self.config)
         if was is not None:
             config["was"] = without_places(was)
-        save_checkpoint(path, self.model, self.optimiser, {"step": self.step, "window": self.window}, config)
+        state = {"step": self.step, "window": self.window, "best": self.best}
+        save_checkpoint(path, self.model, self.optimiser, state, config)
 
-    def restore(self, path, state, arrays):
-        """Go back to the moment of a checkpoint, which was read from `path`. Raises CheckpointError."""
+    def restore(self, folder, state, arrays):
+        """Go back to the moment of a run folder's checkpoint. Raises CheckpointError."""
+        path = folder.checkpoint_path
         if set(state.get("window", ())) != set(self.window) or state["step"] > self.last:
             raise CheckpointError(f"{path}: its step or the sums of its log line are not of this run")
+        self.best = state.get("best")
+        if self.best and self.best["step"] != state["step"] and folder.best_path.exists():
+            load_arrays(folder.best_path, read_checkpoint(folder.best_path)[2], self.model)
+            self._best_values = np.array(self.model.backend.get(self.model.buffer.values))
         load_arrays(path, arrays, self.model, self.optimiser)
-        self.step, self.window = state["step"], state["window"]
+        self.step = state["step"]
+        if self.step != self.origin.step:  # else an epoch begins, and the line with it
+            self.window = state["window"]
+        if self.best and self.best["step"] == self.step:
+            self._keep_best(folder)  # whoever ended the run may have come between its two files
 
-    def run(self, folder=None, progress=True, max_steps=None, threads=None, graph=True):
-        """Train to the last epoch, or for max_steps more updates. Returns the records written."""
+    def take_best(self):
+        """Give the model the parameters of the epoch that was best on the validation images, if there is one."""
+        if self._best_values is not None:
+            self.model.buffer.values[...] = self.model.backend.put(self._best_values)
+
+    def run(self, folder=None, progress=True, max_steps=None, max_seconds=None, threads=None, graph=True):
+        """Train to the last epoch, for max_steps more updates or max_seconds. Returns the records written."""
+        log = Log(self.model, folder)
+        stop = self.last if max_steps is None else min(self.last, self.step + gate.whole("max_steps", max_steps, 0))
+        until = log.began + (inf if max_seconds is None else gate.number("max_seconds", max_seconds, above=0))
         try:
             with self.model.backend.failures():
-                return self._run(folder, progress, max_steps, threads, graph)
+                interrupted = self._run(log, progress, stop, until, threads, graph)
         except ScratchVAEError as error:
             told = f"{error}. {advice(self)}" if isinstance(error, NonFiniteError) else str(error)
             kept = f"; the last good checkpoint is {folder.checkpoint_path}" if folder else ""
@@ -72,18 +115,22 @@ class Trainer:
         except (MemoryError, OSError) as error:  # of the arrays, or of the workers and what they share
             kept = f"; the last good checkpoint is {folder.checkpoint_path}" if folder else ""
             raise BackendError(f"the system gives no more memory or processes ({error}): --threads 1 needs fewer{kept}") from error
+        if interrupted:
+            where = f"; go on with: scratchvae resume {folder.path}" if folder else ""
+            raise KeyboardInterrupt(f"stopped after step {self.step} of {self.last}{where}")
+        return log.records
 
-    def _run(self, folder, progress, max_steps, threads, graph):
-        s, order, log = self.settings, None, Log(self.model, folder)
-        stop = self.last if max_steps is None else min(self.last, self.step + gate.whole("max_steps", max_steps, 0))
+    def _run(self, log, progress, stop, until, threads, graph):
+        s, folder, order = self.settings, log.folder, None
+        split, held_out = ("test", self.data.test.images) if self.data.validation is None else ("validation", self.data.validation.images)
         threads = worker_count(threads) if self.model.backend.name == "numpy" else 1
         do = self._step_taker(threads, graph)
         replicas = [self.model.replica() for _ in range(threads)]
         total = s.epochs * len(self.images)
-        bar = log.bar(progress, min(total, self.step * s.batch_size), total)
+        bar = log.bar(progress, min(total, round(self.epoch * len(self.images))), total)
         with do, Threads(threads) as validators, interrupts() as interrupted, bar:
-            while self.step < stop and not interrupted:
-                epoch, place = divmod(self.step, self.steps_per_epoch)
+            while self.step < stop and not self.ended and not interrupted and time.perf_counter() < until:
+                epoch, place = self.place
                 if place == 0 or order is None:
                     order = do.order(epoch)
                 count = min(do.at_once, s.log_every - self.step % s.log_every, self.steps_per_epoch - place, stop - self.step)
@@ -105,15 +152,18 @@ class Trainer:
                     bar.set_postfix({name: f"{record[name]:.1f}" for name in ("loss", *self.model.terms)})
                 if epoch_ends:
                     self._check_parameters()
-                    self._held_out(log, validators, replicas)
-                    self._keep(folder, unless_dear=True)
+                    terms = image_terms(self.model, held_out, validators, s.seed, replicas=replicas)
+                    record = log.held_out(split, self.step, self.epoch, terms)
+                    better = split == "validation" and (self.best is None or record["loss"] < self.best["loss"])
+                    if better:
+                        self.best = {"step": self.step, "epoch": epoch + 1, "loss": record["loss"]}
+                    self._keep(folder, unless_dear=not better)
+                    if better:
+                        self._keep_best(folder)
             if self._kept != self.step:
                 self._check_parameters()
                 self._keep(folder)
-        if interrupted:
-            where = f"; go on with: scratchvae resume {folder.path}" if folder else ""
-            raise KeyboardInterrupt(f"stopped after step {self.step} of {self.last}{where}")
-        return log.records
+        return interrupted
 
     def _step_taker(self, threads, graph):
         s = self.settings
@@ -132,18 +182,20 @@ class Trainer:
         now = time.perf_counter()
         self._kept, self._dear_until = self.step, now + 10 * (now - began)
 
+    def _keep_best(self, folder):
+        """These parameters are the best: a copy of them, and of the checkpoint of this step."""
+        self._best_values = np.array(self.model.backend.get(self.model.buffer.values))
+        if folder is not None:
+            with replacing(folder.best_path) as temporary:
+                copyfile(folder.checkpoint_path, temporary)
+
     def _empty_window(self):
         return {"images": 0, **dict.fromkeys(self.model.terms, 0.0)}
-
-    def _held_out(self, log, validators, replicas):
-        images = self.data.test.images
-        terms = image_terms(self.model, images, validators, self.settings.seed, replicas=replicas)
-        return log.held_out("test", self.step, self.epoch, terms)
 
     def _not_finite(self, do):
         do.repeat()
         tensor = first_not_finite(do.replicas)
-        return NonFiniteError(f"{tensor} is not finite at step {self.step + 1} (epoch {int(self.epoch) + 1})")
+        return NonFiniteError(f"{tensor} is not finite at step {self.step + 1} (epoch {self.place[0] + 1})")
 
     def _check_parameters(self):
         """Raises NonFiniteError unless every parameter is finite: a loss may be when what was learned from it is not."""

@@ -29,10 +29,16 @@ TEST_LOSS_OF_THE_TRAINING_SET = Bug(
     "The loop of the test epoch was copied from the training epoch with the loader that it ran over. The two curves lie on "
     "top of each other, and that is read as a model that does not overfit.",
     "notebooks, reported for several models of one collection",
-    (Edit("training/trainer.py", "Trainer._held_out", "images = self.data.test.images", "images = self.data.train.images"),),
+    (
+        Edit(
+            "training/trainer.py", "Trainer._run",
+            "terms = image_terms(self.model, held_out, validators, s.seed, replicas=replicas)",
+            "terms = image_terms(self.model, self.images, validators, s.seed, replicas=replicas)",
+        ),
+    ),
     (),
     (f"{GITHUB}timsainb/tensorflow2-generative-models/issues/9",),
-)
+)  # fmt: skip
 
 LOG_P_WITHOUT_MINUS = Bug(
     "log-p-without-minus",

@@ -243,6 +243,22 @@ def test_the_first_fall_is_cut_off_and_said_to_be(tmp_path, drawn):
     assert len([text for text in words(drawn[0]) if "↑" in text]) == 2  # the KL only rises: nothing is cut
 
 
+def slow_fall():
+    """The main job's own: after the first of 60 epochs the test loss is still far above the rest."""
+    falls = [{**r, "reconstruction": 80 + 400 * np.exp(-r["epoch"])} for r in history(60)]
+    return [{**r, "loss": r["reconstruction"] + r["kl"]} for r in falls]
+
+
+def test_every_measured_point_lies_in_its_panel_and_of_the_training_line_only_the_first_fall_does_not(tmp_path, drawn):
+    plots.draw_loss(slow_fall(), tmp_path / "loss.png")
+    for ax in drawn[0].figure.axes:
+        (low, high), (train, test) = ax.get_ylim(), (line.get_xydata() for line in ax.lines)
+        assert ((low < test[:, 1]) & (test[:, 1] < high)).all()
+        assert train[train[:, 1] > high, 0].max(initial=0) <= 60 / 20
+        assert train[:, 1].min() > low
+    assert drawn[0].figure.axes[0].get_ylim()[1] < slow_fall()[0]["loss"]  # and that does
+
+
 BOTH = ("validation", "test")
 
 
@@ -297,6 +313,7 @@ def test_where_training_diverges_the_scale_is_logarithmic_and_says_so(tmp_path, 
 ODD_RECORDS = {
     "one epoch": history(1),
     "one epoch of everything": history(1, measured=BOTH),
+    "a slow fall": slow_fall(),
     "500 epochs": history(500, measured=BOTH, turn=300),
     "diverging": diverging(),
     "no test": history(9, measured=()),

@@ -112,7 +112,7 @@ def _with(value, dtype=np.float64):
         (np.zeros((4, 0), np.uint8), "empty"),
         (np.zeros(4, np.uint8), r"shape \(4,\)"),
         (np.zeros((4, 3, 8, 8), np.uint8), r"transpose\(0, 2, 3, 1\)"),
-        (np.zeros((4, 8, 8, 2), np.uint8), "colour has 3 channels"),
+        (np.zeros((4, 8, 8, 2), np.uint8), r"shape \(4, 8, 8, 2\): give \(N"),
         (np.array([["a", "b"]]), "text where numbers belong"),
         (np.zeros((4, 4), complex), "complex128 values where numbers belong"),
     ],

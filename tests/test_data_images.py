@@ -266,7 +266,7 @@ def test_a_folder_with_any_colour_is_colour_and_grey_makes_it_grey(tmp_path):
     assert data.told == ["9 images: grey repeated as red, green and blue"]
     data = load(tmp_path, grey=True)
     assert data.image_shape == (4, 6)
-    assert data.told == ["1 images: colour made grey (0.299 red + 0.587 green + 0.114 blue)"]
+    assert data.told == ["1 image: colour made grey (0.299 red + 0.587 green + 0.114 blue)"]
 
 
 def test_class_folders_give_names_as_labels_however_deep_the_images_lie(tmp_path):
@@ -331,7 +331,7 @@ def _heic(folder):
     ("make", "message"),
     [
         (lambda f: None, "no images there"),
-        (lambda f: (f / "notes.txt").write_text("x"), "no images there.*left out: 1 files that are no images, such as notes.txt"),
+        (lambda f: (f / "notes.txt").write_text("x"), r"no images there.*left out \(no image\): notes\.txt"),
         (_sizes, r"b\.png: 4 x 6 pixels, where .*a\.png has 6 x 4, and 1 of 2 images differ from it: .* --size HEIGHTxWIDTH"),
         (_test_sizes, r"b\.png: 4 x 6 pixels"),
         (_heic, r"2 images of kinds that are not read \(\.heic\), such as b\.HEIC: convert to PNG or JPEG"),
@@ -363,12 +363,12 @@ def test_what_is_left_out_of_a_folder_is_counted_and_named(tmp_path):
     data = load(tmp_path)
     assert len(data.train.images) + len(data.test.images) == 6
     assert sorted(data.told) == [
-        "left out: 1 dead links, such as dead.png",
-        "left out: 1 files that are no regular files, such as pipe.png",
-        "left out: 1 folders without images, such as empty/",
-        "left out: 1 hidden files and folders, such as .DS_Store",
-        "left out: 1 links to folders met before, such as loop/",
-        "left out: 2 files that are no images, such as labels.csv",
+        "left out (a dead link): dead.png",
+        "left out (a folder without images): empty/",
+        "left out (a link to a folder met before): loop/",
+        "left out (hidden): .DS_Store",
+        "left out (no image): labels.csv and 1 more",
+        "left out (no regular file): pipe.png",
     ]
 
 
@@ -381,7 +381,7 @@ def test_a_run_that_was_made_inside_the_folder_is_no_part_of_the_data(tmp_path, 
     Image.fromarray(GREY).save(tmp_path / "runs" / "vae-1" / "samples.png")
     after = load(tmp_path)
     assert after.fingerprint == before.fingerprint
-    assert "left out: 1 run folders, such as runs/vae-1/" in after.told
+    assert "left out (a run folder): runs/vae-1/" in after.told
 
 
 @pytest.mark.parametrize("name", ["pipe", "pipe.png", "pipe.npy", "pipe.npz", "pipe.csv"])
@@ -426,7 +426,7 @@ def test_a_csv_of_file_and_label_gives_names_or_numbers(tmp_path, header, form):
     data = load(folder, labels=tmp_path / "labels.csv", held_out="last")
     assert data.train.classes == ("a", "b")
     assert [*data.train.labels, *data.test.labels] == [0, 1, 0, 1, 1]
-    assert data.told == ["labels: 1 lines without an image"]
+    assert data.told == ["labels without an image: 1"]
     (tmp_path / "labels.csv").write_text(header + lines.replace("a\n", "7\n").replace("b\n", "12\n"))
     data = load(folder, labels=tmp_path / "labels.csv", held_out="last")
     assert [*data.train.labels, *data.test.labels] == [7, 12, 7, 12, 12]

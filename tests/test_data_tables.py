@@ -77,7 +77,7 @@ def test_a_constant_column_is_named_and_comes_back_as_it_was(tmp_path):
 
 
 @pytest.mark.parametrize(("text", "message"), [
-    ("a,b\n1,2\n3,\n,5\n", r"2 values are missing: line 3, column b; line 4, column a: fill them in"),
+    ("a,b\n1,2\n3,\n,5\n", r"2 values are missing: line 3, column b; line 4, column a: fill in"),
     ("a,b\n1,2\nNaN,4\n5,n/a\n", r"line 3, column a; line 4, column b"),
     ("a,b\n" + "1,\n" * 9, r"9 values are missing: .* and 5 more"),
     ("a,b\n1,2\n3,x\n", r"line 3, column b holds 'x', no finite number"),

@@ -68,13 +68,15 @@ def data(o):
         print(json.dumps({**note, **splits}, indent=2))
         return
     height, width, *colour = dataset.image_shape
-    kind = f"{width} columns" if "scaling" in dataset.preparation else f"{height} × {width} pixels{', colour' if colour else ''}"
+    table = "scaling" in dataset.preparation
+    kind = f"{width} columns" if table else f"{height} × {width} pixels{', colour' if colour else ''}"
+    what, of = ("rows", "mean") if table else ("images", "mean pixel")
     print("\n".join([f"{dataset.name}: {kind}. {dataset.source}", *dataset.told]))
     for name, split in splits.items():
         labels = (
             "no labels" if split["labels"] is None else "labels " + ", ".join(f"{k}: {n:,}" for k, n in split["labels"].items())
         )
-        print(f"{name:5}  {split['images']:>6,} images, {split['dtype']}, mean pixel {split['mean_pixel']:.4f}; {labels}")
+        print(f"{name:5}  {split['images']:>6,} {what}, {split['dtype']}, {of} {round(split['mean_pixel'], 4) + 0.0:.4f}; {labels}")
     if o.out is not None:
         print(f"written to {o.out}")
 

@@ -73,8 +73,8 @@ def read_table(path, label_column=None):
             values.extend(numbers)
     if missing:
         more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
-        shown = "; ".join(missing[:SHOWN])
-        raise DataError(f"{path}: {len(missing)} values are missing: {shown}{more}: fill them in, or drop their lines or columns"[:500])
+        shown, many = "; ".join(missing[:SHOWN]), "values are" if len(missing) > 1 else "value is"
+        raise DataError(f"{path}: {len(missing)} {many} missing: {shown}{more}: fill in, or drop the lines or columns"[:500])
     if not values:
         raise DataError(f"{path}: holds no numbers: give one line of numbers per example, and a header line if you like")
     return np.array(values).reshape(-1, len(names)), names, labels if place is not None else None

@@ -21,7 +21,7 @@ UNREAD = (
 DONE, FRAMES, TURNED, OPAQUE, DEEP, COLOUR, RESIZED, OTHER_SIZE, FAULT = (1 << i for i in range(9))
 WORDS = {
     FRAMES: "only the first frame of several",
-    TURNED: "turned as their EXIF orientation says",
+    TURNED: "turned as the EXIF orientation says",
     OPAQUE: "transparency laid on white",
     DEEP: "the upper 8 of 16 bits kept",
 }

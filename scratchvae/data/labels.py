@@ -38,7 +38,7 @@ def labels_of_files(path, names, folder):
         used.add(key)
         labels.append(rows[key])
     idle = len(rows) - len(used) - (next(iter(rows)) not in used)  # the first may be a header
-    return numbered(labels), {"lines without an image": idle} if idle else {}
+    return numbered(labels), {"labels without an image": idle} if idle else {}
 
 
 def labels_in_order(path, count):

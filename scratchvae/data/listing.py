@@ -46,30 +46,30 @@ def _walk(listing, under, unread, seen):
     here = os.path.join(listing.folder, under)
     status = os.stat(here)
     if (status.st_dev, status.st_ino) in seen:
-        return skip("links to folders met before", under)
+        return skip("a link to a folder met before", under)
     seen.add((status.st_dev, status.st_ino))
     if under and _is_run(here):
-        return skip("run folders", under)
+        return skip("a run folder", under)
     with os.scandir(here) as entries:
         entries = sorted(entries, key=lambda entry: entry.name)
     before = len(listing.files)
     for entry in entries:
         name, suffix = under + entry.name, entry.name[entry.name.rfind(".") :].lower()
         if entry.name.startswith("."):
-            skip("hidden files and folders", name)
+            skip("hidden", name)
         elif entry.is_file():
             if suffix in SUFFIXES:
                 listing.files.append(name)
             elif suffix in UNREAD:
                 unread.append(name)
             else:
-                skip("files that are no images", name)
+                skip("no image", name)
         elif entry.is_dir():
             _walk(listing, name + "/", unread, seen)
         else:
-            skip("dead links" if not os.path.exists(entry.path) else "files that are no regular files", name)
+            skip("a dead link" if not os.path.exists(entry.path) else "no regular file", name)
     if under and len(listing.files) == before and not unread:
-        skip("folders without images", under)
+        skip("a folder without images", under)
     return None
 
 

@@ -20,10 +20,10 @@ def to_pixels(images, where, support=UNIT):
     if images.ndim == 4 and images.shape[3] != 3 and 1 in (images.shape[3], images.shape[1]):
         images = images[..., 0] if images.shape[3] == 1 else images[:, 0]
     if images.ndim not in (2, 3) and not (images.ndim == 4 and images.shape[3] == 3):
-        hint = ""
-        if images.ndim == 4:
-            hint = ": if channels come first, give images.transpose(0, 2, 3, 1)" if images.shape[1] == 3 else ": colour has 3 channels"
-        raise DataError(f"{where}: images of shape {images.shape}{hint}; give (N, height, width), (N, height, width, 3) or (N, pixels)")
+        cure = "give (N, height, width), (N, height, width, 3) or (N, pixels)"
+        if images.ndim == 4 and images.shape[1] == 3:
+            cure = "channels come last: give images.transpose(0, 2, 3, 1)"
+        raise DataError(f"{where}: images of shape {images.shape}: {cure}")
     rows = to_rows(images, where)
     gate.check_support(rows, extent(rows, where), support, where, "a data set of images")
     if images.ndim > 2:

@@ -35,4 +35,5 @@ def to_table(name, table, labels, columns, where, source, options):
         scaling["outside"] = outside["test"]
         parts = {part: np.clip(x, 0, 1) for part, x in parts.items()}
     splits = {part: Split(x.astype(np.float32), None if labels is None else labels[rows[part]]) for part, x in parts.items()}
-    return Dataset(name, (1, len(columns)), source=f"{source}; {said}", preparation={**note, "scaling": scaling}, **splits)
+    source = f"{source}; {said.replace(' images ', ' rows ')}"
+    return Dataset(name, (1, len(columns)), source=source, preparation={**note, "scaling": scaling}, **splits)

@@ -3,11 +3,11 @@
 
 def told(preparation):
     """→ lines of text, none where nothing was done that needs saying"""
-    lines = [f"{count:,} images: {what}" for what, count in preparation.get("images", {}).items()]
-    lines += [
-        f"left out: {note['count']:,} {reason}, such as {note['such_as']}" for reason, note in preparation.get("skipped", {}).items()
-    ]
-    lines += [f"labels: {count:,} {what}" for what, count in preparation.get("labels", {}).items()]
+    lines = [f"{count:,} image{'s' * (count > 1)}: {what}" for what, count in preparation.get("images", {}).items()]
+    for reason, note in preparation.get("skipped", {}).items():
+        more = f" and {note['count'] - 1:,} more" if note["count"] > 1 else ""
+        lines.append(f"left out ({reason}): {note['such_as']}{more}")
+    lines += [f"{what}: {count:,}" for what, count in preparation.get("labels", {}).items()]
     if scaling := preparation.get("scaling"):
         lines += _told_of_scaling(scaling)
     if note := preparation.get("validation"):

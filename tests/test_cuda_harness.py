@@ -13,6 +13,7 @@ from scratchvae.checks.cuda_on_cpu.build import BuildError
 from scratchvae.checks.cuda_on_cpu.memory import MemoryFault
 from scratchvae.checks.cuda_on_cpu.sources import flatten, plain_kernels
 from scratchvae.errors import BackendError
+from scratchvae.ops.cuda import launch
 
 HARNESS_KERNELS = Path(__file__).parent / "cuda_on_cpu" / "harness_kernels.cu"
 TF32 = "warp_product<nvcuda::wmma::precision::tf32, float, 8, {}, {}>"
@@ -457,6 +458,97 @@ def test_another_platform_is_refused_clearly(monkeypatch):
     monkeypatch.setattr(build.platform, "machine", lambda: "aarch64")
     with pytest.raises(BackendError, match="needs Linux on x86-64, not Linux on aarch64"):
         build.compiler.__wrapped__()
+
+
+# ---- inline PTX: the text that a GPU gets is the text that runs here
+
+TILE = """#include "affine.cuh"
+#include "tile_tf32.cuh"
+extern "C" __global__ void product(const float* A, const float* B, float* C, int M, int N, int K) {
+  const Place place = Place::of<SmallTF32<float>>(blockIdx.x, M, N, 1);
+  SmallTF32<float>::run<true, false, WIDTH>(A, B, M, N, K, place, Scratch<float>{}, TimesSlope<float, NONE>{nullptr, C, N});
+}"""
+
+
+def product(change=lambda text: text, width=4):
+    """C = A B by the package's own TF32 tile, whose source `change` may edit first; and what it should be."""
+    kernel = CpuModule(change(TILE), include_dirs=[launch.KERNELS], options=[f"-DWIDTH={width}"]).get_function("product")
+    M, N, K = 28, 36, 68  # more than one tile across, and less than a whole step of k at the end
+    random = np.random.default_rng(0)
+    A, B = (random.integers(-4, 5, shape).astype(f32) for shape in ((M, K), (K, N)))  # small integers: exact in TF32
+    C = poison(np.empty((M, N), f32))
+    shared = 4 * 4 * (32 * (32 + 4) + 32 * (32 + 8))  # four stages of both parts
+    kernel((2,), (128,), (A, B, C, i32(M), i32(N), i32(K)), shared_mem=shared)
+    return C, A @ B
+
+
+@pytest.mark.parametrize("width", [1, 4])
+def test_a_product_in_inline_ptx_is_the_product(width):
+    np.testing.assert_array_equal(*product(width=width))
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "width"),
+    [
+        ("{%4,%5,%6,%7}", "{%4,%6,%5,%7}", 4),  # two of a fragment's numbers swapped
+        ("{%8,%9}", "{%9,%8}", 4),
+        ("{%8,%9}, {%0,%1,%2,%3}", "{%8,%9}, {%2,%3,%0,%1}", 4),
+        ('"n"(N)', '"n"(N + 1)', 4),  # one group more is left under way: a part is multiplied before it is there
+        ('16, %2;" ::"r"(shared), "l"(from), "r"(bytes)', '16, %2;" ::"r"(shared), "l"(from), "r"(16)', 4),  # no zeros beyond the end
+        ('4, %2;" ::"r"(shared), "l"(from), "r"(bytes)', '4, %2;" ::"r"(shared), "l"(from), "r"(4)', 1),
+    ],
+)
+def test_a_wrong_word_of_inline_ptx_is_noticed(right, wrong, width):
+    def change(text):
+        text = text.replace('#include "tile_tf32.cuh"', (launch.KERNELS / "tile_tf32.cuh").read_text("utf-8"))
+        assert text.count(right) == 1
+        return text.replace(right, wrong)
+
+    try:
+        got, expected = product(change, width)
+    except (KernelFault, MemoryFault):
+        return
+    assert not np.array_equal(got, expected)
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ('asm("mma.sync.aligned.m16n8k4.row.col.f32.tf32.tf32.f32 {%0}, {%1}, {%2}, {%3};" : "+f"(f) : "r"(r));', "does not know"),
+        ('asm volatile("cp.async.cg.shared.global [%0], [%1], 8;" ::"r"(r), "l"(x));', "copies 16 bytes"),
+        ('asm volatile("cp.async.ca.shared.global [%0], [%1] 4;" ::"r"(r), "l"(x));', "a comma is missing"),
+        ('asm volatile("cp.async.ca.shared.global [%0, [%1], 4;" ::"r"(r), "l"(x));', "a bracket is not closed"),
+    ],
+)
+def test_inline_ptx_that_is_no_instruction_does_not_compile(statement, words):
+    with pytest.raises(BuildError, match=words):
+        ptx(statement)
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ('asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(r), "l"(x));', "writes outside of shared memory"),
+        ('asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(there), "l"(x), "r"(8));', "reads more bytes than it copies"),
+        ('asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(there), "r"(r));', "another type"),
+        ('asm("cvt.rna.tf32.f32 %0, %1;" : "=f"(f) : "f"(f));', "another type"),
+        ('asm("cvt.rna.tf32.f32 %0, %2;" : "=r"(r) : "f"(f));', "does not list"),
+        ('asm("cvt.rna.tf32.f32 %1, %0;" : "+f"(f) : "r"(r));', "only reads"),
+    ],
+)
+def test_inline_ptx_is_held_to_the_manual_while_it_runs(statement, words):
+    with pytest.raises(KernelFault, match=rf"kernels.cu:4: .*{words}"):
+        ptx(statement)
+
+
+def ptx(statement):
+    """One thread carries out one statement, which stands in line 4."""
+    code = f"""extern "C" __global__ void k(float* x) {{
+      __shared__ float place[4]; float f = 1; unsigned r = 0xf0000000u, there = __cvta_generic_to_shared(place);
+      // asm("in a comment is no statement")
+      {statement}
+    }}"""
+    CpuModule(code).get_function("k")((1,), (1,), (np.zeros(4, f32),))
 
 
 # ---- broken kernels: each kind is seen, and by what

@@ -63,8 +63,8 @@ def test_a_rung_asks_memory_for_as_many_numbers_as_it_states(kernel):
 def test_the_tensor_cores_ask_for_as_many_numbers_as_they_state():
     text = launch.source("ladder_tf32.cu")
     for line, counting in (
-        ("cuda_on_cpu::async_copy<BYTES>", "from_memory += exists ? BYTES / 4 : 0;"),
-        ("return cuda_on_cpu::cvt_rna_tf32(x);", "++from_shared;"),  # each number of a fragment is rounded as it is taken
+        ("const int bytes = exists ? BYTES : 0;", "from_memory += exists ? BYTES / 4 : 0;"),
+        ('asm("cvt.rna', "++from_shared;"),  # each number of a fragment is rounded as it is taken
     ):
         assert text.count(line) == 1
         text = text.replace(line, counting + line)

@@ -168,9 +168,7 @@ extern "C" __global__ void ptx_product(const float* A, const float* B, const flo
   for (int i = 0; i < 4; ++i) a[i] = __float_as_uint(A[(group + i % 2 * 8) * 8 + place + i / 2 * 4]);
   for (int i = 0; i < 2; ++i) b[i] = __float_as_uint(B[group * 8 + place + i * 4]);
   for (int i = 0; i < 4; ++i) c[i] = C[(group + i / 2 * 8) * 8 + place * 2 + i % 2];
-#ifdef CUDA_ON_CPU
-  cuda_on_cpu::mma_m16n8k8_tf32(d, a, b, c);
-#elif __CUDA_ARCH__ >= 800
+#if defined(CUDA_ON_CPU) || __CUDA_ARCH__ >= 800
   asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%10,%11,%12,%13};"
       : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]), "f"(c[0]), "f"(c[1]), "f"(c[2]), "f"(c[3]));

@@ -7,6 +7,8 @@ _INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]+"([^"]+)"[ \t]*(?://.*)?$')
 _DYNAMIC = re.compile(
     r"\bextern\s+__shared__\s+((?:(?:__align__|alignas)\s*\(\s*\d+\s*\)\s*)?)([\w:<>, ]+?)\s+(\w+)\s*\[\s*\]\s*;"
 )
+_ASM = re.compile(r"^(?P<before>(?:(?!//).)*?)\basm\s*(?:volatile\s*)?\(", re.MULTILINE)
+_OPERAND = re.compile(r'("[=+]?[rlfn]")\s*\(((?:[^()]|\([^()]*\))*)\)')
 _PLAIN_KERNEL = re.compile(
     r'extern\s+"C"\s+__global__\s+(?:void\s+__launch_bounds__\s*\([^)]*\)|(?:__launch_bounds__\s*\([^)]*\)\s*)?void)\s+(\w+)\s*\('
 )
@@ -17,6 +19,7 @@ def flatten(source, include_dirs=()):
 
     Each file appears once. #line directives keep the compiler's and the sanitizers' reports at the original lines.
     `extern __shared__ T name[];`, which has no counterpart on the CPU, becomes CUDA_ON_CPU_DYNAMIC_SHARED(T, name);
+    and inline PTX a call of include/ptx.hpp, which carries it out.
     """
     seen = set()
 
@@ -40,7 +43,41 @@ def flatten(source, include_dirs=()):
         text = expand(source.read_text(encoding="utf-8"), source, source.parent)
     else:
         text = expand(source, "kernels.cu", None)
-    return _DYNAMIC.sub(r"CUDA_ON_CPU_DYNAMIC_SHARED(\2, \3);", text)
+    return _emulated(_DYNAMIC.sub(r"CUDA_ON_CPU_DYNAMIC_SHARED(\2, \3);", text))
+
+
+def _emulated(text):
+    """Each asm statement of PTX as a call that does what the instruction does, on as many lines."""
+    done, start = [], 0
+    while found := _ASM.search(text, start):
+        parts, end = _asm_parts(text, found.end())
+        template, *operands = parts
+        registers = [
+            f"cuda_on_cpu::ptx_register({constraint}, {variable})"
+            for part in operands[:2] for constraint, variable in _OPERAND.findall(part)
+        ]  # fmt: skip
+        lines = "\n" * text.count("\n", found.end("before"), end)
+        call = f"cuda_on_cpu::run_ptx<cuda_on_cpu::parse_ptx({template.strip()})>"
+        call = f"{call}(cuda_on_cpu::Site::here(), {{{', '.join(registers)}}})".replace("\n", " ")
+        done += [text[start : found.end("before")], call, lines]
+        start = end
+    return "".join([*done, text[start:]])
+
+
+def _asm_parts(text, start):
+    """What stands between the colons of an asm statement, from behind its opening parenthesis; and where it ends."""
+    parts, depth, quoted, at, begin = [], 0, False, start, start
+    while depth >= 0:
+        char = text[at]
+        if char == '"' and text[at - 1] != "\\":
+            quoted = not quoted
+        elif not quoted:
+            depth += (char in "([{") - (char in ")]}")
+            if depth < 0 or (char == ":" and depth == 0):
+                parts.append(text[begin:at])
+                begin = at + 1
+        at += 1
+    return parts, at
 
 
 def _find(name, folders, included_from, line):

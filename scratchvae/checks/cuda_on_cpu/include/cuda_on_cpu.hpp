@@ -13,7 +13,7 @@
 #include "half.hpp"          // 16-bit floats
 #include "wmma.hpp"          // tensor cores
 #include "async_copy.hpp"    // global to shared memory without registers
-#include "ptx.hpp"           // twins of inline PTX
+#include "ptx.hpp"           // inline PTX, instruction by instruction
 #include "launch.hpp"        // what Python calls
 
 // nvcc takes `__shared__ alignas(16) float tile[64];`, g++ wants the standard's word first and its own anywhere.

@@ -4,13 +4,14 @@
 //   __shared__                        static: blocks run one after another, so one copy IS the running block's copy;
 //                                     shared_memory.ld gathers them in one section, which shared_memory.hpp fills with NaN
 //   extern __shared__ T name[];       sources.py rewrites it to CUDA_ON_CPU_DYNAMIC_SHARED(T, name)
+//   asm("…" : … : …);                 sources.py rewrites it to run_ptx (ptx.hpp)
 //   __constant__                      static
 //   threadIdx, blockIdx …             read from the fiber that is running (scheduler.hpp)
 #pragma once
 #include <cstddef>
 #include <cstdint>
 
-#define CUDA_ON_CPU 1 // kernels put the plain-C++ twin of inline PTX under #ifdef CUDA_ON_CPU
+#define CUDA_ON_CPU 1
 
 #define __global__
 #define __device__

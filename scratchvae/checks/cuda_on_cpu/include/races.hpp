@@ -36,10 +36,6 @@ inline bool busy = false; // in here: the standard library's own accesses are no
 CUDA_ON_CPU_HARNESS inline bool on_stack(const void* address) {
   return current && address >= current->stack && address < current->stack + stack_bytes;
 }
-CUDA_ON_CPU_HARNESS inline bool in_shared(const char* address) {
-  return (address >= cuda_shared_begin && address < cuda_shared_end) ||
-         (address >= dynamic_shared && address < dynamic_shared + sizeof dynamic_shared);
-}
 CUDA_ON_CPU_HARNESS inline Clock& clock_of(unsigned thread) {
   Clock& clock = clocks[thread];
   if (clock.empty()) clock.resize(threads), clock[thread] = 1;

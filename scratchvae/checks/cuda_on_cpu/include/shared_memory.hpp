@@ -45,6 +45,11 @@ __attribute__((no_sanitize("address", "thread"), noinline)) inline void fill(cha
 inline void fill(char* begin, char* end, char byte) { memset(begin, byte, end - begin); }
 #endif
 
+CUDA_ON_CPU_HARNESS inline bool in_shared(const char* address) {
+  return (address >= cuda_shared_begin && address < cuda_shared_end) ||
+         (address >= dynamic_shared && address < dynamic_shared + sizeof dynamic_shared);
+}
+
 CUDA_ON_CPU_HARNESS inline void poison_shared_memory() {
   char* dynamic_end = dynamic_shared + dynamic_shared_bytes;
   forget_history(cuda_shared_begin, cuda_shared_end - cuda_shared_begin);

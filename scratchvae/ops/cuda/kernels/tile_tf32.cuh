@@ -17,48 +17,28 @@
 
 // BYTES from global to shared memory, arriving later; zeros if the source does not exist.
 template <int BYTES> __device__ void copy_async(float* to, const float* from, bool exists) {
-#ifdef CUDA_ON_CPU
-  cuda_on_cpu::async_copy<BYTES>(to, from, exists ? 0 : BYTES);
-#else
   const unsigned shared = __cvta_generic_to_shared(to);
   const int bytes = exists ? BYTES : 0;
   if constexpr (BYTES == 16) asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared), "l"(from), "r"(bytes) : "memory");
   else asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(shared), "l"(from), "r"(bytes) : "memory");
-#endif
 }
 __device__ inline void end_of_group() {
-#ifdef CUDA_ON_CPU
-  cuda_on_cpu::async_commit();
-#else
   asm volatile("cp.async.commit_group;" ::: "memory");
-#endif
 }
 template <int N> __device__ void wait_until_groups_under_way() { // at most N of the latest are left
-#ifdef CUDA_ON_CPU
-  cuda_on_cpu::async_wait(N);
-#else
   asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory");
-#endif
 }
 // The nearest TF32 number, ties away from zero. Without this the hardware would cut the lower bits off, which is a bias.
 __device__ inline unsigned to_tf32(float x) {
-#ifdef CUDA_ON_CPU
-  return cuda_on_cpu::cvt_rna_tf32(x);
-#else
   unsigned bits;
   asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(x));
   return bits;
-#endif
 }
 // C (16 × 8) += A (16 × 8) B (8 × 8), by one warp.
 __device__ inline void multiply_add(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
-#ifdef CUDA_ON_CPU
-  cuda_on_cpu::mma_m16n8k8_tf32(c, a, b, c);
-#else
   asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
                : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
                : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-#endif
 }
 
 // ---- the tile -------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from functools import cache, partial
 from types import ModuleType
 from typing import NamedTuple
@@ -43,7 +43,17 @@ def aligned_empty(shape, dtype):
     return raw[start : start + size].view(dtype).reshape(shape)
 
 
-NUMPY = Backend("numpy", numpy, numpy_ops, aligned_empty)
+@contextmanager
+def _no_memory():
+    """NumPy's own failure, an array for which there is no memory, becomes a BackendError, as CUDA's do."""
+    try:
+        yield
+    except MemoryError as error:
+        told = str(error) or "an array does not fit"
+        raise BackendError(f"not enough memory ({told}): a smaller model, batch or set needs less, and so does --threads 1") from error
+
+
+NUMPY = Backend("numpy", numpy, numpy_ops, aligned_empty, failures=_no_memory)
 NAMES = ("numpy", "cupy")
 _current = NUMPY
 

@@ -95,8 +95,9 @@ class Module:
         """
         dtype = check_dtype(dtype)
         if values is None:
-            drawn = [np.asarray(p.init(p.shape, seed, i), dtype).reshape(-1) for i, (_, p) in enumerate(self.parameters())]
-            values = np.concatenate([np.empty(0, dtype), *drawn])
+            with backends.NUMPY.failures():
+                drawn = [np.asarray(p.init(p.shape, seed, i), dtype).reshape(-1) for i, (_, p) in enumerate(self.parameters())]
+                values = np.concatenate([np.empty(0, dtype), *drawn])
         return self._place(values, self.backend if backend is None else backend)
 
     def to(self, backend):

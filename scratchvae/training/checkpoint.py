@@ -136,7 +136,7 @@ def first_model(path, backend=None):
 
 def describe(model):
     """What config.json keeps of a model: its kind and configuration, and how its first values can be had again."""
-    values = hashlib.sha256(model.backend.get(model.buffer.values).tobytes()).hexdigest()
+    values = hashlib.sha256(np.ascontiguousarray(model.backend.get(model.buffer.values)).data).hexdigest()
     found = {"kind": model.kind, "config": model.config, "dtype": str(model.dtype), "values": values}
     return found if getattr(model, "seed", None) is None else {**found, "seed": int(model.seed)}
 

@@ -33,7 +33,7 @@ def fit(model, data, *, out=None, progress=True, max_steps=None, max_seconds=Non
     if out is None:
         return _train(trainer, None, how)
     trainer.config["model"] = describe(model)
-    with RunFolder(out).creating(trainer.config) as folder:
+    with RunFolder(out).creating(trainer.config) as folder, model.backend.failures():
         folder.start_metrics(header(model, trainer.data, trainer.settings.seed))
         trainer.save(folder.checkpoint_path)
         return _train(trainer, folder, how)
@@ -49,7 +49,7 @@ def resume(
     The model may live on another backend than the one that began; where there are no tensor cores, it goes on without them.
     """
     data = accepted(model, data)
-    with RunFolder(out).writing() as folder:
+    with RunFolder(out).writing() as folder, model.backend.failures():
         config, state, arrays = read_run(folder)
         settings, origin, going = go_on(config, model, data, state["step"] if state else 0, options, other_data)
         trainer = Trainer(model, data, settings, origin)

@@ -112,7 +112,7 @@ class Trainer:
             told = f"{error}. {advice(self)}" if isinstance(error, NonFiniteError) else str(error)
             kept = f"; the last good checkpoint is {folder.checkpoint_path}" if folder else ""
             raise type(error)(told + kept) from error
-        except (MemoryError, OSError) as error:  # of the arrays, or of the workers and what they share
+        except OSError as error:  # of the workers, or the memory that they share
             kept = f"; the last good checkpoint is {folder.checkpoint_path}" if folder else ""
             raise BackendError(f"the system gives no more memory or processes ({error}): --threads 1 needs fewer{kept}") from error
         if interrupted:

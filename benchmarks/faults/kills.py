@@ -1,0 +1,111 @@
+"""Kills at every write, and disks that are full: whatever is cut short goes on to the same bytes."""
+
+import shutil
+import warnings
+from pathlib import Path
+
+from scratchvae.errors import RunWarning
+from scratchvae.models import VAE
+from scratchvae.training import RunFolder, first_model, fit, load_model, resume
+
+from .child import in_child
+from .formats import data, fresh
+
+OPTIONS = {"batch_size": 20, "log_every": 2, "threads": 1, "progress": False}
+EPOCHS, MORE = 2, 3  # of the run, and of the same run extended
+
+
+def new_model():
+    return VAE(12, (4,), 2, seed=3)
+
+
+def train(folder, **options):
+    fit(new_model(), data(), out=folder, epochs=EPOCHS, **OPTIONS, **options)
+
+
+def go_on(folder, epochs=None):
+    """Whatever is in the folder: train on, from the start if need be, to the last epoch."""
+    run = RunFolder(folder)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RunWarning)
+        if not run.config_path.exists():
+            train(folder)
+        more = {} if epochs is None else {"epochs": epochs}
+        model = load_model(folder) if run.checkpoint_path.exists() else first_model(folder)
+        resume(model, data(), folder, threads=1, progress=False, **more)
+
+
+def told(folder):
+    """What must be the same: the bytes of the checkpoint, the configuration, and the metrics but for their times."""
+    run = RunFolder(folder)
+    records = [{name: value for name, value in r.items() if name not in ("seconds", "images_per_s")} for r in run.records()]
+    return run.checkpoint_path.read_bytes(), run.config(), records
+
+
+def kills(folder):
+    """A kill before every operation of a run, and of a resume that extends it, that changes a file → {"kills": n, "faults": […]}"""
+    folder, faults, number = Path(folder), [], 0
+    train(fresh(folder) / "whole")
+    train(folder / "cut", max_steps=3)
+    shutil.copytree(folder / "cut", folder / "extended")
+    go_on(folder / "extended", MORE)
+    for name, begin, epochs, wanted in (
+        ("train", lambda: train(folder / "run"), None, told(folder / "whole")),
+        ("resume", lambda: go_on(folder / "run", MORE), MORE, told(folder / "extended")),
+    ):
+        n, ended = 0, False
+        while not ended:
+            shutil.rmtree(folder / "run", ignore_errors=True)
+            if name == "resume":
+                shutil.copytree(folder / "cut", folder / "run")
+            answer = in_child(begin, kill_at=n, under=folder)
+            ended = "value" in answer
+            if not ended and "killed" not in answer:
+                faults.append([f"{name}, kill {n}", str(answer)])
+                break
+            answer = in_child(lambda epochs=epochs: go_on(folder / "run", epochs))
+            if "value" not in answer:
+                faults.append([f"{name}, kill {n}, going on", str(answer)])
+            elif told(folder / "run") != wanted:
+                faults.append([f"{name}, kill {n}", "went on to something else"])
+            elif left := [path.name for path in (folder / "run").iterdir() if ".part" in path.name]:
+                faults.append([f"{name}, kill {n}", f"left {left}"])
+            number, n = number + (not ended), n + 1
+    return {"kills": number, "faults": faults}
+
+
+def full_disks(folder, every=1):
+    """A run whose files may not grow beyond a limit, for every limit → {"disks": n, "faults": […]}
+
+    It ends in one line of ours, or well; what is left goes on to the same bytes once there is room.
+    """
+    folder, faults, number = Path(folder), [], 0
+    train(fresh(folder) / "whole")
+    wanted = told(folder / "whole")
+    sizes = sorted({path.stat().st_size for path in (folder / "whole").iterdir()})
+    limits = sorted({limit for size in sizes for limit in range(max(0, size - 40), size + 1, 13)} | set(range(0, max(sizes), 499)))
+    for limit in limits[::every]:
+        shutil.rmtree(folder / "run", ignore_errors=True)
+        answer = in_child(lambda: train(folder / "run"), file_size=limit)
+        number += 1
+        if "value" not in answer and ("\n" in answer.get("told", "\n") or len(answer["told"]) > 500):
+            faults.append([f"limit {limit}", str(answer)])
+            continue
+        answer = in_child(lambda: go_on(folder / "run"))
+        if "value" not in answer or told(folder / "run") != wanted:
+            faults.append([f"limit {limit}, going on", str(answer)])
+    return {"disks": number, "faults": faults}
+
+
+def little_memory(folder, sizes):
+    """Training of a model that needs some 100 MB with less than that to be had → {"memories": n, "faults": […]}"""
+    faults = []
+
+    def train_large():
+        fit(VAE(12, (3000, 1000), 2, seed=3), data(), out=fresh(folder), epochs=1, batch_size=20, threads=2, progress=False)
+
+    for size in sizes:
+        answer = in_child(train_large, memory=size)
+        if "value" not in answer and ("\n" in answer.get("told", "\n") or len(answer["told"]) > 500):
+            faults.append([f"{size} bytes", str(answer)])
+    return {"memories": len(sizes), "faults": faults}

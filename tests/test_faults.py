@@ -1,0 +1,55 @@
+"""The fault-injection suite in short: every format damaged in some ways and by every bomb, and a kill at every write."""
+
+import os
+import signal
+
+import pytest
+
+from benchmarks.faults.child import in_child
+from benchmarks.faults.damage import damaged, try_many
+from benchmarks.faults.formats import formats
+from benchmarks.faults.kills import full_disks, kills
+
+if not hasattr(os, "fork"):
+    pytest.skip("needs a system that forks", allow_module_level=True)
+
+INPUTS = 40  # beside the bombs; `python -m benchmarks.faults` takes thousands
+
+
+def test_damaged_files_are_refused_in_a_line_or_read_as_what_they_are(tmp_path):
+    for form in formats(tmp_path):
+        good, wanted = form.path.read_bytes(), form.read()
+        last = len(form.bombs) + INPUTS
+        answer = in_child(lambda form=form, good=good, wanted=wanted, last=last: try_many(form, good, wanted, 0, last), memory=1 << 30)
+        assert answer.get("value", answer)["faults"] == [], form.name
+        assert sum(answer["value"]["counts"].values()) == last
+        assert form.path.read_bytes() == good
+
+
+def test_the_suite_itself_sees_what_it_is_there_to_see(tmp_path):
+    form = formats(tmp_path)[0]
+    good, wanted = form.path.read_bytes(), form.read()
+    assert damaged(form, good, 500) == damaged(form, good, 500) != good
+
+    def crash(what):
+        raise what
+
+    for read, words in (
+        (lambda: crash(KeyError("state")), "KeyError"),
+        (lambda: b"other", "accepted, and it differs"),
+        (lambda: "x" * (1 << 31), "MemoryError"),
+    ):
+        broken = type(form)(form.name, form.path, read, True)
+        answer = in_child(lambda broken=broken: try_many(broken, good, wanted, 100, 101), memory=1 << 30)
+        assert words in answer["value"]["faults"][0][1]
+    assert in_child(lambda: os.kill(os.getpid(), signal.SIGUSR1)) == {"crashed": signal.SIGUSR1}
+
+
+def test_a_run_killed_at_any_write_goes_on_to_the_same_bytes(tmp_path):
+    told = kills(tmp_path / "kills")
+    assert told["faults"] == []
+    assert told["kills"] > 40
+
+
+def test_a_full_disk_ends_in_a_line_and_spoils_nothing(tmp_path):
+    assert full_disks(tmp_path / "disks", every=4)["faults"] == []

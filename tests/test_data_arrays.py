@@ -260,3 +260,22 @@ def test_a_mutated_array_file_is_read_or_refused_and_nothing_else(file, edits, l
         except DataError:
             return
         assert dataset.train.images.ndim == 2
+
+
+@pytest.mark.parametrize("lost", ["renamed", "dropped"])
+def test_a_damaged_directory_of_an_npz_hides_no_array(tmp_path, lost):
+    path = tmp_path / "mine.npz"
+    np.savez(path, images=IMAGES, labels=np.arange(len(IMAGES)) % 2)
+    content = bytearray(path.read_bytes())
+    at = content.rindex(b"labels.npy")  # in the directory, which is behind the arrays
+    if lost == "renamed":
+        content[at] ^= 1
+    else:  # one entry fewer, and a directory that ends before it
+        entry = content.rindex(b"PK\x01\x02")
+        end = content.rindex(b"PK\x05\x06")
+        size = int.from_bytes(content[end + 12 : end + 16], "little") - (end - entry)
+        content[end + 8 : end + 16] = struct.pack("<2HI", 1, 1, size)
+        del content[entry:end]
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"mine\.npz: damaged \.npz file"):
+        load(path)

@@ -1,7 +1,6 @@
 """The formats .npy and .npz, read strictly: plain numbers only, nothing unpickled, nothing allocated on a header's word."""
 
 import math
-import os
 import re
 import struct
 import zipfile
@@ -15,6 +14,7 @@ from scratchvae.errors import DataError
 # What zipfile raises on damaged files; RuntimeError on encrypted ones, and its NotImplementedError on strange methods.
 ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, RuntimeError)
 NUMBERS, NUMBERS_OR_TEXT = r"[<>|=]?[biuf][1248]", r"[<>|=]?([biuf][1248]|U[1-9]\d{0,3})"
+LOCAL_HEADER = 30  # bytes ahead of the name of a member of a zip file
 HEADER = re.compile(
     r"\s*\{\s*'descr'\s*:\s*(?P<descr>.+?)\s*,\s*'fortran_order'\s*:\s*(?P<fortran>True|False)\s*,"
     r"\s*'shape'\s*:\s*\((?P<shape>[-0-9L,\s]*)\)\s*,?\s*\}\s*"
@@ -30,10 +30,10 @@ def read_npz(path, names=None, text=False):
     """
     try:
         with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
-            size, members = os.fstat(file.fileno()).st_size, archive.infolist()
+            members = archive.infolist()
             named = {info.filename.removesuffix(".npy"): info for info in members}
-            if len(named) < len(members) or sum(info.compress_size for info in members) > size:
-                raise DataError(f"{path}: damaged .npz file (its arrays overlap): save it again")
+            if len(named) < len(members) or not _fill_the_file(file, archive, members):
+                raise DataError(f"{path}: damaged .npz file (its arrays overlap, or one is lost): save it again")
             return {name: _read_member(archive, named[name], path, text) for name in named if names is None or name in names}
     except DataError:
         raise
@@ -41,6 +41,21 @@ def read_npz(path, names=None, text=False):
         raise DataError(f"{path}: cannot be read ({error.strerror or error}): check the path") from error
     except ZIP_FAULTS as error:
         raise DataError(f"{path}: damaged .npz file ({str(error)[:200]}): save it again") from error
+
+
+def _fill_the_file(file, archive, members):
+    """Do the members that the directory at the end names stand one after another in the file, each under that name, with no room between
+    for one that is no longer named? A damaged directory must not hide an array."""
+    end = 0
+    for info in sorted(members, key=lambda info: info.header_offset):
+        with archive.open(info):  # raises BadZipFile where the name is another there
+            pass
+        file.seek(info.header_offset)
+        header = file.read(LOCAL_HEADER)
+        if not 0 <= info.header_offset - end < LOCAL_HEADER:
+            return False
+        end = info.header_offset + LOCAL_HEADER + sum(struct.unpack("<2H", header[26:])) + info.compress_size
+    return 0 <= archive.start_dir - end < LOCAL_HEADER
 
 
 def _read_member(archive, info, path, text):

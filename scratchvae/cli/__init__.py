@@ -8,9 +8,17 @@ from .. import __version__
 from ..errors import RunWarning, ScratchVAEError
 from .output import one_line, standard_streams
 
+NOTES = {
+    "exit status": "0: all is well. 1: an error, told in one line, or a check that failed. 2: wrong usage. 130: stopped by Ctrl-C. "
+    "Standard output that nobody reads changes nothing; one that cannot be written, such as a file on a full disk, ends with 1.",
+    "environment": "SCRATCHVAE_DATA: a folder with the files of public data sets (default: in the platform's cache folder). "
+    "SCRATCHVAE_OFFLINE=1: no downloads. SCRATCHVAE_TRACEBACK=1: where a fault of our own happened. PYTHONUTF8=1: output in UTF-8 "
+    "in place of the locale's encoding, which may have to write beta for β. Nothing is coloured, as NO_COLOR asks.",
+}
+
 
 def main(arguments=None):
-    """Run one command; returns the exit status: 0 well, 1 an error or a failed check, 2 wrong usage, 130 Ctrl-C."""
+    """Run one command; returns the exit status, as NOTES says."""
     with standard_streams() as output, warnings.catch_warnings():
         warnings.showwarning = _warn
         warnings.simplefilter("always", RunWarning)
@@ -63,6 +71,8 @@ def parser():
     whole = options.Parser(
         prog="scratchvae", description="A Variational AutoEncoder with nothing hidden: train it, look at it, check it, time it."
     )
+    for title, text in NOTES.items():
+        whole.add_argument_group(title, text)
     whole.add_argument("--version", action="version", version=f"scratchvae {__version__}")
     commands = whole.add_subparsers(metavar="COMMAND")
     whole.set_defaults(command=None, parser=whole)

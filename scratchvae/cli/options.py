@@ -7,12 +7,15 @@ from math import inf, isfinite
 
 from ..backend import NAMES
 from ..data.options import FITS, SCALES
-from ..training import Settings
+from ..training.settings import LARGEST, Settings
 from .output import one_line
 
 
 class Parser(argparse.ArgumentParser):
     """An argparse parser whose errors are one line, and name what was perhaps meant."""
+
+    def __init__(self, **options):
+        super().__init__(formatter_class=_Help, **options)
 
     def error(self, message):
         end = "" if message.endswith("?") else "."
@@ -37,13 +40,8 @@ def _meant(text, names):
 
 def command(commands, function, help, example):
     """Add a command that runs `function`, with its help, an example and --json → its parser"""
-    sub = commands.add_parser(
-        function.__name__,
-        help=help,
-        description=help[0].upper() + help[1:] + ".",
-        epilog=f"example: {example}",
-        formatter_class=_Help,
-    )
+    description = help[0].upper() + help[1:] + "."
+    sub = commands.add_parser(function.__name__, help=help, description=description, epilog=f"example: {example}")
     sub.set_defaults(command=function, parser=sub)
     sub.add_argument("--json", action="store_true", help="print the result as JSON")
     return sub
@@ -56,7 +54,7 @@ def add_run(sub):
 
 def add_threads(sub):
     """The number of workers."""
-    sub.add_argument("--threads", type=at_least_1, help="changes speed, never a bit of the result (default: one per core)")
+    sub.add_argument("--threads", type=whole(1, 1024), help="changes speed, never a bit of the result (default: one per core)")
 
 
 def add_backend(sub):
@@ -153,10 +151,11 @@ def whole(least, most=inf):
             raise argparse.ArgumentTypeError(f"must be {bound}, not {text}")
         return value
 
+    read.metavar = "N"
     return read
 
 
-at_least_1 = whole(1)
+at_least_1 = whole(1, LARGEST)
 seed = whole(0, 2**64 - 1)
 
 
@@ -168,9 +167,15 @@ def number(text):
     return value
 
 
+number.metavar = "X"
+
+
 def sizes(text):
     """Whole numbers of at least 1, with commas between them."""
     return [at_least_1(part) for part in text.split(",")] if text.strip() else []
+
+
+sizes.metavar = "N,N,..."
 
 
 def _read(kind, text, name):
@@ -181,7 +186,15 @@ def _read(kind, text, name):
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows a default only where there is one."""
+    """Shows a default only where there is one, options by what they take, and a usage of one line: the options are listed below it."""
+
+    def add_usage(self, usage, actions, groups, prefix=None):
+        places = [self._format_args(action, action.metavar) for action in actions if not action.option_strings]
+        options = ["[OPTIONS]"] * (len(places) < len(actions))  # argparse asks without options for the names of a command's actions
+        super().add_usage(" ".join(["%(prog)s", *options, *places]), actions, groups, prefix)
+
+    def _get_default_metavar_for_optional(self, action):
+        return getattr(action.type, "metavar", action.dest.upper())
 
     def _get_help_string(self, action):
         return action.help if action.default is None or action.default is False else super()._get_help_string(action)

@@ -24,7 +24,10 @@ from .options import (
     number,
     seed,
     sizes,
+    whole,
 )  # fmt: skip
+
+MOST_TILES = 10_000  # each is up to 112 pixels high and wide
 
 
 def add(commands):
@@ -34,7 +37,7 @@ def add(commands):
     add("--data", default="mnist-small", help="mnist-small (bundled), mnist, fashion-mnist, a folder of images, or a .npz, .npy or .csv")
     add_data_options(sub)
     add("--model", choices=("vae", "ae"), default="vae", help="variational or plain autoencoder")
-    add("--hidden", type=sizes, default=[400], help="sizes of the encoder's hidden layers, such as 400,200; '' for none")
+    add("--hidden", type=sizes, default="400", help="sizes of the encoder's hidden layers, such as 400,200; '' for none")
     add("--latent", type=at_least_1, default=20, help="size of z")
     add("--activation", default="relu", help="relu, leaky_relu, tanh, sigmoid, softplus, gelu or silu")
     add("--likelihood", choices=("bernoulli", "gaussian"), default="bernoulli", help="what the decoder's output means")
@@ -78,7 +81,7 @@ def add(commands):
         commands, sample, "draw images from a trained model", "scratchvae sample runs/vae-mnist-small-1 --n 64 --out s.png"
     )
     add_run(sub)
-    sub.add_argument("--n", type=at_least_1, default=100, help="how many")
+    sub.add_argument("--n", type=whole(1, 1_000_000), default=100, help="how many")
     sub.add_argument("--seed", type=seed, default=0, help="of z")
     sub.add_argument("--out", help="a .png grid, an .npz array, or a .csv of a table in its units (default: samples.png in the run)")
     add_best(sub)
@@ -163,6 +166,8 @@ def sample(o):
     out = Path(o.out or Path(o.run) / "samples.png")
     if out.suffix not in (".png", ".npz", ".csv"):
         raise ConfigError(f"--out must end in .png or .npz, or in .csv for a table, not {out.name!r}")
+    if out.suffix == ".png" and o.n > MOST_TILES:
+        raise ConfigError(f"a picture holds at most {MOST_TILES:,} images, not {o.n:,}: give --out a name that ends in .npz")
     run = RunFolder(out.parent)
     with run.writing() if run.config_path.exists() else nullcontext():
         if out.suffix == ".png":

@@ -82,16 +82,16 @@ class CommandLine(Directive):
     def run(self):
         from scratchvae.cli import parser as command_line
 
-        parser = command_line()
-        commands = next(a for a in parser._actions if hasattr(a, "choices") and isinstance(a.choices, dict))
-        pages = [("scratchvae", parser), *((f"scratchvae {name}", sub) for name, sub in commands.choices.items())]
-        found = []
-        for name, sub in pages:
-            section = nodes.section(ids=[name.replace(" ", "-")], names=[name])
-            section += nodes.title(text=name)
-            section += nodes.literal_block(text=sub.format_help(), language="text")
-            found.append(section)
-        return found
+        return [*self.sections(command_line())]
+
+    def sections(self, parser):
+        section = nodes.section(ids=[parser.prog.replace(" ", "-")], names=[parser.prog])
+        section += nodes.title(text=parser.prog)
+        section += nodes.literal_block(text=parser.format_help(), language="text")
+        yield section
+        for action in parser._actions:
+            for sub in action.choices.values() if isinstance(action.choices, dict) else ():
+                yield from self.sections(sub)
 
 
 def setup(app):

@@ -1,5 +1,13 @@
 """Every error that scratchvae raises on purpose: what happened, where, and what to do about it."""
 
+from difflib import get_close_matches
+
+
+def meant(text, names):
+    """The end of an error about a name that there is not: the nearest of those that there are, if one is near."""
+    near = get_close_matches(str(text)[:100], [str(name) for name in names], 1)
+    return f". Did you mean {near[0]}?" if near else ""
+
 
 class ScratchVAEError(Exception):
     """Base of all our errors. The command line prints its text alone and exits with status 1."""

@@ -114,7 +114,10 @@ def check_file(target, seed=0, examples=_EXAMPLES):
     path, _, name = str(target).rpartition(":") if str(target).rpartition(":")[0].endswith(".py") else (str(target), "", "")
     # What the file prints is not the result, and what overflows is told in words.
     with contextlib.redirect_stdout(sys.stderr), np.errstate(all="ignore"):
-        return _Check(Path(path), name, seed).run(hypothesis, examples)
+        try:
+            return _Check(Path(path), name, seed).run(hypothesis, examples)
+        except SystemExit as error:
+            raise ConfigError(f"{path} ends Python, by SystemExit({error.code}), before it is checked: remove sys.exit from it") from error
 
 
 class _Check:

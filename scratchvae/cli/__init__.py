@@ -32,7 +32,10 @@ def main(arguments=None):
 def _run(arguments):
     try:
         whole = parser()
-        options = whole.parse_args(arguments)
+        try:
+            options = whole.parse_args(arguments)
+        except SystemExit as stop:  # argparse has said what there is to say
+            return stop.code
         if options.command is None:
             print(whole.format_help(), end="", file=sys.stderr)
             return 2
@@ -47,8 +50,6 @@ def _run(arguments):
     except KeyboardInterrupt as stop:
         print(f"scratchvae: {one_line(str(stop)) or 'stopped'}", file=sys.stderr)
         return 130
-    except SystemExit as stop:  # argparse has said what there is to say
-        return stop.code
     except Exception as error:
         if os.environ.get("SCRATCHVAE_TRACEBACK"):
             raise

@@ -1,12 +1,13 @@
 """What the descriptions of several commands share."""
 
 import argparse
+import os
 from dataclasses import fields
-from difflib import get_close_matches
 from math import inf, isfinite
 
 from ..backend import NAMES
 from ..data.options import FITS, SCALES
+from ..errors import ConfigError, meant
 from ..training.settings import LARGEST, Settings
 from .output import one_line
 
@@ -16,6 +17,12 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **options):
         super().__init__(formatter_class=_Help, **options)
+        self.register("type", None, text)  # of whatever names no type: names, files and folders
+
+    def add_subparsers(self, **options):
+        actions = super().add_subparsers(**options)
+        actions.type = str  # which argparse asks of all that follows, too: there an empty one may be right
+        return actions
 
     def error(self, message):
         end = "" if message.endswith("?") else "."
@@ -24,18 +31,14 @@ class Parser(argparse.ArgumentParser):
     def parse_args(self, arguments=None, namespace=None):
         options, rest = self.parse_known_args(arguments, namespace)
         if rest:
-            options.parser.error(f"there is no option or place for {rest[0]!r}{_meant(rest[0], options.parser._option_string_actions)}")
+            options.parser.error(f"there is no option or place for {rest[0]!r}{meant(rest[0], options.parser._option_string_actions)}")
         return options
 
     def _check_value(self, action, value):
         if action.choices is not None and value not in action.choices:
-            wrong = f"must be one of {', '.join(map(str, action.choices))}, not {value!r}{_meant(value, action.choices)}"
+            wrong = f"must be one of {', '.join(map(str, action.choices))}, not {value!r}{meant(value, action.choices)}"
             raise argparse.ArgumentError(action, wrong)
 
-
-def _meant(text, names):
-    near = get_close_matches(str(text), list(map(str, names)), 1)
-    return f". Did you mean {near[0]}?" if near else ""
 
 
 def command(commands, function, help, example):
@@ -139,6 +142,20 @@ def duration(text):
 def or_none(parse):
     """The type of an option that also takes the word none."""
     return lambda text: None if text == "none" else parse(text)
+
+
+def refuse_input(out, *inputs):
+    """Raise ConfigError where what is written would replace what is read."""
+    for given in filter(os.path.exists, inputs):
+        if os.path.exists(out) and os.path.samefile(out, given):
+            raise ConfigError(f"--out {out} would replace {given}, which it is made of or belongs to a run: choose another name")
+
+
+def text(given):
+    """A name, or a file or folder: "" would be the folder one is in, by a script's variable that is not set."""
+    if not given.strip() or "\0" in given:
+        raise argparse.ArgumentTypeError(f"must be a name, not {given!r}")
+    return given
 
 
 def whole(least, most=inf):

@@ -9,10 +9,10 @@ import unicodedata
 from contextlib import contextmanager
 
 ASCII = {
-    "−": "-", "–": "-", "—": "-", "→": "->", "←": "<-", "↑": "^", "·": ".", "×": "x", "⊙": "*", "±": "+-", "●": "*", "∂": "d", "∇": "grad ",
-    "√": "sqrt", "∛": "cbrt", "∑": "sum", "∞": "inf", "≥": ">=", "≤": "<=", "≠": "!=", "≈": "~", "∼": "~", "′": "'", "‖": "||", "⊤": "T",
-    "⌊": "[", "⌋": "]", "⁄": "/", "“": '"', "”": '"', "‘": "'", "’": "'", "\u0302": "^", "\u0303": "~", "─": "-", "│": "|",
-    **dict.fromkeys("┌┐└┘├┤┬┴┼", "+"),
+    **dict.fromkeys("−‐–—─", "-"), **dict.fromkeys("┌┐└┘├┤┬┴┼", "+"), "│": "|", "‖": "||", "→": "->", "←": "<-", "↑": "^", "⊤": "T",
+    "·": ".", "×": "x", "⊙": "*", "●": "*", "±": "+-", "√": "sqrt", "∛": "cbrt", "∂": "d", "∇": "grad ", "∑": "sum", "∞": "inf", "⁄": "/",
+    "≥": ">=", "≤": "<=", "≠": "!=", "≈": "~", "∼": "~", "′": "'", "“": '"', "”": '"', "‘": "'", "’": "'", "⌊": "[", "⌋": "]",
+    "\u0302": "^", "\u0303": "~",
 }  # fmt: skip
 MARKS = {"<super>": "^", "<sub>": "_"}
 LIMIT = 500  # characters of an error message
@@ -44,9 +44,14 @@ def transliterate(text):
 codecs.register_error("scratchvae", lambda error: (transliterate(error.object[error.start : error.end]), error.end))
 
 
+def shown(name):
+    """A name or path as part of a line: a name may hold an end of line, too."""
+    return str(name).replace("\r", "\\r").replace("\n", "\\n")
+
+
 def one_line(text):
     """The text of an error on one line of at most LIMIT characters, whatever names it quotes."""
-    text = text.strip().replace("\r", "\\r").replace("\n", "\\n")
+    text = shown(text.strip())
     return text if len(text) <= LIMIT else f"{text[: LIMIT // 2 - 3]} ... {text[-LIMIT // 2 + 2 :]}"
 
 

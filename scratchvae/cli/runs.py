@@ -22,10 +22,12 @@ from .options import (
     given,
     given_data_options,
     number,
+    refuse_input,
     seed,
     sizes,
     whole,
-)  # fmt: skip
+)
+from .output import shown
 
 MOST_TILES = 10_000  # each is up to 112 pixels high and wide
 
@@ -114,10 +116,9 @@ def train(o):
     settings = Settings(**given(o)).on(model, data)
     out = o.out or _free_folder(f"runs/{o.model}-{Path(data.name).stem}")
     if not o.json:
-        for line in data.told:
-            print(line)
+        print("".join(f"{shown(line)}\n" for line in data.told), end="")
         epochs = f"{settings.epochs} epoch{'s' * (settings.epochs > 1)}"
-        print(f"{describe(model)} on {data.name}: {len(data.train.images):,} images, {epochs} → {out}")
+        print(f"{describe(model)} on {shown(data.name)}: {len(data.train.images):,} images, {epochs} → {shown(out)}")
     fit(model, data, out=out, threads=o.threads, graph=not o.no_graph, max_seconds=o.time, **settings.to_dict())
     return _finish(model, data, out, o)
 
@@ -169,6 +170,7 @@ def sample(o):
     if out.suffix == ".png" and o.n > MOST_TILES:
         raise ConfigError(f"a picture holds at most {MOST_TILES:,} images, not {o.n:,}: give --out a name that ends in .npz")
     run = RunFolder(out.parent)
+    refuse_input(out, run.checkpoint_path, note["location"])
     with run.writing() if run.config_path.exists() else nullcontext():
         if out.suffix == ".png":
             plots.draw_samples(model, shape, out, f"Samples of {describe(model)}", n=o.n, seed=o.seed)
@@ -177,12 +179,12 @@ def sample(o):
         else:
             with replacing(out) as temporary:
                 np.savez_compressed(temporary, images=undo(note.get("preparation", {}), model.sample(o.n, o.seed)).reshape(-1, *shape))
-    print(json.dumps({"samples": o.n, "seed": o.seed, "file": str(out)}) if o.json else out)
+    print(json.dumps({"samples": o.n, "seed": o.seed, "file": str(out)}) if o.json else shown(out))
 
 
 def plot(o):
     figures = _draw(*open_run(o.run, location=o.data, best=o.best), o.run, o.best)
-    print(json.dumps({"figures": figures}, indent=2) if o.json else "\n".join([*figures, *which(o.run, o.best)]))
+    print(json.dumps({"figures": figures}, indent=2) if o.json else "\n".join(map(shown, [*figures, *which(o.run, o.best)])))
 
 
 # What the commands share ------------------------------------------------------------
@@ -207,7 +209,7 @@ def _finish(model, data, out, o):
         )
     else:
         told = ["", table(measured), *which(out), *_unfinished(out), "", "Figures to open:"]
-        print("\n".join([*told, *(f"  {path}" for path in figures)]))
+        print("\n".join([*told, *(f"  {shown(path)}" for path in figures)]))
 
 
 def _draw(model, data, out, best=None):

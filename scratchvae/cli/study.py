@@ -3,9 +3,11 @@
 import argparse
 import json
 import sys
+from pathlib import Path
 
 from ..errors import ConfigError
 from .options import add_data, at_least_1, command, seed, whole
+from .output import shown
 from .runs import open_run
 
 
@@ -21,7 +23,7 @@ def add(commands):
     sub.add_argument("--digit", type=whole(0), default=7, help="label of the image that goes in")
     sub.add_argument("--index", type=whole(0), default=0, help="which of the test images with that label")
     sub.add_argument("--seed", type=seed, default=0, help="of the noise")
-    sub.add_argument("--out", default="trace.html", help="file to write")
+    sub.add_argument("--out", default="trace.html", help="file to write, a .html")
 
     help = "mistakes of real VAE code: what they do, and which layer of proof catches them"
     sub = command(commands, museum, help, "scratchvae museum show variance-for-deviation")
@@ -79,8 +81,8 @@ def museum(o):
         visits = tour.run_all(o.out, say) if o.all else {o.name: tour.run(o.name, o.out)}
         told = {name: visit.to_dict() for name, visit in visits.items()}
         print(json.dumps(told, indent=2) if o.json else "\n\n\n".join(map(str, visits.values())))
-    elif o.answer or o.json:
-        if not o.answer:
+    elif o.answer is not None or o.json:
+        if o.answer is None:
             raise ConfigError("museum quiz --json needs --answer NAME")
         answer = quiz.Quiz(o.seed).answer(o.answer)
         print(json.dumps(answer.to_dict(), indent=2) if o.json else answer)
@@ -94,10 +96,12 @@ def museum(o):
 def trace(o):
     from ..study.trace import make_trace, write_html
 
+    if Path(o.out).suffix not in (".html", ".htm"):
+        raise ConfigError(f"--out must end in .html, not {o.out!r}")
     model, data = (o.model, None) if o.model in (None, "tiny") else open_run(o.model, location=o.data)
     told = make_trace(model, data, digit=o.digit, index=o.index, seed=o.seed, progress=not o.json)
     write_html(told, o.out)
-    print(json.dumps({"file": o.out, **told.to_dict()}) if o.json else f"{o.out}: open it in a browser")
+    print(json.dumps({"file": o.out, **told.to_dict()}) if o.json else f"{shown(o.out)}: open it in a browser")
 
 
 def exercise(o):
@@ -121,4 +125,5 @@ def _action(actions, name, help):
     """Add an action of a command, which takes --json too → its parser"""
     sub = actions.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
     sub.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print the result as JSON")
+    sub.set_defaults(parser=sub)
     return sub

@@ -4,7 +4,8 @@ import json
 
 from .. import __version__
 from ..errors import ConfigError
-from .options import add_backend, add_data_options, add_threads, at_least_1, command, given_data_options, seed
+from .options import add_backend, add_data_options, add_threads, at_least_1, command, given_data_options, refuse_input, seed
+from .output import shown
 from .runs import describe
 
 
@@ -59,6 +60,7 @@ def data(o):
 
     if o.out is not None and not o.out.endswith(".npz"):
         raise ConfigError(f"--out must end in .npz, not {o.out!r}")
+    refuse_input(o.out or "", o.name)
     dataset = load(o.name, **given_data_options(o))
     if o.out is not None:
         save_npz(dataset, o.out)
@@ -71,14 +73,14 @@ def data(o):
     table = "scaling" in dataset.preparation
     kind = f"{width} columns" if table else f"{height} × {width} pixels{', colour' if colour else ''}"
     what, of = ("rows", "mean") if table else ("images", "mean pixel")
-    print("\n".join([f"{dataset.name}: {kind}. {dataset.source}", *dataset.told]))
+    print("\n".join(map(shown, [f"{dataset.name}: {kind}. {dataset.source}", *dataset.told])))
     for name, split in splits.items():
         labels = (
-            "no labels" if split["labels"] is None else "labels " + ", ".join(f"{k}: {n:,}" for k, n in split["labels"].items())
+            "no labels" if split["labels"] is None else "labels " + ", ".join(f"{shown(k)}: {n:,}" for k, n in split["labels"].items())
         )
         print(f"{name:5}  {split['images']:>6,} {what}, {split['dtype']}, {of} {round(split['mean_pixel'], 4) + 0.0:.4f}; {labels}")
     if o.out is not None:
-        print(f"written to {o.out}")
+        print(f"written to {shown(o.out)}")
 
 
 def info(o):
@@ -94,7 +96,7 @@ def info(o):
         print(json.dumps(config, indent=2))
     else:
         chapters = "\n".join(story(config))
-        print(f"{describe(model)} on {config['data']['name']}\n{chapters}\n\n{model.summary()}")
+        print(f"{describe(model)} on {shown(config['data']['name'])}\n{chapters}\n\n{model.summary()}")
 
 
 def _describe_split(split):

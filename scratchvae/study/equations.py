@@ -100,7 +100,7 @@ def explain(name_or_number):
 
     Raises ConfigError for a number or a name that stands for no equation.
     """
-    query = str(name_or_number).strip()
+    query = str(name_or_number).strip()[:100]
     if match := re.fullmatch(r"[Ee]?(\d+)", query):
         numbers = [int(match[1])]
         if numbers[0] not in equations():
@@ -111,7 +111,8 @@ def explain(name_or_number):
         if not numbers:
             names = sorted({c.name.rpartition(".")[2] for c in citations() if c.kind != "module"} - {"__init__"})
             near = difflib.get_close_matches(query, names, 3)
-            raise ConfigError(f"nothing called {query!r} cites an equation" + (f": did you mean {', '.join(near)}?" if near else ""))
+            hint = f"did you mean {', '.join(near)}?" if near else f"give E1 to E{max(equations())}, or a function such as bernoulli_nll"
+            raise ConfigError(f"nothing called {query!r} cites an equation: {hint}")
     return Explanation(query, tuple(map(_entry, numbers)))
 
 

@@ -47,7 +47,9 @@ def start(name, folder):
 
 
 def list_exercises(folder=None):
-    """The whole ladder → [Step]; with a folder, how far it is there. Raises DataError when progress.json cannot be read."""
+    """The whole ladder → [Step]; with a folder, how far it is there. Raises DataError where it cannot be read."""
+    if folder is not None and not Path(folder).is_dir():
+        raise DataError(f"there is no folder {folder}; `scratchvae exercise start NAME DIR` makes one")
     kept = read_progress(folder) if folder is not None else {}
     steps = []
     for number, name in enumerate(NAMES, 1):

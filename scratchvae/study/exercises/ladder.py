@@ -3,7 +3,7 @@
 from importlib import import_module
 from pathlib import Path
 
-from ...errors import ConfigError
+from ...errors import ConfigError, meant
 
 NAMES = (
     "affine", "relu", "sigmoid", "bernoulli", "reparameterise", "kl", "dense", "vae", "adam", "clipping", "philox", "complex_step",
@@ -14,7 +14,7 @@ NAMES = (
 def task(name):
     """The module that judges the exercise `name`. Raises ConfigError when there is none of that name."""
     if name not in NAMES:
-        raise ConfigError(f"there is no exercise {name!r}; there are {', '.join(NAMES)}")
+        raise ConfigError(f"there is no exercise {name[:100]!r}; there are {', '.join(NAMES)}{meant(name, NAMES)}")
     return import_module(f"{__package__}.tasks.{name}")
 
 

@@ -1,12 +1,11 @@
 """The quiz: one bug is planted in a copy of the package and not named. What you may use are the tools."""
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 
 from ... import rng
-from ...errors import ConfigError
+from ...errors import ConfigError, meant
 from .bug import Bug
 from .bugs import BUGS, find
 from .exhibit import show
@@ -58,7 +57,7 @@ class Quiz:
         for layer in LAYERS:
             if layer.name == name:
                 return examine(layer, self._copy)
-        raise ConfigError(f"there is no layer {name!r}: there are {', '.join(self.layers)}")
+        raise ConfigError(f"there is no layer {name!r}: there are {', '.join(self.layers)}{meant(name, self.layers)}")
 
     @cached_property
     def _pair(self):
@@ -117,8 +116,7 @@ def play(seed=0, ask=input, say=print):
             if word:
                 say(_reply(quiz, word, rest))
         except ConfigError as error:
-            near = get_close_matches(rest, (*quiz.names, *quiz.layers), 1)
-            say(f"{error}" if not near else f"there is no {rest!r} here: did you mean {near[0]}?")
+            say(str(error))
 
 
 def _reply(quiz, word, rest):

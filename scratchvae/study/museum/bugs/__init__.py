@@ -1,14 +1,14 @@
 """Every piece of the museum, in the order in which it is shown."""
 
-from ....errors import ConfigError
+from ....errors import ConfigError, meant
 from . import evaluation, importance, likelihood, posterior, training
 
 BUGS = (*posterior.BUGS, *likelihood.BUGS, *training.BUGS, *evaluation.BUGS, *importance.BUGS)
 
 
 def find(name):
-    """The bug of that name. Raises ConfigError with the names that there are."""
+    """The bug of that name. Raises ConfigError, with the nearest name that there is."""
     for bug in BUGS:
         if bug.name == name:
             return bug
-    raise ConfigError(f"the museum has no bug {name!r}: it has {', '.join(bug.name for bug in BUGS)}")
+    raise ConfigError(f"the museum has no bug {name[:100]!r}: `scratchvae museum list` shows all{meant(name, [bug.name for bug in BUGS])}")

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 def meant(text, names):
     """The end of an error about a name that there is not: the nearest of those that there are, if one is near."""
     near = get_close_matches(str(text)[:100], [str(name) for name in names], 1)
-    return f". Did you mean {near[0]}?" if near else ""
+    return f": did you mean {near[0]}?" if near else ""
 
 
 class ScratchVAEError(Exception):

@@ -56,7 +56,8 @@ def test_only_what_an_encoding_lacks_is_replaced():
 
 
 def test_every_symbol_of_the_package_has_a_word_in_ascii():
-    for path in Path(scratchvae.__file__).parent.rglob("*.py"):
+    package = Path(scratchvae.__file__).parent
+    for path in set(package.rglob("*.py")) - set((package / "plots").iterdir()):  # whose marks go into pictures
         text = "".join(c for c in path.read_text(encoding="utf-8") if not c.isascii())
         assert "\\" not in transliterate(text), path
 

@@ -207,7 +207,7 @@ def test_the_catalogue_names_each_bug_once():
     assert len(set(NAMES)) == len(NAMES) >= 20
     assert all(caught for _, _, caught in catalogue())
     assert all(name in listing() for name in NAMES)
-    with pytest.raises(ConfigError, match="no bug 'nothing': it has variance-for-deviation"):
+    with pytest.raises(ConfigError, match="no bug 'nothing'. `scratchvae museum list` shows all"):
         find("nothing")
 
 

@@ -9,7 +9,8 @@ from ..errors import RunWarning, ScratchVAEError
 from .output import one_line, standard_streams
 
 NOTES = {
-    "exit status": "0: all is well. 1: an error, told in one line, or a check that failed. 2: wrong usage. 130: stopped by Ctrl-C. "
+    "exit status": "0: all is well. 1: an error, told in one line, or a check that failed. 2: wrong usage. 130: stopped by Ctrl-C, or by "
+    "SIGTERM while it trained. "
     "Standard output that nobody reads changes nothing; one that cannot be written, such as a file on a full disk, ends with 1.",
     "environment": "SCRATCHVAE_DATA: a folder with the files of public data sets (default: in the platform's cache folder). "
     "SCRATCHVAE_OFFLINE=1: no downloads. SCRATCHVAE_TRACEBACK=1: where a fault of our own happened. PYTHONUTF8=1: output in UTF-8 "

@@ -11,4 +11,4 @@ def find(name):
     for bug in BUGS:
         if bug.name == name:
             return bug
-    raise ConfigError(f"the museum has no bug {name[:100]!r}: `scratchvae museum list` shows all{meant(name, [bug.name for bug in BUGS])}")
+    raise ConfigError(f"the museum has no bug {name[:100]!r}{meant(name, [bug.name for bug in BUGS]) or '.'} `scratchvae museum list` shows all")

@@ -59,7 +59,7 @@ def test_every_symbol_of_the_package_has_a_word_in_ascii():
     package = Path(scratchvae.__file__).parent
     for path in set(package.rglob("*.py")) - set((package / "plots").iterdir()):  # whose marks go into pictures
         text = "".join(c for c in path.read_text(encoding="utf-8") if not c.isascii())
-        assert "\\" not in transliterate(text), path
+        assert "\\" not in transliterate(text), f"{path} has a symbol that cli/output.py cannot write in ASCII"
 
 
 def test_controls_are_shown_and_not_obeyed():

@@ -11,4 +11,5 @@ def find(name):
     for bug in BUGS:
         if bug.name == name:
             return bug
-    raise ConfigError(f"the museum has no bug {name[:100]!r}{meant(name, [bug.name for bug in BUGS]) or '.'} `scratchvae museum list` shows all")
+    near = meant(name, [bug.name for bug in BUGS]) or "."
+    raise ConfigError(f"the museum has no bug {name[:100]!r}{near} `scratchvae museum list` shows all")

@@ -226,7 +226,7 @@ def _plain(found, where, columns, text):
             continue
         if found.ndim == 0:
             raise DataError(f"{where}: {shown(value)}, a {_kind(value)}: give an array or a list of numbers")
-        if type(value).__name__ in MISSING:
+        if type(value).__name__ in MISSING or (isinstance(value, float) and math.isnan(value)):
             raise DataError(f"{where}: {place(index, columns)} is missing: fill it, or drop that row or column")
         kind = "text like those before it" if str in wanted else "number"
         raise DataError(f"{where}: {place(index, columns)} is {shown(value)}, no {kind}: convert it, or drop it")

@@ -44,6 +44,14 @@ def test_any_array_comes_back_from_its_idx_file(shape, seed, pack):
     np.testing.assert_array_equal(found, array)
 
 
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize("shape", [(2, 3, 4), (3000, 28, 28)])
+def test_sizes_written_the_other_way_round_are_told_so(pack, shape):
+    content = struct.pack("<4B3I", 0, 0, 8, 3, *shape) + bytes(math.prod(shape))
+    with pytest.raises(DataError, match=r"sizes \(.*\) with their last byte first.*'>I'"):
+        _read(pack(content))
+
+
 def _right_or_refused(content):
     try:
         array = _read(content)

@@ -8,7 +8,7 @@ from scratchvae.errors import ConfigError, DataError
 from scratchvae.evaluate import measure, table
 from scratchvae.models import VAE
 from scratchvae.nn import Dense
-from scratchvae.training import fit
+from scratchvae.training import Schedule, fit
 
 GREY = np.linspace(0, 1, 24, dtype=np.float32).reshape(6, 4)
 
@@ -289,3 +289,43 @@ def test_a_negative_elbo_is_explained_for_a_gaussian_and_an_error_for_a_bernoull
     model.buffer.view("decoder.2.b")[...] = 3
     with pytest.raises(DataError, match=r"image \d has a reconstruction term of -.* nats, and no bernoulli likelihood is below 0"):
         measure(model, data, threads=1)
+
+
+# Optimisers and schedules -----------------------------------------------------------------------------------------------
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "values"),
+    [
+        ("adam", "beta1", [2, 1, -0.1, NAN, "0.9", None]),
+        ("adam", "beta2", [1.0, INF, True]),
+        ("adam", "eps", [-1, 0, 1e-46, NAN, INF]),
+        ("adagrad", "eps", [0]),
+        ("rmsprop", "rho", [1, -1, NAN]),
+        ("momentum", "mu", [1, 2, -0.5, NAN]),
+        ("nesterov", "mu", [1]),
+        ("adamw", "decay", [-1, NAN, INF, "x"]),
+        ("sgd", "weight_decay", [-1, NAN, INF]),
+    ],
+)
+def test_a_setting_of_an_optimiser_out_of_its_bounds_is_refused_by_name(tmp_path, tiny_vae, name, setting, values):
+    for value in values:
+        options = {"weight_decay": value} if setting == "weight_decay" else {"optimiser_settings": {setting: value}}
+        with pytest.raises(ConfigError, match=f"{setting} must be"):
+            fit(tiny_vae(), _data(), out=tmp_path / "run", optimiser=name, progress=False, **options)
+        assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "values"),
+    [("lr", [0, -1, NAN, INF, "x"]), ("warmup", [-1, NAN, 0.5, INF]), ("every", [0, NAN, 1.5]), ("factor", [0, -1, 2, INF, NAN])],
+)
+def test_a_setting_of_a_schedule_out_of_its_bounds_is_refused_by_name(tmp_path, tiny_vae, setting, values):
+    for value in values:
+        with pytest.raises(ConfigError, match=f"{setting} must be"):
+            Schedule(**{"kind": "step", setting: value})
+        with pytest.raises(ConfigError, match=f"{setting} must be"):
+            fit(tiny_vae(), _data(), out=tmp_path / "run", schedule="step", progress=False, **{setting: value})
+        assert not (tmp_path / "run").exists()

@@ -69,4 +69,4 @@ def _size(size):
         return None
     if isinstance(size, list | tuple) and 1 <= len(size) <= 2 and all(type(n) is int and 1 <= n <= 16384 for n in size):
         return (size[0], size[-1])
-    raise ConfigError(f"size must be HEIGHTxWIDTH or one number, from 1 to 16384, such as 48x64 or 32, not {size!r}")
+    raise ConfigError(f"size must be HEIGHTxWIDTH or one number, from 1 to 16384, such as 48x64 or 32, not {gate.shown(size)}")

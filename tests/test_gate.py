@@ -247,7 +247,8 @@ def test_a_bare_array_is_split_as_a_file_is(tiny_vae, tmp_path, given):
         ({"train": ROWS}, "give one array of images, or Dataset"),
         (None, "None, a NoneType"),
         (ROWS[:1], "one image cannot be split"),
-        (np.where(ROWS > 0.99, np.nan, ROWS), "the array: row .* is nan"),
+        (np.where(np.arange(480).reshape(40, 12) == 399, np.nan, ROWS), "the array: row 33, column 3 is nan"),
+        (np.where(np.arange(480).reshape(40, 12) == 399, 1.5, ROWS), "the array: row 33, column 3 is 1.5, outside"),
     ],
     ids=lambda data: str(data)[:12],
 )

@@ -6,6 +6,7 @@ from .. import gate
 from ..data import Split
 from ..data.assembly import to_dataset
 from ..data.options import Options
+from ..data.pixels import extent, to_rows
 from ..errors import ConfigError, DataError
 
 MODEL = ("kind", "terms", "weights", "config", "noise_columns", "data_size", "dtype")  # what a model names (docs/architecture.md)
@@ -18,13 +19,17 @@ def accepted(model, data):
     likelihood cannot explain. Each Split knows its extent, so this looks at no image again.
     """
     check_model(model)
-    data = data if hasattr(data, "splits") else _made(data)  # by what it has: the museum mixes copies of these classes
+    data = data if hasattr(data, "splits") else _made(model, data)  # by what it has: the museum mixes copies of these classes
     for part, split in data.splits.items():
         if split.images.shape[1] != model.data_size:
             raise ConfigError(f"the model takes {model.data_size} pixels, and the images have {split.images.shape[1]}")
-        like = f"the {model.config.get('likelihood', 'model’s own')} likelihood"
-        gate.check_support(split.images, split.extent, getattr(model, "support", gate.REAL), f"{data.name}, {part} split", like)
+        _compare(model, split.images, split.extent, f"{data.name}, {part} split")
     return data
+
+
+def _compare(model, images, found, where):
+    like = f"the {model.config.get('likelihood', 'model’s own')} likelihood"
+    gate.check_support(images, found, getattr(model, "support", gate.REAL), where, like)
 
 
 def check_model(model):
@@ -43,7 +48,7 @@ def values_of(split):
     return "none (grayscale pixels in [0, 1])" if low >= 0 and high <= 1 else "none (any numbers, as they are)"
 
 
-def _made(data):
+def _made(model, data):
     """A Dataset of an array of images, or a DataError that says how to give what it is."""
     if isinstance(data, Split):
         raise DataError("a Split is one part of a data set: give the Dataset, or Dataset(name, (height, width), train, test, source)")
@@ -51,4 +56,7 @@ def _made(data):
         raise DataError(f"{gate.shown(str(data))} is the name of a data set: give scratchvae.load_data of it")
     if isinstance(data, (tuple, dict)):
         raise DataError("give one array of images, or Dataset(name, (height, width), Split(images, labels), Split(…), source)")
+    data = gate.array(data, "the array")
+    rows = to_rows(data, "the array")
+    _compare(model, rows, extent(rows, "the array"), "the array")  # before it is split, so that its own rows are named
     return to_dataset("array", {"train": (data, None, "the array")}, "An array made in Python", Options(), support=gate.REAL)

@@ -1,10 +1,12 @@
 """Kills at every write, and disks that are full: whatever is cut short goes on to the same bytes."""
 
+import ctypes
+import os
 import shutil
 import warnings
 from pathlib import Path
 
-from scratchvae.errors import RunWarning
+from scratchvae.errors import RunWarning, ScratchVAEError
 from scratchvae.models import VAE
 from scratchvae.training import RunFolder, first_model, fit, load_model, resume
 
@@ -95,6 +97,55 @@ def full_disks(folder, every=1):
         if "value" not in answer or told(folder / "run") != wanted:
             faults.append([f"limit {limit}, going on", str(answer)])
     return {"disks": number, "faults": faults}
+
+
+def small_disks(folder, pages):
+    """A run on a disk (tmpfs) of so many pages, for each of `pages`, which is then given room → {"small_disks": n, "faults": […]}
+
+    n is 0 where the system lets nobody mount one.
+    """
+    folder, faults, number = fresh(folder), [], 0
+    train(folder / "whole")
+    wanted, disk = told(folder / "whole"), fresh(folder / "disk")
+
+    def on(size):
+        _mount(disk, size, 0)
+        try:
+            train(disk / "run")
+        except ScratchVAEError as error:
+            what = str(error)
+        else:
+            what = ""
+        _mount(disk, 4096, MS_REMOUNT)
+        go_on(disk / "run")
+        return {"what": what, "same": told(disk / "run") == wanted}
+
+    for size in pages:
+        answer = in_child(lambda size=size: on(size))
+        if "OSError: [Errno 1]" in answer.get("raw", ""):  # not permitted
+            break
+        found = answer.get("value", {"same": False})
+        if not found["same"] or "\n" in found["what"] or len(found["what"]) > 500:
+            faults.append([f"{size} pages", str(answer)])
+        number += 1
+    return {"small_disks": number, "faults": faults}
+
+
+CLONE_NEWNS, CLONE_NEWUSER, MS_REMOUNT, MS_PRIVATE = 0x00020000, 0x10000000, 32, 1 << 18 | 1 << 14
+
+
+def _mount(disk, pages, flags):
+    """Mount (or remount) a tmpfs of so many pages of 4 KiB at `disk`, seen by this process alone. Raises OSError where it may not."""
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def call(name, *arguments):
+        if getattr(libc, name)(*arguments) != 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+    if not flags:
+        call("unshare", CLONE_NEWNS if os.geteuid() == 0 else CLONE_NEWNS | CLONE_NEWUSER)
+        call("mount", None, b"/", None, MS_PRIVATE, None)
+    call("mount", b"none", os.fsencode(disk), b"tmpfs", flags, f"size={pages * 4096}".encode())
 
 
 def little_memory(folder, sizes):

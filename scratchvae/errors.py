@@ -52,6 +52,9 @@ class RunWarning(UserWarning):
 class OutputError(ScratchVAEError, OSError):
     """A file cannot be written: no room, no permission, or something stands there that is no file."""
 
+    def __str__(self):
+        return str(self.args[0])  # not with the number of the error, which OSError would put before it
+
 
 class NonFiniteError(ScratchVAEError, FloatingPointError):
     """Training met a NaN or an infinity."""

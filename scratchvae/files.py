@@ -81,7 +81,7 @@ def output_error(path, error):
     if isinstance(error, OutputError):
         return error
     found = OutputError(f"{path}: cannot be written ({error.strerror or error})")
-    found.errno = error.errno
+    found.errno, found.strerror = error.errno, error.strerror
     return found
 
 

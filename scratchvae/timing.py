@@ -17,7 +17,7 @@ import threadpoolctl
 
 from .cores import usable_cores
 from .errors import DataError
-from .files import write_text
+from .files import make_folder, write_text
 
 FORMAT, VERSION = "scratchvae-benchmark", 1
 
@@ -110,7 +110,7 @@ def blas():
 
 def write_result(path, result):
     """Write a result as JSON with format and version, making its folder if need be."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    make_folder(Path(path).parent)
     write_text(path, json.dumps({"format": FORMAT, "version": VERSION, **result}, indent=1, allow_nan=False) + "\n")
 
 

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.faults.child import in_child
 from benchmarks.faults.damage import damaged, try_many
 from benchmarks.faults.formats import formats
-from benchmarks.faults.kills import full_disks, kills
+from benchmarks.faults.kills import full_disks, kills, small_disks
 
 if not hasattr(os, "fork"):
     pytest.skip("needs a system that forks", allow_module_level=True)
@@ -53,3 +53,4 @@ def test_a_run_killed_at_any_write_goes_on_to_the_same_bytes(tmp_path):
 
 def test_a_full_disk_ends_in_a_line_and_spoils_nothing(tmp_path):
     assert full_disks(tmp_path / "disks", every=4)["faults"] == []
+    assert small_disks(tmp_path / "small", (1, 2, 5, 8))["faults"] == []  # none where the system lets nobody mount one

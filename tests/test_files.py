@@ -12,6 +12,7 @@ import pytest
 from scratchvae import files
 from scratchvae.errors import OutputError, RunFolderError
 from scratchvae.files import append_line, only_writer, replacing, sweep, write_text
+from scratchvae.training import fit
 
 
 def test_a_text_is_there_whole_and_nothing_else_is(tmp_path):
@@ -75,6 +76,17 @@ def test_errors_of_the_system_are_one_line_that_names_the_file(tmp_path):
         assert caught.value.errno
     with pytest.raises(OutputError, match="is a file, where a folder is needed"):
         files.make_folder(tmp_path / "file")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a folder in which not even the administrator may write")
+def test_a_folder_that_may_not_be_written_is_named_with_the_reason(tiny_data, tiny_vae):
+    reasons = "Permission denied|Read-only file system|Operation not permitted"
+    for path in ("/sys/a.txt", "/sys/runs/1"):
+        with pytest.raises(OutputError, match=rf"{path}: cannot be written \(({reasons})\)"):
+            files.make_folder(path)
+    with pytest.raises(RunFolderError, match="/sys/run: cannot be written") as caught:
+        fit(tiny_vae(), tiny_data, out="/sys/run", epochs=1)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_long_name_can_be_written(tmp_path):

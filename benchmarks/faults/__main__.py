@@ -23,12 +23,13 @@ from scratchvae.files import write_text
 from .child import in_child
 from .damage import OUTCOMES, try_many
 from .formats import formats
-from .kills import full_disks, kills, little_memory
+from .kills import full_disks, kills, little_memory, small_disks
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RESULT, PAGE = ROOT / "benchmarks" / "results" / "faults.json", ROOT / "docs" / "faults.md"
 BATCH = 250
 MEMORY = 1 << 30  # bytes that the reading process may take beyond what it has at the start
+RUNS = ("kills", "disks", "small_disks", "memories")  # what is done to runs
 BEGIN, END = "<!-- table: python -m benchmarks.faults -->", "<!-- end of table -->"
 
 
@@ -77,11 +78,12 @@ def table(result):
         lines.append(f"| {name} | {kept['inputs']:,} | {' | '.join(cells)} | {kept['longest']:.1f} s |")
     cells = [f"{total[key]:,}" for key in (*OUTCOMES, "fault")]
     lines += [f"| all | {sum(total.values()):,} | {' | '.join(cells)} | |", ""]
-    k, d, m = (result[key] for key in ("kills", "disks", "memories"))
+    k, d, s, m = (result[key] for key in RUNS)
     lines += [
         "| what was done to a run | times | faults |", "|---|---:|---:|",
         f"| killed before an operation that changes a file, then gone on with | {k['kills']} | {len(k['faults'])} |",
         f"| files not allowed to grow beyond a limit, then gone on with | {d['disks']} | {len(d['faults'])} |",
+        f"| on a disk (tmpfs) of 1 to 15 pages, then given room and gone on with | {s['small_disks']} | {len(s['faults'])} |",
         f"| too little memory for the model, the workers or the checkpoint | {m['memories']} | {len(m['faults'])} |",
     ]  # fmt: skip
     return "\n".join(lines)
@@ -103,7 +105,7 @@ def main():
     if not options.table:
         run(options, result)
     write_page(result)
-    parts = [*result["damage"].values(), *(result[key] for key in ("kills", "disks", "memories"))]
+    parts = [*result["damage"].values(), *(result[key] for key in RUNS)]
     faults = [fault for part in parts for fault in part["faults"]]
     for fault in faults:
         print(fault)
@@ -124,6 +126,7 @@ def run(options, result):
             print(form.name, kept["inputs"], kept["counts"], flush=True)
         if options.format is None:
             result |= {"kills": kills(folder / "kills"), "disks": full_disks(folder / "disks")}
+            result["small_disks"] = small_disks(folder / "small", range(1, 16))
             result["memories"] = little_memory(folder / "memory", [n << 20 for n in range(5, 205, 5)])
             result["versions"] = versions()
             keep()

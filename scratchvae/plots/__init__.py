@@ -5,6 +5,7 @@ Every title is a heading and, after a line break, a smaller text: what the figur
 
 from pathlib import Path
 
+from ..files import make_folder
 from .images import chosen, draw_manifold, draw_reconstructions, draw_samples
 from .latent import draw_latent
 from .loss import draw_loss
@@ -26,7 +27,7 @@ def draw_all(model, dataset, records, folder, describe, chapters=()):
     Images come from the test split (from the training split where that is empty); the manifold is drawn for two latents.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     name, split = ("test", dataset.test) if len(dataset.test.images) else ("training", dataset.train)
     images, labels, shape = split.images, split.labels, dataset.image_shape
     first = images[chosen(labels)[0] if labels is not None else 0]

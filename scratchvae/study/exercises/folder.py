@@ -42,7 +42,7 @@ def start(name, folder):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, text)
     except OSError as error:
-        raise RunFolderError(f"{path} cannot be written: {error.strerror}") from error
+        raise RunFolderError(f"{path} cannot be written: {error.strerror or error}") from error
     return path
 
 

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...files import write_text
+from ...files import make_folder, write_text
 from . import table as tables
 from .bug import Bug
 from .bugs import BUGS, find
@@ -74,7 +74,7 @@ def run(name, folder=None):
     if folder is not None:
         from .figure import draw_pair
 
-        Path(folder).mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         visit.path = Path(folder) / f"{name}.png"
         draw_pair(visit.right, visit.wrong, (28, 28), visit.path, f"{bug.title}\n{HOW}")
     return visit

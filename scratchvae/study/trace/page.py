@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from ...files import write_text
+from ...files import make_folder, write_text
 from ..mathml import mathml
 from .graph import SIDE
 
@@ -24,7 +24,7 @@ COUNTS = {"image": "image", "pixel": "pixel", "latent": "latent", "code": "colum
 
 def write_html(trace, path):
     """Write the page of a trace to `path`, whole or not at all, making its folder if need be."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    make_folder(Path(path).parent)
     write_text(path, html(trace))
 
 

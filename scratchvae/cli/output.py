@@ -8,6 +8,8 @@ import sys
 import unicodedata
 from contextlib import contextmanager
 
+from ..errors import printable
+
 ASCII = {
     **dict.fromkeys("−‐–—─", "-"), **dict.fromkeys("┌┐└┘├┤┬┴┼", "+"), "│": "|", "‖": "||", "→": "->", "←": "<-", "↑": "^", "⊤": "T",
     "·": ".", "×": "x", "⊙": "*", "●": "*", "±": "+-", "√": "sqrt", "∛": "cbrt", "∂": "d", "∇": "grad ", "∑": "sum", "∞": "inf", "⁄": "/",
@@ -16,8 +18,7 @@ ASCII = {
 }  # fmt: skip
 MARKS = {"<super>": "^", "<sub>": "_"}
 LIMIT = 500  # characters of an error message
-# Controls, which a terminal obeys (but not tab, newline and return), and characters that turn the direction of what follows.
-CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
 
 
 def transliterate(text):
@@ -44,14 +45,9 @@ def transliterate(text):
 codecs.register_error("scratchvae", lambda error: (transliterate(error.object[error.start : error.end]), error.end))
 
 
-def shown(name):
-    """A name or path as part of a line: a name may hold an end of line, too."""
-    return str(name).replace("\r", "\\r").replace("\n", "\\n")
-
-
 def one_line(text):
     """The text of an error on one line of at most LIMIT characters, whatever names it quotes."""
-    text = shown(text.strip())
+    text = printable(text.strip())
     return text if len(text) <= LIMIT else f"{text[: LIMIT // 2 - 3]} ... {text[-LIMIT // 2 + 2 :]}"
 
 
@@ -65,7 +61,7 @@ class Output:
         self.stream, self.error = stream, None
 
     def write(self, text):
-        text = CONTROLS.sub(lambda found: repr(found[0])[1:-1], text)
+        text = "".join(part if part in "\n\r\t" else printable(part) for part in re.split("([\n\r\t])", text))
         if self.stream.encoding:  # that of a StringIO is None: it takes everything
             text = text.encode(self.stream.encoding, "scratchvae").decode(self.stream.encoding)
         self._attempt(self.stream.write, text)

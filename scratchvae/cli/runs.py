@@ -5,7 +5,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from ..backend import NAMES
-from ..errors import BackendError, ConfigError, DataError
+from ..errors import BackendError, ConfigError, DataError, printable
 from ..training import KEPT, Settings
 from .options import (
     add_backend,
@@ -27,7 +27,6 @@ from .options import (
     sizes,
     whole,
 )
-from .output import shown
 
 MOST_TILES = 10_000  # each is up to 112 pixels high and wide
 
@@ -116,9 +115,9 @@ def train(o):
     settings = Settings(**given(o)).on(model, data)
     out = o.out or _free_folder(f"runs/{o.model}-{Path(data.name).stem}")
     if not o.json:
-        print("".join(f"{shown(line)}\n" for line in data.told), end="")
+        print("".join(f"{printable(line)}\n" for line in data.told), end="")
         epochs = f"{settings.epochs} epoch{'s' * (settings.epochs > 1)}"
-        print(f"{describe(model)} on {shown(data.name)}: {len(data.train.images):,} images, {epochs} → {shown(out)}")
+        print(f"{describe(model)} on {printable(data.name)}: {len(data.train.images):,} images, {epochs} → {printable(out)}")
     fit(model, data, out=out, threads=o.threads, graph=not o.no_graph, max_seconds=o.time, **settings.to_dict())
     return _finish(model, data, out, o)
 
@@ -179,12 +178,12 @@ def sample(o):
         else:
             with replacing(out) as temporary:
                 np.savez_compressed(temporary, images=undo(note.get("preparation", {}), model.sample(o.n, o.seed)).reshape(-1, *shape))
-    print(json.dumps({"samples": o.n, "seed": o.seed, "file": str(out)}) if o.json else shown(out))
+    print(json.dumps({"samples": o.n, "seed": o.seed, "file": str(out)}) if o.json else printable(out))
 
 
 def plot(o):
     figures = _draw(*open_run(o.run, location=o.data, best=o.best), o.run, o.best)
-    print(json.dumps({"figures": figures}, indent=2) if o.json else "\n".join(map(shown, [*figures, *which(o.run, o.best)])))
+    print(json.dumps({"figures": figures}, indent=2) if o.json else "\n".join(map(printable, [*figures, *which(o.run, o.best)])))
 
 
 # What the commands share ------------------------------------------------------------
@@ -209,7 +208,7 @@ def _finish(model, data, out, o):
         )
     else:
         told = ["", table(measured), *which(out), *_unfinished(out), "", "Figures to open:"]
-        print("\n".join([*told, *(f"  {shown(path)}" for path in figures)]))
+        print("\n".join([*told, *(f"  {printable(path)}" for path in figures)]))
 
 
 def _draw(model, data, out, best=None):

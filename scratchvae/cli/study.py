@@ -5,9 +5,8 @@ import json
 import sys
 from pathlib import Path
 
-from ..errors import ConfigError
+from ..errors import ConfigError, printable
 from .options import add_data, at_least_1, command, seed, whole
-from .output import shown
 from .runs import open_run
 
 
@@ -101,7 +100,7 @@ def trace(o):
     model, data = (o.model, None) if o.model in (None, "tiny") else open_run(o.model, location=o.data)
     told = make_trace(model, data, digit=o.digit, index=o.index, seed=o.seed, progress=not o.json)
     write_html(told, o.out)
-    print(json.dumps({"file": o.out, **told.to_dict()}) if o.json else f"{shown(o.out)}: open it in a browser")
+    print(json.dumps({"file": o.out, **told.to_dict()}) if o.json else f"{printable(o.out)}: open it in a browser")
 
 
 def exercise(o):

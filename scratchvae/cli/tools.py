@@ -3,9 +3,8 @@
 import json
 
 from .. import __version__
-from ..errors import ConfigError
+from ..errors import ConfigError, printable
 from .options import add_backend, add_data_options, add_threads, at_least_1, command, given_data_options, refuse_input, seed
-from .output import shown
 from .runs import describe
 
 
@@ -73,14 +72,14 @@ def data(o):
     table = "scaling" in dataset.preparation
     kind = f"{width} columns" if table else f"{height} × {width} pixels{', colour' if colour else ''}"
     what, of = ("rows", "mean") if table else ("images", "mean pixel")
-    print("\n".join(map(shown, [f"{dataset.name}: {kind}. {dataset.source}", *dataset.told])))
+    print("\n".join(map(printable, [f"{dataset.name}: {kind}. {dataset.source}", *dataset.told])))
     for name, split in splits.items():
         labels = (
-            "no labels" if split["labels"] is None else "labels " + ", ".join(f"{shown(k)}: {n:,}" for k, n in split["labels"].items())
+            "no labels" if split["labels"] is None else "labels " + ", ".join(f"{printable(k)}: {n:,}" for k, n in split["labels"].items())
         )
         print(f"{name:5}  {split['images']:>6,} {what}, {split['dtype']}, {of} {round(split['mean_pixel'], 4) + 0.0:.4f}; {labels}")
     if o.out is not None:
-        print(f"written to {shown(o.out)}")
+        print(f"written to {printable(o.out)}")
 
 
 def info(o):
@@ -96,7 +95,7 @@ def info(o):
         print(json.dumps(config, indent=2))
     else:
         chapters = "\n".join(story(config))
-        print(f"{describe(model)} on {shown(config['data']['name'])}\n{chapters}\n\n{model.summary()}")
+        print(f"{describe(model)} on {printable(config['data']['name'])}\n{chapters}\n\n{model.summary()}")
 
 
 def _describe_split(split):

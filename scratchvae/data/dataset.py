@@ -13,7 +13,7 @@ from scratchvae.data.pixels import extent, to_labels, to_rows
 from scratchvae.data.scaling import undo
 from scratchvae.data.split import VALIDATION, hold_out
 from scratchvae.data.told import told
-from scratchvae.errors import DataError, ShapeError
+from scratchvae.errors import DataError, ShapeError, printable
 
 BLOCK = 1 << 24  # bytes that are hashed at a time
 
@@ -102,6 +102,8 @@ class Dataset:
     def __post_init__(self):
         for name in ("name", "source", "location"):
             gate.instance(name, getattr(self, name), str, "text")
+        for name in ("name", "source"):  # of a file that may be called anything, on their way to titles and pages
+            object.__setattr__(self, name, printable(getattr(self, name)))
         gate.instance("preparation", self.preparation, dict, "a dict")
         gate.instance("image_shape", self.image_shape, (tuple, list), "(height, width) or (height, width, 3)")
         object.__setattr__(self, "image_shape", tuple(gate.whole("image_shape", n) for n in self.image_shape))

@@ -38,6 +38,7 @@ EPSILON_DRAWN_TWICE = Bug(
         Edit(
             "models/vae.py", "VAE.backward",
             "self.ops.reparameterise_backward(dz, self.eps, self.std, through_z[:, :L], through_z[:, L:])",
+            "import numpy as np\n"
             "eps = np.random.default_rng(0).standard_normal((rows, L)).astype(dz.dtype)\n"
             "self.ops.reparameterise_backward(dz, eps, self.std, through_z[:, :L], through_z[:, L:])",
         ),

@@ -106,6 +106,7 @@ def test_a_path_to_something_else_is_told_in_one_line(start, place, capsys):
         (["explain", "0"], "E1 to E"),
         (["museum", "show", "klsign"], "did you mean kl-sign?"),
         (["museum", "run", "--all", "kl-sign"], "NAME of a bug, or --all"),
+        (["museum", "run", "kl-sign", "--out", "text.txt"], "text.txt is a file, where a folder is needed"),
         (["exercise", "start", "afine", "course"], "did you mean affine?"),
         (["exercise", "start", "affine", "text.txt"], "text.txt"),
         (["train", "--data", "x.npy", "--out", "run"], "run"),

@@ -65,6 +65,8 @@ def run(name, folder=None):
     Some 5 to 20 seconds on two cores. Raises ConfigError for a name that there is not.
     """
     bug = find(name)
+    if folder is not None and bug.model != "clock":
+        make_folder(folder)  # before the work, which is lost where it cannot be made
     visit = Visit(bug, tables.verdicts(bug.edits))
     if bug.model == "clock":
         kernels, wrong = [100.0] * 14, bug.plant()["study.museum.clock"]
@@ -74,7 +76,6 @@ def run(name, folder=None):
     if folder is not None:
         from .figure import draw_pair
 
-        make_folder(folder)
         visit.path = Path(folder) / f"{name}.png"
         draw_pair(visit.right, visit.wrong, (28, 28), visit.path, f"{bug.title}\n{HOW}")
     return visit

@@ -2,17 +2,21 @@
 
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from benchmarks.faults.child import in_child
 from benchmarks.faults.damage import damaged, try_many
 from benchmarks.faults.formats import formats
-from benchmarks.faults.kills import full_disks, kills, small_disks
+from benchmarks.faults.kills import full_files, kills, small_disks
 
 if not hasattr(os, "fork"):
     pytest.skip("needs a system that forks", allow_module_level=True)
 
+ROOT = Path(__file__).resolve().parent.parent
 INPUTS = 40  # beside the bombs; `python -m benchmarks.faults` takes thousands
 
 
@@ -49,8 +53,20 @@ def test_a_run_killed_at_any_write_goes_on_to_the_same_bytes(tmp_path):
     told = kills(tmp_path / "kills")
     assert told["faults"] == []
     assert told["kills"] > 40
+    assert full_files(tmp_path / "cut", every=3, deadly=True)["faults"] == []
 
 
 def test_a_full_disk_ends_in_a_line_and_spoils_nothing(tmp_path):
-    assert full_disks(tmp_path / "disks", every=4)["faults"] == []
+    assert full_files(tmp_path / "full", every=4)["faults"] == []
     assert small_disks(tmp_path / "small", (1, 2, 5, 8))["faults"] == []  # none where the system lets nobody mount one
+
+
+def test_too_little_memory_ends_in_a_line(tmp_path):
+    """In a process of its own: this one's BLAS has threads, and a copy that gets no memory for them is ended by BLAS itself."""
+    program = (
+        "import sys, pathlib; from benchmarks.faults.kills import little_memory; "
+        "print(little_memory(pathlib.Path(sys.argv[1]), [n << 20 for n in (5, 25, 50, 75, 100, 150)])['faults'])"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "run")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, cwd=ROOT)
+    assert (ended.stdout, ended.stderr) == ("[]\n", "")

@@ -23,13 +23,13 @@ from scratchvae.files import write_text
 from .child import in_child
 from .damage import OUTCOMES, try_many
 from .formats import formats
-from .kills import full_disks, kills, little_memory, small_disks
+from .kills import full_files, kills, little_memory, small_disks
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RESULT, PAGE = ROOT / "benchmarks" / "results" / "faults.json", ROOT / "docs" / "faults.md"
 BATCH = 250
 MEMORY = 1 << 30  # bytes that the reading process may take beyond what it has at the start
-RUNS = ("kills", "disks", "small_disks", "memories")  # what is done to runs
+RUNS = ("kills", "cut", "full", "small_disks", "memories")  # what is done to runs
 BEGIN, END = "<!-- table: python -m benchmarks.faults -->", "<!-- end of table -->"
 
 
@@ -78,11 +78,12 @@ def table(result):
         lines.append(f"| {name} | {kept['inputs']:,} | {' | '.join(cells)} | {kept['longest']:.1f} s |")
     cells = [f"{total[key]:,}" for key in (*OUTCOMES, "fault")]
     lines += [f"| all | {sum(total.values()):,} | {' | '.join(cells)} | |", ""]
-    k, d, s, m = (result[key] for key in RUNS)
+    k, c, f, s, m = (result[key] for key in RUNS)
     lines += [
         "| what was done to a run | times | faults |", "|---|---:|---:|",
         f"| killed before an operation that changes a file, then gone on with | {k['kills']} | {len(k['faults'])} |",
-        f"| files not allowed to grow beyond a limit, then gone on with | {d['disks']} | {len(d['faults'])} |",
+        f"| killed in the middle of a write, at the n-th byte of a file, then gone on with | {c['limits']} | {len(c['faults'])} |",
+        f"| files not allowed to grow beyond n bytes, then gone on with | {f['limits']} | {len(f['faults'])} |",
         f"| on a disk (tmpfs) of 1 to 15 pages, then given room and gone on with | {s['small_disks']} | {len(s['faults'])} |",
         f"| too little memory for the model, the workers or the checkpoint | {m['memories']} | {len(m['faults'])} |",
     ]  # fmt: skip
@@ -125,7 +126,8 @@ def run(options, result):
                 keep()
             print(form.name, kept["inputs"], kept["counts"], flush=True)
         if options.format is None:
-            result |= {"kills": kills(folder / "kills"), "disks": full_disks(folder / "disks")}
+            result |= {"kills": kills(folder / "kills"), "cut": full_files(folder / "cut", deadly=True)}
+            result["full"] = full_files(folder / "full")
             result["small_disks"] = small_disks(folder / "small", range(1, 16))
             result["memories"] = little_memory(folder / "memory", [n << 20 for n in range(5, 205, 5)])
             result["versions"] = versions()

@@ -12,12 +12,13 @@ from scratchvae.errors import ScratchVAEError
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
-def in_child(function, memory=None, file_size=None, kill_at=None, under="/"):
+def in_child(function, memory=None, file_size=None, deadly=False, kill_at=None, under="/"):
     """function() in a forked copy of this process → {"value": …}, {"told": text} for an error of ours, {"raw": traceback} for any
     other, {"killed": True} or {"crashed": number of the signal}.
 
-    memory: bytes that it may take beyond what it has · file_size: largest file that it may write, in bytes · kill_at: it is killed
-    before its n-th operation on a file below the folder `under` that changes something (from 0); writing goes on between them
+    memory: bytes that it may take beyond what it has · file_size: largest file that it may write, in bytes; deadly: it is killed in the
+    middle of the write that goes beyond · kill_at: it is killed before its n-th operation (from 0) on a file below the folder `under`
+    that makes, renames, removes or locks something
     """
     out, into = os.pipe()
     pid = os.fork()
@@ -25,6 +26,9 @@ def in_child(function, memory=None, file_size=None, kill_at=None, under="/"):
         os.close(out)
         try:
             _limit(memory, file_size)
+            if deadly:
+                resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+                signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
             if kill_at is not None:
                 sys.addaudithook(_killer(kill_at, str(under)))
             told = {"value": function()}
@@ -42,7 +46,8 @@ def in_child(function, memory=None, file_size=None, kill_at=None, under="/"):
     _, status = os.waitpid(pid, 0)
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
-        return {"killed": True} if number == signal.SIGKILL and kill_at is not None else {"crashed": number}
+        meant = (number == signal.SIGKILL and kill_at is not None) or (number == signal.SIGXFSZ and deadly)
+        return {"killed": True} if meant else {"crashed": number}
     return json.loads(answer)
 
 

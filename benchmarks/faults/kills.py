@@ -22,16 +22,16 @@ def new_model():
 
 
 def train(folder, **options):
-    fit(new_model(), data(), out=folder, epochs=EPOCHS, **OPTIONS, **options)
+    fit(new_model(), data(), out=folder, epochs=EPOCHS, **{**OPTIONS, **options})
 
 
-def go_on(folder, epochs=None):
-    """Whatever is in the folder: train on, from the start if need be, to the last epoch."""
+def go_on(folder, epochs=None, **options):
+    """Whatever is in the folder: train on, from the start if need be (then with these options), to the last epoch."""
     run = RunFolder(folder)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RunWarning)
         if not run.config_path.exists():
-            train(folder)
+            train(folder, **options)
         more = {} if epochs is None else {"epochs": epochs}
         model = load_model(folder) if run.checkpoint_path.exists() else first_model(folder)
         resume(model, data(), folder, threads=1, progress=False, **more)
@@ -76,27 +76,28 @@ def kills(folder):
     return {"kills": number, "faults": faults}
 
 
-def full_disks(folder, every=1):
-    """A run whose files may not grow beyond a limit, for every limit → {"disks": n, "faults": […]}
+def full_files(folder, every=1, deadly=False):
+    """A run whose files may not grow beyond a limit, for every limit → {"limits": n, "faults": […]}
 
-    It ends in one line of ours, or well; what is left goes on to the same bytes once there is room.
+    It ends in one line of ours, or well; deadly: it is killed in the middle of the write. What is left goes on to the same bytes.
     """
     folder, faults, number = Path(folder), [], 0
-    train(fresh(folder) / "whole")
+    options = {"batch_size": 2, "log_every": 1}  # so many lines that the metrics become the largest file
+    train(fresh(folder) / "whole", **options)
     wanted = told(folder / "whole")
     sizes = sorted({path.stat().st_size for path in (folder / "whole").iterdir()})
     limits = sorted({limit for size in sizes for limit in range(max(0, size - 40), size + 1, 13)} | set(range(0, max(sizes), 499)))
     for limit in limits[::every]:
         shutil.rmtree(folder / "run", ignore_errors=True)
-        answer = in_child(lambda: train(folder / "run"), file_size=limit)
+        answer = in_child(lambda: train(folder / "run", **options), file_size=limit, deadly=deadly)
         number += 1
-        if "value" not in answer and ("\n" in answer.get("told", "\n") or len(answer["told"]) > 500):
+        if not {"value", "killed"} & set(answer) and ("\n" in answer.get("told", "\n") or len(answer["told"]) > 500):
             faults.append([f"limit {limit}", str(answer)])
             continue
-        answer = in_child(lambda: go_on(folder / "run"))
+        answer = in_child(lambda: go_on(folder / "run", **options))
         if "value" not in answer or told(folder / "run") != wanted:
             faults.append([f"limit {limit}, going on", str(answer)])
-    return {"disks": number, "faults": faults}
+    return {"limits": number, "faults": faults}
 
 
 def small_disks(folder, pages):

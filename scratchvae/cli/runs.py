@@ -115,7 +115,8 @@ def train(o):
     settings = Settings(**given(o)).on(model, data)
     out = o.out or _free_folder(f"runs/{o.model}-{Path(data.name).stem}")
     if not o.json:
-        print("".join(f"{printable(line)}\n" for line in data.told), end="")
+        said = [data.source] * ("held_out" in data.preparation) + data.told
+        print("".join(f"{printable(line)}\n" for line in said), end="")
         epochs = f"{settings.epochs} epoch{'s' * (settings.epochs > 1)}"
         print(f"{describe(model)} on {printable(data.name)}: {len(data.train.images):,} images, {epochs} → {printable(out)}")
     fit(model, data, out=out, threads=o.threads, graph=not o.no_graph, max_seconds=o.time, **settings.to_dict())

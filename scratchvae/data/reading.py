@@ -124,9 +124,10 @@ def _fill(images, paths, colour, options, progress):
 
 
 def _order(worker, count, files):
-    """The files of one worker: its own, and then, backwards, those of the others that they have not come to."""
-    yield from range(worker, files, count)
-    yield from (i for i in range(files - 1, -1, -1) if i % count != worker)
+    """The files of one worker: a part of its own, side by side in memory, and then, backwards, those that the others have not come to."""
+    start, stop = files * worker // count, files * (worker + 1) // count
+    yield from range(start, stop)
+    yield from (i for i in range(files - 1, -1, -1) if not start <= i < stop)
 
 
 def _say(path, reader, others):

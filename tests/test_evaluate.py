@@ -30,6 +30,14 @@ def test_the_elbo_is_the_one_written_out_by_hand(tiny_data, tiny_vae):
     assert measured["-ELBO"].standard_error == pytest.approx((nll + kl).std(ddof=1) / np.sqrt(20), rel=1e-9)
 
 
+def test_minus_elbo_is_reconstruction_plus_kl_whatever_beta_was_trained_with(tiny_data, tiny_vae):
+    for beta in (0.0, 0.3, 4.0):
+        measured = measure(tiny_vae(beta=beta, dtype=np.float64), tiny_data)
+        assert measured["KL"].value > 0.01
+        parts = measured["reconstruction"].value + measured["KL"].value
+        assert measured["-ELBO"].value == pytest.approx(parts, rel=1e-12)
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_threads_and_batches_change_no_number(tiny_data, tiny_vae, threads, monkeypatch):
     model = tiny_vae(dtype=np.float64)

@@ -13,11 +13,11 @@ from scratchvae.training import step as step_module
 from scratchvae.training.step import shard_bounds
 
 
-def train(model, images, rows, *, threads=1, steps=1, lr=1e-2, optimiser="adam", **options):
-    """`steps` updates on the same rows → the TrainingStep and the last sums."""
+def train(model, images, rows, *, batch_size=None, threads=1, steps=1, lr=1e-2, optimiser="adam", **options):
+    """`steps` updates on the same rows, a full batch unless batch_size is larger → the TrainingStep and the last sums."""
     opt = Optimiser(optimiser)
     opt.start(model.buffer.values)
-    with TrainingStep(model, opt, images, len(rows), threads=threads, **options) as do:
+    with TrainingStep(model, opt, images, batch_size or len(rows), threads=threads, **options) as do:
         for i in range(steps):
             sums = do(np.asarray(rows), i, lr)
     return do, sums
@@ -75,7 +75,7 @@ def test_the_sum_over_shards_is_the_gradient_of_the_batch(tiny_data, tiny_vae, s
 def test_a_short_batch_is_averaged_over_the_images_it_has(tiny_data, tiny_vae):
     images = tiny_data.train.images
     model = tiny_vae(dtype=np.float64)
-    once, sums = train(model, images, [4, 9, 2], lr=0.0)
+    once, sums = train(model, images, [4, 9, 2], batch_size=8, lr=0.0)
     mean_of_three = once.grads[0].copy()
     assert sums["reconstruction"] > 0
     eps = np.concatenate([once.noise(i, 0, *bounds) for i, bounds in enumerate(shard_bounds(3, 2))])

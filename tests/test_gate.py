@@ -284,7 +284,7 @@ def test_a_negative_elbo_is_explained_for_a_gaussian_and_an_error_for_a_bernoull
     assert "Negative is no fault here" in table(measured)
     assert "Negative" not in table(measure(tiny_vae(), _data(), threads=1))
 
-    data = _data()
+    data = _data(ROWS.copy(), ROWS[:9].copy())
     data.test.images[...] = 3  # after it was checked
     model = tiny_vae()
     model.buffer.view("decoder.2.b")[...] = 3
@@ -330,3 +330,15 @@ def test_a_setting_of_a_schedule_out_of_its_bounds_is_refused_by_name(tmp_path, 
         with pytest.raises(ConfigError, match=f"{setting} must be"):
             fit(tiny_vae(), _data(), out=tmp_path / "run", schedule="step", progress=False, **{setting: value})
         assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("shape", "numbers", "words"),
+    [
+        ((3, 4), ROWS, "grayscale pixels in"), ((2, 2, 3), ROWS, "colour pixels in"), ((1, 12), ROWS, "values in"),
+        ((3, 4), 2 * ROWS, "any numbers"),
+    ],
+)
+def test_a_figure_says_of_what_numbers_it_is(tiny_vae, shape, numbers, words):
+    data = Dataset("mine", shape, Split(numbers), Split(numbers), "made by a test")
+    assert words in measure(tiny_vae(likelihood="gaussian"), data, threads=1)["KL"].binarisation

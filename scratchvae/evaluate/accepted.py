@@ -42,10 +42,13 @@ def check_model(model):
         raise ConfigError(f"{type(model).__name__} names no {missing[0]}: a model that is trained has {', '.join(MODEL)}")
 
 
-def values_of(split):
-    """What the numbers of a Split are, for whoever reads a figure made from them."""
-    low, high = split.extent
-    return "none (grayscale pixels in [0, 1])" if low >= 0 and high <= 1 else "none (any numbers, as they are)"
+def values_of(data, part="train"):
+    """What the numbers of a split are, for whoever reads a figure made from them."""
+    low, high = data.splits[part].extent
+    if low < 0 or high > 1:
+        return "none (any numbers, as they are)"
+    kind = "colour pixels" if len(data.image_shape) == 3 else "values" if data.image_shape[0] == 1 else "grayscale pixels"
+    return f"none ({kind} in [0, 1])"
 
 
 def _made(model, data):

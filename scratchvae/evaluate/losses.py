@@ -101,7 +101,7 @@ def measure(model, dataset, split="test", seed=0, samples=1, threads=None):
     def measurement(quantity, values, estimator):
         error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
         return Measurement(
-            quantity, float(values.mean()), error, UNIT, model.config.get("likelihood", "own"), values_of(part),
+            quantity, float(values.mean()), error, UNIT, model.config.get("likelihood", "own"), values_of(dataset, split),
             estimator, dataset.name, split, len(values), seed if model.noise_columns else None,
         )
 

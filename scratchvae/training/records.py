@@ -24,7 +24,7 @@ UNITS = {
 def header(model, data, seed):
     """The first line of metrics.jsonl."""
     return {
-        "units": UNITS, "likelihood": model.config.get("likelihood", "own"), "binarisation": values_of(data.train),
+        "units": UNITS, "likelihood": model.config.get("likelihood", "own"), "binarisation": values_of(data),
         "z": "sampled, one per image" if model.noise_columns else "deterministic", "data": data.name, "seed": seed,
     }
 

@@ -312,11 +312,11 @@ FAILURES = {
     "a launch while a graph is captured": (("capture", 5, LOST), "start it anew", 0),
     "the middle of the first graph": (("replay", 0, LOST), "start it anew", 0),
     "the middle of a graph in the second epoch": (("replay", 4, LOST), "start it anew", 5),
-    "the look at the window": (("get", 3, LOST), "start it anew", 0),
-    "whether the parameters are finite": (("get", 4, LOST), "start it anew", 0),
-    "the sums of the validation": (("get", 5, LOST), "start it anew", 0),
-    "what the second checkpoint holds": (("get", 7, LOST), "start it anew", 0),
-    "the look at the window in the second epoch": (("get", 10, LOST), "start it anew", 5),
+    "the look at the window": (("get", 4, LOST), "start it anew", 0),
+    "whether the parameters are finite": (("get", 5, LOST), "start it anew", 0),
+    "the sums of the validation": (("get", 6, LOST), "start it anew", 0),
+    "what the second checkpoint holds": (("get", 8, LOST), "start it anew", 0),
+    "the look at the window in the second epoch": (("get", 11, LOST), "start it anew", 5),
 }
 
 
@@ -331,7 +331,7 @@ def test_when_the_gpu_fails_the_last_checkpoint_is_intact_and_goes_on_to_the_sam
             fit(model, tiny_data, **OPTIONS, out=run)
     assert "\n" not in str(caught.value)
     assert read_checkpoint(run / "checkpoint.npz")[0]["step"] == step
-    assert sorted(path.name for path in run.iterdir()) == ["checkpoint.npz", "config.json", "metrics.jsonl"]
+    assert sorted(path.name for path in run.iterdir()) == [".lock", "checkpoint.npz", "config.json", "metrics.jsonl"]
     model = load_model(run, place)
     resume(model, tiny_data, run, progress=False)
     assert place.get(model.buffer.values).tobytes() == expected.tobytes()
@@ -340,9 +340,8 @@ def test_when_the_gpu_fails_the_last_checkpoint_is_intact_and_goes_on_to_the_sam
 
 def test_what_does_not_fit_leaves_no_run_behind(tiny_data, place, tmp_path, monkeypatch):
     fit(model_of("vae", place), tiny_data, **OPTIONS, max_steps=1, out=tmp_path / "run")
-    for left in range(2):  # of the model's first values, of a checkpoint's
-        with cupy_on_cpu(device=FailingDevice("put", left, FULL)) as (broken, _), pytest.raises(BackendError, match="memory is full"):
-            load_model(tmp_path / "run", broken)
+    with cupy_on_cpu(device=FailingDevice("put", 0, FULL)) as (broken, _), pytest.raises(BackendError, match="memory is full"):
+        load_model(tmp_path / "run", broken)
     monkeypatch.setattr(Optimiser, "start", Mock(side_effect=FULL))  # its moments
     with pytest.raises(BackendError, match="memory is full"):
         fit(model_of("vae", place), tiny_data, **OPTIONS, out=tmp_path / "none")

@@ -226,12 +226,12 @@ def _draw(model, data, out, best=None):
 
 
 def which(run, best=None):
-    """In words which of a run's two models is meant, where it has two → [line] or []"""
+    """In words which of a run's two models is meant, where they are two → [line] or []"""
     from ..training import RunFolder, best_epoch
 
     folder = RunFolder(run)
     chosen = best_epoch(folder.config(), records := folder.records())
-    if chosen is None:
+    if chosen is None or chosen["epoch"] == records[-1]["epoch"]:
         return []
     two = f"epoch {chosen['epoch']:g}, the best on the validation images", f"epoch {records[-1]['epoch']:g}, the last"
     (this, other), option = (two[::-1], "--best") if best is False else (two, "--no-best")

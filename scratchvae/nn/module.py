@@ -3,14 +3,18 @@
 import contextlib
 import copy
 import itertools
+import math
 
 import numpy as np
 
 from .. import backend as backends
 from .. import gate
 from ..errors import ConfigError, MissingError, ShapeError
+from ..memory import require
 from .parameter import Parameter, ParameterBuffer
 
+DRAWING = 28  # bytes for each number of the Parameter that is being drawn: words of 64 bits on their way to a float
+FEWER = "fewer or narrower layers need less"
 _serial = itertools.count()  # tells which scratch array was made first
 
 
@@ -95,6 +99,11 @@ class Module:
         """
         dtype = check_dtype(dtype)
         if values is None:
+            sizes = {name: math.prod(p.shape) for name, p in self.parameters()}
+            total, largest = sum(sizes.values()), max(sizes, key=sizes.get, default=None)
+            drawing = DRAWING * sizes[largest] if largest else 0
+            held = 3 * total * np.dtype(dtype).itemsize  # as drawn, in one buffer, and the gradients
+            require({f"{total:,} parameters and their gradients": held, f"drawing {largest}": drawing}, FEWER)
             with backends.NUMPY.failures():
                 drawn = [np.asarray(p.init(p.shape, seed, i), dtype).reshape(-1) for i, (_, p) in enumerate(self.parameters())]
                 values = np.concatenate([np.empty(0, dtype), *drawn])

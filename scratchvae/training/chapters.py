@@ -64,10 +64,14 @@ def go_on(config, model, data, step, options, other_data=False):
         going = replace(going, step=step, epoch=done)
     if anew:
         going = replace(going, schedule=step)
+    begins = bool(changed - {"epochs"}) or going != origin or not same_data
+    per_epoch_now = new.steps_per_epoch(len(data.train.images))
+    if begins and step >= going.step + (new.epochs - going.epoch) * per_epoch_now:
+        raise ConfigError(f"all {new.epochs} epochs are done, so that a change would change nothing: ask for more --epochs, too")
     now, before = data.note(), config["data"]
     note = {**before, "splits": now["splits"], "location": now["location"] or before["location"]} if same_data else now
     history = config["history"]
-    if (changed - {"epochs"} or going != origin or not same_data) and step != (history[-1]["ended"]["step"] if history else 0):
+    if begins and step != (history[-1]["ended"]["step"] if history else 0):
         held = {"data": without_places(config)["data"], "training": config["training"], "origin": asdict(origin)}
         history = [*history, {**held, "ended": {"step": step, "epoch": origin.epoch + (step - origin.step) / per_epoch}}]
     told = {"data": note, "backend": model.backend.name, "training": new.to_dict(), "origin": asdict(going), "history": history}
@@ -90,15 +94,16 @@ def story(config):
     """The chapters of a run in words, one line each: from which step to which, and what was asked for; after the first, what changed."""
     lines, before, step = [], {}, 0
     for number, part in enumerate([*config["history"], config], 1):
-        told = {**part["training"], "data": part["data"]["name"]}
-        if before and part["data"]["fingerprint"] != before["fingerprint"]:
-            told["data"] += " (other images)"
-        words = ", ".join(f"{name} {value}" for name, value in told.items() if before.get(name, ...) != value)
+        told = Settings.from_dict(part["training"]).to_dict()
+        told["data"] = f"{part['data']['name']} ({part['data']['fingerprint'][:8]})"
+        changed = {name: value for name, value in told.items() if before.get(name, ...) != value}
+        if number == 1:
+            changed = {name: value for name, value in changed.items() if value is not None and value is not False and value != {}}
+        words = ", ".join(f"{name} {value}" for name, value in changed.items())
         ended = part.get("ended")
         to = f" to {ended['step']:,} (epoch {ended['epoch']:.4g})" if ended else ""
         lines.append(f"chapter {number}, from step {step:,}{to}: {words}")
-        before = {**told, "data": part["data"]["name"], "fingerprint": part["data"]["fingerprint"]}
-        step = ended["step"] if ended else step
+        before, step = told, ended["step"] if ended else step
     return lines
 
 

@@ -4,7 +4,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 
 from .. import gate
 from ..errors import ConfigError
-from .optimisers import Optimiser
+from .footprint import check_footprint
+from .optimisers import OPTIMISERS, Optimiser
 from .schedules import Schedule
 
 LARGEST = 2**31 - 1  # of the counts; what they need of memory is compared with what there is when the model is known
@@ -83,6 +84,7 @@ class Settings:
         if known.epochs * steps >= STEPS:
             raise ConfigError(f"{known.epochs:,} epochs of {steps:,} steps are too many: a run has at most {STEPS - 1:,} steps")
         known.new_schedule(known.epochs * steps)
+        check_footprint(model, len(OPTIMISERS[known.optimiser][0]), images, known.batch_size, known.shards)
         return known
 
     def steps_per_epoch(self, images):

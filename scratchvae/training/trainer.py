@@ -176,9 +176,10 @@ class Trainer:
     def _keep(self, folder, unless_dear=False):
         """Write the checkpoint of this step; unless_dear: not when the last was written less than ten times ago of what that took."""
         began = time.perf_counter()
-        if folder is None or (unless_dear and began < self._dear_until):
+        if folder is not None and unless_dear and began < self._dear_until:
             return
-        self.save(folder.checkpoint_path)
+        if folder is not None:
+            self.save(folder.checkpoint_path)
         now = time.perf_counter()
         self._kept, self._dear_until = self.step, now + 10 * (now - began)
 

@@ -203,7 +203,8 @@ def test_other_data_are_a_chapter_only_when_asked_for(tmp_path, data, tiny_vae):
         ({"lr": -1}, "lr must be"),
         ({"clip": 0}, "clip must be"),
         ({"colour": 1}, "no setting 'colour'"),
-        ({"patience": 3}, "needs a validation split"),
+        ({"patience": 3, "epochs": 3}, "needs a validation split"),
+        ({"lr": 0.1}, "all 2 epochs are done"),
     ],
 )
 def test_what_cannot_change_is_refused_and_nothing_is_written(tmp_path, tiny_data, tiny_vae, options, words):

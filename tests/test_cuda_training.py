@@ -283,6 +283,24 @@ def test_stopped_and_resumed_a_checkpoint_has_the_same_bytes(tiny_data, place, t
     assert (tmp_path / "whole" / "checkpoint.npz").read_bytes() == (tmp_path / "cut" / "checkpoint.npz").read_bytes()
 
 
+def test_chapters_and_the_best_epoch_are_the_same_on_both_backends(tiny_data, place, tmp_path):
+    """A new rate within an epoch, with a warm-up; then another batch size, which cuts the epoch; and the best epoch at the end."""
+    data, found = tiny_data.with_validation(0.2), {}
+    chapters = ({"lr": 0.05, "warmup": 3, "max_steps": 3}, {"batch_size": 9, "epochs": 8, "patience": 2, "schedule": "step", "every": 4})
+    for name, where in (("numpy", "numpy"), ("cupy", place)):
+        fit(model_of("vae", where), data, **{**OPTIONS, "max_steps": 2}, out=tmp_path / name)
+        for changes in chapters:
+            model = load_model(tmp_path / name, where, best=False)
+            resume(model, data, tmp_path / name, progress=False, **changes)
+        records = RunFolder(tmp_path / name).records()
+        at = [(r["split"], r["step"], r["epoch"], r.get("lr")) for r in records]
+        found[name] = at, [r["loss"] for r in records], model.backend.get(model.buffer.values)
+    assert found["cupy"][0] == found["numpy"][0]
+    for on_gpu, on_cpu in zip(found["cupy"][1:], found["numpy"][1:], strict=True):
+        np.testing.assert_allclose(on_gpu, on_cpu, rtol=1e-9, atol=1e-11)
+    assert len(RunFolder(tmp_path / "cupy").config()["history"]) == 2
+
+
 # What goes wrong ---------------------------------------------------------------------------------------------------------
 
 

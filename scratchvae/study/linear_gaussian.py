@@ -55,7 +55,7 @@ def pca(x, latent):
 def probabilistic_pca(x, latent):
     """The LinearGaussian of greatest likelihood: W = U (Λ − σ² I)^½, σ² = mean of the other eigenvalues (E56; Tipping & Bishop, 1999).
 
-    x (N, D) → LinearGaussian. A latent is used only if its eigenvalue exceeds σ².
+    x (N, D) → LinearGaussian, the one with R = I. A latent is used only if its eigenvalue exceeds σ².
     """
     U, values = pca(x, latent)
     variance = float(values[latent:].mean())

@@ -1,9 +1,10 @@
-"""E39 to E49 and E56: the derivations of the evidence lower bound, held against the linear model, where all is known."""
+"""E39 to E49, E56 and E59: the derivations of the evidence lower bound, held against the linear model, where all is known."""
 
 import numpy as np
 
 from ... import rng
 from .. import probability as study
+from ..judge import kinds
 from ..linear_gaussian import LinearGaussian, log_standard_normal, pca, probabilistic_pca
 from .check import all_hold, at_most, close, equal
 
@@ -170,5 +171,16 @@ def E56_probabilistic_pca():
     values = np.linalg.eigvalsh(np.cov(x.T, bias=True))[::-1]
     kept = [values[0], values[1], *[values[2:].mean()] * 3]
     exact = -0.5 * (np.sum(np.log(kept)) + 5 * np.log(2 * np.pi) + 5)
-    claim = "none of 40 neighbours is more likely, and the likelihood is that of the eigenvalues alone"
-    return all_hold(claim, at_most("", excess, unit="nats more likely"), equal("", top, exact))
+    turned = LinearGaussian(best.W @ np.linalg.qr(_normal(2, 2, 40))[0], best.b, best.variance).log_marginal(x)
+    claim = "none of 40 neighbours is more likely, the likelihood is that of the eigenvalues alone, and a turned code changes nothing"
+    same = equal("", turned, best.log_marginal(x))
+    return all_hold(claim, at_most("", excess, unit="nats more likely"), equal("", top, exact), same)
+
+
+def E59_kinds():
+    p = np.exp(2 * _normal(300, 4, 41))
+    p /= p.sum(axis=1, keepdims=True)
+    as_divergence = np.exp(np.mean([study.divergence(row, p.mean(axis=0)) for row in p]))
+    sure, alike = np.eye(4)[np.arange(300) % 4], np.tile(p[:1], (300, 1))
+    claim = "it is exp of the mean KL(p ‖ mean p); 4 for images of four sure kinds in equal parts, and 1 where all are alike"
+    return all_hold(claim, equal("", kinds(p), as_divergence), equal("", kinds(sure), 4), equal("", kinds(alike), 1))

@@ -164,7 +164,9 @@ def test_a_name_has_one_number_in_all_splits():
 
 
 @pytest.mark.parametrize(
-    "labels", [[0.5] * 6, ["a", None] * 3, [0, "a", 0, 0, 0, {}], [[0]] * 6, [0] * 5, 3, GREY, [1.0] * 6], ids=lambda given: str(given)[:20] if isinstance(given, list) else type(given).__name__
+    "labels",
+    [[0.5] * 6, ["a", None] * 3, [0, "a", 0, 0, 0, {}], [[0]] * 6, [0] * 5, 3, GREY, [1.0] * 6],
+    ids=lambda given: str(given)[:20] if isinstance(given, list) else type(given).__name__,
 )
 def test_labels_are_integers_or_names(labels):
     with pytest.raises(DataError, match="labels|missing|row"):

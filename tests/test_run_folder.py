@@ -164,12 +164,12 @@ def test_a_run_finds_its_data_after_either_or_both_have_moved(tmp_path, on_disk,
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (lambda lines: [*lines[:-1], lines[-1][:-20]], "1 of its lines could not be read"),  # as on a full disk
+        (lambda lines: [*lines[:-1], lines[-1][:-20]], "1 line could not be read and was dropped"),  # as on a full disk
         (lambda lines: [*lines, b'{"split": "train", "step": 8, "epoch": 1.3, "loss": 1e9}\n'], None),  # after the checkpoint
-        (lambda lines: [lines[0][:50], *lines[1:]], "1 of its lines could not be read"),
-        (lambda lines: [b"\0" * 100, b"\n", *lines], "2 of its lines"),
-        (lambda lines: [*lines, b"[" * 100_000], "1 of its lines"),
-        (lambda lines: [*lines, b'{"split": "train", "step": 7, "epoch": NaN, "loss": 1}\n'], "1 of its lines"),
+        (lambda lines: [lines[0][:50], *lines[1:]], "1 line could not be read and was dropped"),
+        (lambda lines: [b"\0" * 100, b"\n", *lines], "2 lines could not be read and were dropped"),
+        (lambda lines: [*lines, b"[" * 100_000], "1 line could not be read"),
+        (lambda lines: [*lines, b'{"split": "train", "step": 7, "epoch": NaN, "loss": 1}\n'], "1 line could not be read"),
         (lambda lines: None, "metrics.jsonl was missing: it begins anew after step 7"),
     ],
 )

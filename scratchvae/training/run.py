@@ -177,7 +177,8 @@ class RunFolder:
         except ValueError:
             lost += 1
         self._write_metrics(header, kept)
-        return f"{self.metrics_path} was damaged: {lost} of its lines could not be read and were dropped" if lost else None
+        lines, were = ("1 line", "was") if lost == 1 else (f"{lost} lines", "were")
+        return f"{self.metrics_path} was damaged: {lines} could not be read and {were} dropped" if lost else None
 
     def _write_metrics(self, header, records):
         header = {"format": "scratchvae-metrics", "version": METRICS_VERSION, **header}

@@ -14,65 +14,68 @@ from .child import in_child
 from .formats import data, fresh
 
 OPTIONS = {"batch_size": 20, "log_every": 2, "threads": 1, "progress": False}
-EPOCHS, MORE = 2, 3  # of the run, and of the same run extended
+EPOCHS = 2
+CHANGES = {"extend": {"epochs": 3}, "chapter": {"epochs": 3, "lr": 5e-4}}  # what a resume is asked for
 
 
 def new_model():
     return VAE(12, (4,), 2, seed=3)
 
 
-def train(folder, **options):
-    fit(new_model(), data(), out=folder, epochs=EPOCHS, **{**OPTIONS, **options})
+def train(folder, images=None, **options):
+    fit(new_model(), images or data(), out=folder, epochs=EPOCHS, **{**OPTIONS, **options})
 
 
-def go_on(folder, epochs=None, **options):
+def go_on(folder, images=None, changes=None, **options):
     """Whatever is in the folder: train on, from the start if need be (then with these options), to the last epoch."""
     run = RunFolder(folder)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RunWarning)
         if not run.config_path.exists():
-            train(folder, **options)
-        more = {} if epochs is None else {"epochs": epochs}
-        model = load_model(folder) if run.checkpoint_path.exists() else first_model(folder)
-        resume(model, data(), folder, threads=1, progress=False, **more)
+            train(folder, images, **options)
+        model = load_model(folder, best=False) if run.checkpoint_path.exists() else first_model(folder)
+        resume(model, images or data(), folder, threads=1, progress=False, **(changes or {}))
 
 
 def told(folder):
-    """What must be the same: the bytes of the checkpoint, the configuration, and the metrics but for their times."""
+    """What must be the same: the bytes of the checkpoints, the configuration, and the metrics but for their times."""
     run = RunFolder(folder)
     records = [{name: value for name, value in r.items() if name not in ("seconds", "images_per_s")} for r in run.records()]
-    return run.checkpoint_path.read_bytes(), run.config(), records
+    checkpoints = {path.name: path.read_bytes() for path in sorted(run.path.glob("*.npz"))}
+    return checkpoints, run.config(), records
 
 
-def kills(folder):
-    """A kill before every operation of a run, and of a resume that extends it, that changes a file → {"kills": n, "faults": […]}"""
+def kills(folder, every=1):
+    """A kill before every operation that changes a file, of a run with a validation split and without, and of a resume that extends one
+    or begins a chapter → {"kills": n, "faults": […]}"""
     folder, faults, number = Path(folder), [], 0
-    train(fresh(folder) / "whole")
-    train(folder / "cut", max_steps=3)
-    shutil.copytree(folder / "cut", folder / "extended")
-    go_on(folder / "extended", MORE)
-    for name, begin, epochs, wanted in (
-        ("train", lambda: train(folder / "run"), None, told(folder / "whole")),
-        ("resume", lambda: go_on(folder / "run", MORE), MORE, told(folder / "extended")),
-    ):
-        n, ended = 0, False
+    train(fresh(folder) / "cut", max_steps=3)
+    for name in ("train", "validation", *CHANGES):
+        images = data().with_validation(0.2) if name == "validation" else data()
+        changes, run, whole = CHANGES.get(name), folder / "run", folder / name
+
+        def begin(place, name=name, images=images, changes=changes):
+            if name in CHANGES:
+                shutil.copytree(folder / "cut", place)
+            return lambda: go_on(place, images, changes) if name in CHANGES else train(place, images)
+
+        begin(whole)()
+        wanted, n, ended = told(whole), 0, False
         while not ended:
-            shutil.rmtree(folder / "run", ignore_errors=True)
-            if name == "resume":
-                shutil.copytree(folder / "cut", folder / "run")
-            answer = in_child(begin, kill_at=n, under=folder)
+            shutil.rmtree(run, ignore_errors=True)
+            answer = in_child(begin(run), kill_at=n, under=folder)
             ended = "value" in answer
             if not ended and "killed" not in answer:
                 faults.append([f"{name}, kill {n}", str(answer)])
                 break
-            answer = in_child(lambda epochs=epochs: go_on(folder / "run", epochs))
+            answer = in_child(lambda run=run, images=images, changes=changes: go_on(run, images, changes))
             if "value" not in answer:
                 faults.append([f"{name}, kill {n}, going on", str(answer)])
-            elif told(folder / "run") != wanted:
+            elif told(run) != wanted:
                 faults.append([f"{name}, kill {n}", "went on to something else"])
-            elif left := [path.name for path in (folder / "run").iterdir() if ".part" in path.name]:
+            elif left := [path.name for path in run.iterdir() if ".part" in path.name]:
                 faults.append([f"{name}, kill {n}", f"left {left}"])
-            number, n = number + (not ended), n + 1
+            number, n = number + (not ended), n + every
     return {"kills": number, "faults": faults}
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from scratchvae import rng
 from scratchvae.data import Split
-from scratchvae.errors import ConfigError, RunFolderError
+from scratchvae.errors import CheckpointError, ConfigError, RunFolderError
 from scratchvae.evaluate import measure
 from scratchvae.training import RunFolder, Schedule, TrainingStep, fit, load_model, resume, story
 
@@ -85,6 +85,13 @@ def test_a_kill_between_the_checkpoint_and_the_best_loses_nothing(tmp_path, data
     (tmp_path / "run" / "best.npz").unlink()
     resume(load_model(tmp_path / "run"), data, tmp_path / "run", **QUIET)
     assert files(tmp_path / "run") == before
+
+
+def test_a_run_without_validation_has_no_best_model(tmp_path, tiny_data, tiny_vae):
+    fit(tiny_vae(), tiny_data, out=tmp_path / "run", epochs=1, **FAST)
+    assert not (tmp_path / "run" / "best.npz").exists()
+    with pytest.raises(CheckpointError, match="has no best.npz: it has no validation split"):
+        load_model(tmp_path / "run", best=True)
 
 
 def test_more_patience_goes_on_and_stands_in_the_history(worse, data):

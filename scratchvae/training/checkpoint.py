@@ -98,6 +98,8 @@ def load_model(path, backend=None, best=None):
     config, _, arrays = read_run(folder)
     if arrays is None:
         raise CheckpointError(f"{folder.checkpoint_path}: no such checkpoint: `scratchvae resume {path}` begins the run again")
+    if best and not folder.best_path.exists():
+        raise CheckpointError(f"{path} has no best.npz: it has no validation split, or has not come to the end of an epoch")
     if best or (best is None and folder.best_path.exists()):
         return model_of(folder.best_path, config, read_checkpoint(folder.best_path)[2], backend)
     return model_of(folder.checkpoint_path, config, arrays, backend)

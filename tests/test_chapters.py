@@ -171,6 +171,16 @@ def test_a_new_batch_size_begins_a_new_epoch_that_visits_every_image_once(tmp_pa
     assert [r["epoch"] for r in told(tmp_path / "run") if r["split"] == "test"] == [2, 3]
 
 
+def test_a_line_of_the_log_is_of_one_epoch_though_a_chapter_cuts_one(tmp_path, tiny_data, tiny_vae):
+    found = []
+    for log_every in (4, 1):  # a line has begun when the epoch is cut, or has not
+        run = tmp_path / str(log_every)
+        fit(tiny_vae(), tiny_data, out=run, epochs=2, max_steps=5, **{**FAST, "log_every": log_every})
+        resume(load_model(run), tiny_data, run, **QUIET, batch_size=60)
+        found.append([r["loss"] for r in told(run) if r["split"] == "train" and r["step"] > 5])
+    assert found[0] == found[1]
+
+
 def test_a_new_rate_leaves_the_epoch_as_it_is(tmp_path, tiny_data, tiny_vae, monkeypatch):
     fit(tiny_vae(), tiny_data, out=tmp_path / "run", epochs=1, max_steps=5, **FAST)
     visited, whole = [], TrainingStep.__call__

@@ -39,7 +39,7 @@ def load_image_folder(folder, options, progress=True):
     elif len({names is None for names in map(_classes, labels.values())}) > 1 or _strange(labels):
         given = "; ".join(f"{part}: {', '.join(_classes(of) or ['no class folders'])}" for part, of in labels.items())
         raise DataError(f"{folder}: the parts have not the same classes ({given}): give all the same class folders")
-    paths = [os.path.join(folder, name) for names in files.values() for name in names]
+    paths = [f"{folder}{os.sep}{name}" for names in files.values() for name in names]
     images, done = read_images(paths, options, progress)
     if done:
         note["images"] = done

@@ -51,7 +51,7 @@ def _walk(listing, under, unread, seen):
     if under and _is_run(here):
         return skip("a run folder", under)
     with os.scandir(here) as entries:
-        entries = sorted(entries, key=lambda entry: entry.name)
+        entries = [entry for _, entry in sorted((entry.name, entry) for entry in entries)]
     before = len(listing.files)
     for entry in entries:
         name, suffix = under + entry.name, entry.name[entry.name.rfind(".") :].lower()

@@ -1,6 +1,7 @@
 """Many image files into one array, read by all cores at once."""
 
 import contextlib
+import gc
 import hashlib
 import math
 import mmap
@@ -105,8 +106,8 @@ def _fill(images, paths, colour, options, progress):
 
     count = min(usable_cores(), 1 + len(paths) // PER_WORKER)
     workers = Processes(count, [read]) if processes_are_safe() and count > 1 else Threads(count)
-    # disable=None: no bar unless stderr is a terminal
-    with tqdm(total=len(paths), desc="reading", unit="files", disable=None if progress else True, leave=False) as bar, workers:
+    disable = None if progress else True  # None: no bar unless stderr is a terminal
+    with _no_collections(), tqdm(total=len(paths), desc="reading", unit="files", disable=disable, leave=False) as bar, workers:
         workers.run(read)
     for i in np.flatnonzero(done & FAULT)[:1]:
         _say(paths[i], reader, (done & FAULT != 0).sum() - 1)
@@ -121,6 +122,18 @@ def _fill(images, paths, colour, options, progress):
             f"--size HEIGHTxWIDTH (in Python size=(height, width))"
         )
     return done
+
+
+@contextlib.contextmanager
+def _no_collections():
+    """Python looks for no cycles meanwhile: it would touch every object, and of a forked process each page touched is copied."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _order(worker, count, files):

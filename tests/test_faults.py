@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+if sys.platform != "linux":
+    pytest.skip("needs Linux: forks that are limited in memory", allow_module_level=True)
+
 from benchmarks.faults.child import in_child
 from benchmarks.faults.damage import damaged, try_many
 from benchmarks.faults.formats import formats
 from benchmarks.faults.kills import full_files, kills, small_disks
-
-if not hasattr(os, "fork"):
-    pytest.skip("needs a system that forks", allow_module_level=True)
 
 ROOT = Path(__file__).resolve().parent.parent
 INPUTS = 40  # beside the bombs; `python -m benchmarks.faults` takes thousands

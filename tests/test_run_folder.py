@@ -135,6 +135,21 @@ def test_a_change_killed_between_checkpoint_and_configuration_is_completed(tmp_p
     assert read_checkpoint(cut.checkpoint_path)[0]["step"] == 18
 
 
+def test_a_reader_that_meets_a_change_between_its_two_files_looks_again(cut, tiny_data, monkeypatch):
+    whole, reads = RunFolder.config, []
+
+    def config(self):
+        found = whole(self)
+        if not reads:  # the reader has config.json, and the writer is quicker than its next look
+            reads.append(found)
+            go_on(cut, tiny_data, epochs=3)
+        return found
+
+    monkeypatch.setattr(RunFolder, "config", config)
+    found, state, _ = read_run(cut)
+    assert (found["training"]["epochs"], state["step"]) == (3, 18)
+
+
 # Moves ----------------------------------------------------------------------------------------------------------------
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from .. import backend as backends
 from .. import gate
 from ..data.npy import read_npz
-from ..errors import BackendError, CheckpointError, ConfigError, DataError, NonFiniteError
+from ..errors import BackendError, CheckpointError, ConfigError, DataError, NonFiniteError, RunFolderError
 from ..files import replacing
 from ..models import MODELS
 from .run import RunFolder, from_version_1, without_places
@@ -80,7 +80,12 @@ def read_run(folder):
         check(held, HELD, "config")
     except (ConfigError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{folder.checkpoint_path}: not a checkpoint of a run ({error})") from error
-    return folder.agree(config, held, was), state, arrays
+    try:
+        return folder.agree(config, held, was), state, arrays
+    except RunFolderError:
+        if folder.config() != config:  # somebody, who holds the lock, has written both between our looks at them: look again
+            return read_run(folder)
+        raise
 
 
 def load_model(path, backend=None, best=None):

@@ -108,12 +108,13 @@ def test_a_folder_beyond_memory_trains_to_the_same_values_and_is_decoded_once(fo
 
 
 def test_a_changed_file_another_wish_or_a_cut_copy_is_decoded_anew(folder, small_memory):
+    Image.fromarray(IMAGES[7]).save(folder / "007.png", compress_level=0)  # of one length, whatever its pixels
     first = load(folder)
     files = set((folder.parent / "cache" / "decoded").iterdir())
-    Image.fromarray(255 - IMAGES[7]).save(folder / "007.png")
+    Image.fromarray(255 - IMAGES[7]).save(folder / "007.png", compress_level=0)
     os.utime(folder / "007.png", ns=(1, 1))
     assert load(folder).fingerprint != first.fingerprint
-    Image.fromarray(IMAGES[7]).save(folder / "007.png")
+    Image.fromarray(IMAGES[7]).save(folder / "007.png", compress_level=0)
     os.utime(folder / "007.png", ns=(2, 2))
     assert load(folder).fingerprint == first.fingerprint
     assert load(folder, size=(3, 3)).image_shape == (3, 3)

@@ -384,14 +384,18 @@ def test_a_run_that_was_made_inside_the_folder_is_no_part_of_the_data(tmp_path, 
     assert "left out (a run folder): runs/vae-1/" in after.told
 
 
-@pytest.mark.parametrize("name", ["pipe", "pipe.png", "pipe.npy", "pipe.npz", "pipe.csv"])
-def test_a_pipe_as_data_is_refused_and_does_not_hang(tmp_path, name):
+@pytest.mark.parametrize("name", ["pipe", "pipe.png", "pipe.npy", "pipe.npz", "pipe.csv", "labels.csv", "labels.npy"])
+def test_a_pipe_as_data_or_as_labels_is_refused_and_does_not_hang(tmp_path, name):
+    _tree(tmp_path, "1.png", "2.png")
     os.mkfifo(tmp_path / name)
     found = []
 
     def attempt():
         try:
-            load(tmp_path / name)
+            if name.startswith("labels"):
+                load(tmp_path, labels=tmp_path / name)
+            else:
+                load(tmp_path / name)
         except DataError as error:
             found.append(str(error))
 

@@ -14,7 +14,6 @@ import numpy as np
 
 from scratchvae.data.assembly import to_dataset
 from scratchvae.data.labels import labels_of_files
-from scratchvae.data.listing import list_images
 from scratchvae.data.reading import read_images
 from scratchvae.data.told import told
 from scratchvae.errors import DataError
@@ -22,10 +21,10 @@ from scratchvae.errors import DataError
 PARTS = {"train": "train", "test": "test", "val": "validation", "valid": "validation", "validation": "validation"}
 
 
-def load_image_folder(folder, options, progress=True):
-    """A Dataset from a folder laid out as above. Raises DataError naming the first file at fault."""
+def load_image_folder(listing, options, progress=True):
+    """A Dataset from the Listing of a folder laid out as above. Raises DataError naming the first file at fault."""
+    folder = listing.folder
     options.only("size", "fit", "grey", "labels", where=folder)
-    listing = list_images(folder)
     note = {"skipped": listing.note()} if listing.skipped else {}
     if not listing.files:
         raise DataError("; ".join([f"{folder}: no images there, of the kinds that are read", *told(note)])[:490])

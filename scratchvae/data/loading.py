@@ -15,6 +15,7 @@ from scratchvae.data.folders import find_idx_folder, load_idx_folder
 from scratchvae.data.idx import read_idx
 from scratchvae.data.image_folder import load_image_folder
 from scratchvae.data.known import KNOWN_SETS
+from scratchvae.data.listing import list_images
 from scratchvae.data.options import Options
 from scratchvae.data.tables import load_csv
 from scratchvae.errors import DataError
@@ -81,8 +82,10 @@ def load_again(note, location=None):
 
 def _load_path(path, options, progress):
     if path.is_dir():
-        idx = find_idx_folder(path)
-        return load_image_folder(path, options, progress) if idx is None else load_idx_folder(idx, options)
+        listing = list_images(path)
+        has_idx = any("-ubyte" in name for name in listing.skipped.get("no image", ()))
+        idx = find_idx_folder(path) if has_idx else None
+        return load_image_folder(listing, options, progress) if idx is None else load_idx_folder(idx, options)
     if not path.exists():
         raise DataError(f"{path}: neither a path that exists nor one of {', '.join(NAMES)}: check the spelling")
     loaders = {".npz": load_npz, ".npy": load_npy, ".csv": load_csv}

@@ -213,7 +213,7 @@ def test_the_catalogue_names_each_bug_once():
 
 def test_figures_are_written_for_people():
     shown = [table.number(v) for v in (105.6249, -0.26, -1.75e23, 123456.0, None)]
-    assert shown == ["105.62", "−0.26", "−1.8·10²³", "1.2·10⁵", "not finite"]
+    assert shown == ["105.6", "−0.26", "−1.8·10²³", "1.2·10⁵", "not finite"]
 
 
 # Trials ---------------------------------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ def vector_jacobian(f, x, dy):
 
 
 def difference_error(h, f, third, eps=EPSILON):
-    """About how wrong a central difference of step h is: ε |f| / h + h² |f‴| / 6 (E58), f and f‴ at the point."""
+    """About how wrong a central difference of step h is at most: ε |f| / h + h² |f‴| / 6 (E58), f and f‴ at the point."""
     return eps * abs(f) / h + h**2 * abs(third) / 6
 
 

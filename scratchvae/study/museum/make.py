@@ -28,7 +28,7 @@ DOOR = {  # bugs on the picture of the door, each of which passes a gradient che
 def page():
     """docs/museum_table.md, from what is shipped."""
     held = tables.shipped()
-    return tables.as_markdown(held["table"], held["figures"])
+    return tables.as_markdown(held["table"], held["figures"], held["how"])
 
 
 def differences():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...timing import machine
 from .bugs import BUGS
 from .layers import CAUGHT, LAYERS, NOT_RUN, PASSED, Verdict, examine
 from .private_copy import PackageCopy
@@ -14,6 +15,7 @@ from .private_copy import PackageCopy
 FILE = Path(__file__).with_name("table.json")
 CORRECT = "correct"
 MARKS = {CAUGHT: "●", PASSED: "·", NOT_RUN: " "}
+OTHER_PROCESSORS = "training carries that on: one made earlier, elsewhere, differs by up to 0.7 nats, mostly by less than 0.1."
 SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 LEGEND = "● caught · passed, though the changed lines ran; blank: this layer never runs them"
 
@@ -42,11 +44,12 @@ def shipped():
 
 
 def to_dict(table, figures=None):
-    """The table as plain data for JSON, with how it was computed."""
+    """The table as plain data for JSON, with how and where it was computed."""
+    where = machine()
     how = {
         "command": "python -m scratchvae.study.museum.make",
         "layers": {layer.name: layer.title for layer in LAYERS},
-        "numpy": np.__version__, "python": platform.python_version(), "seed": 0,
+        "numpy": np.__version__, "python": platform.python_version(), "seed": 0, "cpu": where["cpu"], "blas": where["blas"],
     }  # fmt: skip
     rows = {row: {layer: vars(verdict) for layer, verdict in cells.items()} for row, cells in table.items()}
     return {"how": how, "table": rows, "figures": figures or {}}
@@ -70,8 +73,8 @@ def as_text(table):
     return "\n".join(lines)
 
 
-def as_markdown(table, figures):
-    """docs/museum_table.md as text."""
+def as_markdown(table, figures, how):
+    """docs/museum_table.md as text.   how: of to_dict"""
     bugs = {bug.name: bug for bug in BUGS}
     caught = {layer.name: sum(cells[layer.name].caught for cells in table.values()) for layer in LAYERS}
     lines = [
@@ -96,15 +99,17 @@ def as_markdown(table, figures):
         if row in bugs:
             first = caught_by(cells)[0]
             lines.append(f"| `{row}` | {bugs[row].title} | `{first}` | {_cell(cells[first].sentence)} |")
-    lines += ["", *_figures(bugs, figures)]
+    lines += ["", *_figures(bugs, figures, how)]
     return "\n".join(lines) + "\n"
 
 
-def _figures(bugs, figures):
+def _figures(bugs, figures, how):
     """The numbers of the trials, as a table."""
     lines = [
         "## What each says of itself, and what it is worth", "",
         figures["how"], "",
+        f"Trained on {how['cpu']} with NumPy {how['numpy']}. Another processor multiplies matrices in another order, rounds otherwise, and",
+        OTHER_PROCESSORS, "",
         "| Bug | its log: training | its log: test | its own evaluation | judged | correct code, judged |", "|---|--:|--:|--:|--:|--:|",
     ]  # fmt: skip
     for row in bugs:
@@ -116,11 +121,11 @@ def _figures(bugs, figures):
 
 
 def number(value):
-    """A figure for people: 105.62, −7.1·10⁶, and words where there is none."""
+    """A figure for people: 105.6, −7.1·10⁶, and words where there is none. Another processor would move the second decimal."""
     if value is None:
         return "not finite"
     if abs(value) < 1e5:
-        return f"{value:.2f}".replace("-", "−")
+        return f"{value:.{1 if abs(value) >= 10 else 2}f}".replace("-", "−")
     mantissa, _, exponent = f"{value:.1e}".partition("e+")
     return f"{mantissa.replace('-', '−')}·10{str(int(exponent)).translate(SUPERSCRIPT)}"
 

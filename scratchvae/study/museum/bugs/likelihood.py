@@ -12,7 +12,7 @@ MEAN_OVER_PIXELS = Bug(
     "A loss function's default is the mean over everything, so an image's 784 pixels weigh as much as one. The KL is summed "
     "over latents as it should be: an accidental β of 784. The optimum is to pay no KL at all. Every reconstruction is the "
     "same grey average of the digits, and the loss, 0.2 or so, looks excellent.",
-    "framework examples, blog posts; the commonest of all",
+    "framework examples, blog posts, research code",
     (
         Edit(LIKELIHOODS, "bernoulli_nll", "return np.sum(total, axis=1, out=out)", "return np.mean(total, axis=1, out=out)"),
         Edit(LIKELIHOODS, "bernoulli_nll_backward", "out *= scale", "out *= scale / x.shape[1]"),
@@ -104,7 +104,7 @@ DEAD_BIAS = Bug(
     "dead-bias",
     "The gradient of every bias is 0",
     "A line was forgotten, or sums over the wrong axis into an array nobody reads. Weights learn around it, and much can be "
-    "learned without a bias; the loss is a few nats worse, and nothing else tells.",
+    "learned without a bias; the loss is a nat worse, and nothing in its curve tells.",
     "networks written without a framework",
     (Edit(AFFINE, "affine_backward", "np.sum(dY, axis=0, out=db)", "db.fill(0)"),),
     (5,),

@@ -115,8 +115,8 @@ RELU_ON_THE_CODE = Bug(
     "relu-on-the-code",
     "The encoder ends in a ReLU",
     "A helper that builds layers puts an activation after each, the last one too. Then μ cannot be negative, and σ cannot be "
-    "smaller than 1: every latent is at least as noisy as the prior. Every gradient is right. Reconstructions blur, and the "
-    "KL falls towards 0.",
+    "smaller than 1: every latent is at least as noisy as the prior. Every gradient is right. The code says little that the "
+    "decoder can use: reconstructions cost 147 nats in place of 108, and the KL is still 17 in place of 20.",
     "tutorial repositories",
     (
         Edit(
@@ -133,9 +133,9 @@ RELU_ON_THE_CODE = Bug(
 UNIFORM_PRIOR = Bug(
     "uniform-prior",
     "Samples are decoded from uniform noise",
-    "rand stands where randn belongs: z is drawn from [0, 1) in every direction. Training is untouched. The samples look "
-    "good, even better than they should, because the corner near the origin that they come from is where codes lie closest; "
-    "most of the latent space is never shown.",
+    "rand stands where randn belongs: z is drawn from [0, 1) in every direction. Training is untouched. Each sample may look "
+    "like a digit, but they look like one another: they come from one small corner of the latent space. A classifier finds "
+    "1.1 to 1.8 kinds of digit among a thousand (three seeds), and 3.8 to 3.9 with the right noise (E59).",
     "tutorials and their readers' questions",
     (
         Edit(

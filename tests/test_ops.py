@@ -222,6 +222,24 @@ def test_activations_are_right_at_extreme_inputs(name, values, slopes, dtype):
     np.testing.assert_allclose(dX[0], slopes, rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("name", "definition"),
+    [
+        ("relu", lambda x: np.where(x > 0, x, 0)),
+        ("leaky_relu", lambda x: np.where(x > 0, x, x / 100)),
+        ("tanh", lambda x: (np.exp(x) - np.exp(-x)) / (np.exp(x) + np.exp(-x))),
+        ("sigmoid", lambda x: 1 / (1 + np.exp(-x))),
+        ("softplus", lambda x: np.log(1 + np.exp(x))),
+        ("gelu", lambda x: 0.5 * x * (1 + np.tanh((2 / np.pi) ** 0.5 * (x + 0.044715 * x**3)))),
+        ("silu", lambda x: x / (1 + np.exp(-x))),
+    ],
+)
+def test_activations_are_the_functions_they_are_named_for(name, definition):
+    x = np.linspace(-5, 5, 201)
+    y = getattr(ops, name)(x, np.empty_like(x), np.empty_like(x))
+    np.testing.assert_allclose(y, definition(x), rtol=1e-12, atol=1e-15)  # the definitions cancel a few digits
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("logvar", [-80, 80])
 def test_kl_and_sampling_are_right_at_huge_and_tiny_variances(logvar, dtype):

@@ -167,7 +167,8 @@ def test_ctrl_c_while_a_command_works_is_one_line_and_130(monkeypatch, capsys):
 def test_ctrl_c_while_numpy_is_loaded_is_one_line_and_130(tmp_path):
     (tmp_path / "numpy.py").write_text("import time\nprint('loading', flush=True)\ntime.sleep(60)\n")
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": {**os.environ, "PYTHONPATH": str(tmp_path)}}
-    with subprocess.Popen([*COMMAND, "info"], **pipes) as process:
+    heard = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # the tests may run where a shell has put Ctrl-C aside
+    with subprocess.Popen([*COMMAND, "info"], **pipes, preexec_fn=heard) as process:
         assert process.stdout.readline() == b"loading\n"
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=300)[1] == b"scratchvae: stopped\n"

@@ -10,6 +10,7 @@ SCRATCHVAE_OFFLINE=1 forbids the network.
 import hashlib
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from scratchvae.data.known import KNOWN_SETS
 from scratchvae.errors import DataError
@@ -97,10 +98,19 @@ def _download(known, file, folder):
         fault = _try_mirror(mirror + file.name, file, folder)
         if fault is None:
             return folder / file.name
-        failures.append(f"  {mirror + file.name}: {fault}")
-    raise DataError(
-        f"{file.name} of {known.name} could not be had from any mirror:\n" + "\n".join(failures) + f"\n{by_hand}"
-    )
+        failures.append(f"{urlsplit(mirror).netloc} {fault}")
+    raise DataError(f"{file.name} of {known.name} could not be downloaded: {'; '.join(failures)}. {by_hand}")
+
+
+def _in_words(error):
+    """What a requests.RequestException says of a mirror."""
+    import requests
+
+    if isinstance(error, requests.HTTPError):
+        return f"answers {error.response.status_code}"
+    if isinstance(error, requests.Timeout):
+        return "does not answer"
+    return "cannot be reached" if isinstance(error, requests.ConnectionError) else "breaks off"
 
 
 class _Refused(Exception):
@@ -152,7 +162,7 @@ def _try_mirror(url, file, folder):
             try:
                 pooch.retrieve(url, f"sha256:{file.sha256}", fname=part.name, path=folder, downloader=download)
             except requests.RequestException as error:  # an OSError, but none of our disk
-                raise _Refused(str(error)) from error
+                raise _Refused(_in_words(error)) from error
             except ValueError as error:
                 raise _Refused("sent the right number of bytes, but not the right ones (sha256 differs)") from error
     except _Refused as error:

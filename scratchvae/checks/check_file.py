@@ -21,12 +21,14 @@ import numpy as np
 from .. import gate, rng
 from ..errors import ConfigError
 from ..nn import Module
+from .diagnose import CONSTANT, PLACES
 from .examine import UNKNOWN, Examination, examine
 from .objective import make_input
 from .plain import PlainLayer, is_layer
 
 # Distinct odd lengths, so that a factor tells which of them it is; then as many inputs as outputs, where a transposed W fits.
 TELLING = ((5, 3, 7, 0), (5, 3, 3, 0))
+OTHER = (7, 5, 3, 1)  # other lengths and numbers, where what one case showed may be chance
 _EXAMPLES, _LARGEST = 30, 5
 _ENTRIES = 3000  # of input and parameters together, each of which is moved on its own
 _VALUES = 300  # first of the steps of the CHECK stream that parameters' values are drawn from
@@ -131,6 +133,8 @@ class _Check:
     def run(self, hypothesis, examples):
         report = FileReport(self.cls.__name__, str(self.path), int(self.seed))
         telling = [self.case(case) for case in TELLING]
+        if any(_may_be_chance(f) for one in telling for f in one.findings):
+            telling.append(self.case(OTHER))
         smallest = self.search(hypothesis, examples)
         report.cases, report.notes = len(self.tried), list(dict.fromkeys(self.notes))
         report.method, report.tensors = telling[0].method, telling[0].tensors
@@ -138,8 +142,9 @@ class _Check:
         if not failed:
             report.notes += telling[0].notes
             return report
-        report.findings = list(_most_telling(failed))
+        report.findings = list(_most_telling([one for one in telling if one.findings] or failed))
         report.examination = failed[-1] if smallest else failed[0]
+        _take_back(report.examination.findings, report.findings)
         case = smallest or next(case for case in TELLING if self.case(case).findings)
         report.smallest = {"B": case[0], **{name: case[1 + "IO".index(name)] for name in self.sizes}}
         report.smallest.setdefault("I", report.examination.given["x"].shape[1])
@@ -300,13 +305,29 @@ def _values(start, seed, step):
 
 
 def _most_telling(examinations):
-    """One Finding for each tensor: the first in words that are of use."""
+    """One Finding for each tensor: the first in words that are of use. A factor, or a place, must be the same in all of them."""
     best = {}
     for one in examinations:
         for f in one.findings:
             if f.tensor not in best or (_vague(best[f.tensor]) and not _vague(f)):
                 best[f.tensor] = f
+    for f in best.values():
+        told = [other.words for one in examinations for other in one.findings if other.tensor == f.tensor]
+        if _may_be_chance(f) and told != [f.words] * len(examinations):
+            f.words = UNKNOWN
     return best.values()
+
+
+def _may_be_chance(finding):
+    return finding.words.endswith(CONSTANT) or finding.words.startswith(PLACES)
+
+
+def _take_back(findings, told):
+    """Words of a small case that do not hold in the telling ones: one or two numbers look like many mistakes."""
+    unknown = {f.tensor for f in told if UNKNOWN in f.words}
+    for f in findings:
+        if f.tensor in unknown:
+            f.words = UNKNOWN
 
 
 def _vague(finding):

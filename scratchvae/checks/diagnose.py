@@ -6,6 +6,7 @@ import numpy as np
 
 TOLERANCE = 1e-9  # of the largest entry: far above rounding, far below any mistake in a formula
 _NEARLY = 1e-3  # within this it is digits that are missing, not a factor or a term
+CONSTANT, PLACES = ": a constant factor", "is wrong exactly where"  # what may be so in one case by chance
 _FACTORS = {
     2.0: "is twice too large everywhere",
     0.5: "is half of what it should be everywhere",
@@ -100,6 +101,8 @@ def _values(expected, got, sizes, tolerance):
         return f"is NaN or infinite in {lost.sum()} of {lost.size} places"
     if np.iscomplexobj(got) and not np.iscomplexobj(expected) and got.imag.any():
         return "is complex and should be real"
+    if not expected.any():
+        return "should be 0 everywhere: forward does not depend on it"
     if not got.any():
         return "is 0 everywhere"
     if expected.ndim == 2 and expected.shape[0] == expected.shape[1] and agrees(expected.T, got, tolerance):
@@ -132,7 +135,7 @@ def _factor(expected, got, sizes, tolerance):
         if np.isclose(c, usual, rtol=1e-6):
             return words
     several = np.count_nonzero(np.abs(expected) > tolerance * np.abs(expected).max()) > 1
-    return f"is {c:.4g} times what it should be everywhere: a constant factor" if several else None
+    return f"is {c:.4g} times what it should be everywhere{CONSTANT}" if several else None
 
 
 def _offset(expected, got, tolerance):
@@ -145,11 +148,13 @@ def _offset(expected, got, tolerance):
 def _places(expected, got, tolerance):
     """Where it is wrong, if it is right elsewhere."""
     wrong = np.abs(got - expected) > tolerance * np.abs(expected).max()
+    if 0 < np.count_nonzero(expected) < expected.size and np.array_equal(got == 0, expected != 0):
+        return "is 0 exactly where it should not be, and not 0 where it should be: a mask the wrong way round?"
     if expected.size < 4 or wrong.all():
         return None
     for words, where in (("0", expected == 0), ("negative", expected < 0), ("positive", expected > 0)):
         if where.any() and np.array_equal(wrong, where):
-            return f"is wrong exactly where it should be {words}"
+            return f"{PLACES} it should be {words}"
     for axis, name in ((0, "row"), (1, "column")):
         if expected.ndim == 2 and expected.shape[axis] > 1:
             lines = np.flatnonzero(wrong.any(axis=1 - axis))

@@ -6,14 +6,15 @@ import numpy as np
 
 from ..errors import ConfigError
 from .complex_step import complex_step
-from .diagnose import agrees, as_numbers, diagnose
+from .diagnose import as_numbers, diagnose
 from .finite_difference import central_differences
 from .gradcheck import run_backward
-from .measure import TOLERANCES, differences_and_kinks, relative_error
+from .measure import TOLERANCES, differences_and_kinks, lost_step, relative_error
 from .objective import Objective, complex_objective, make_noise, twin
+from .plain import parts_of
 
 UNKNOWN = "is wrong, and like none of the usual mistakes"
-_LOST = 1e-4  # a complex step off by more than this where a difference agrees has lost its imaginary part on the way
+
 _CLOSE = {"complex": 1e-9, "difference": 1e-5}  # of the largest entry: within this two arrays are the same to `diagnose`
 
 
@@ -52,7 +53,7 @@ def examine(module, x, seed, sizes, where=lambda error: "", tell=True):
     values = real.twin.buffer.values.copy()
     kept = _record_backward(real.twin)
     try:
-        real.terms()
+        calls = _calls_of_parts(real)
         first = _copy(real.forward())
         written, faults = run_backward(real, first, x)
     except ConfigError:
@@ -103,6 +104,13 @@ def examine(module, x, seed, sizes, where=lambda error: "", tell=True):
             if gradient is None and name != "input":
                 words = "is not there: backward must leave it on self"
             findings.append(Finding(_label(name), words, right, gradient))
+    for name, n in calls.items():
+        if n > 1 and any(f.tensor == "dX" or f.tensor.startswith(f"{name}.") for f in findings):
+            words = (
+                f"calls {name} {n} times: what it remembers for backward is of the last call alone, and each backward writes over the "
+                "gradient of the one before; use a layer for each call, or let it keep what each call needs and add up"
+            )
+            findings.insert(0, Finding("forward", words))
     notes = []
     if not findings:
         findings, notes = _second_batch(module, x, seed, where)
@@ -129,6 +137,28 @@ def _record_backward(layer):
 
     layer.backward = recording  # on the twin alone
     return kept
+
+
+def _calls_of_parts(objective):
+    """Run the objective once.   → {path: how often forward called this part}"""
+    parts = {path: part for path, part in parts_of(objective.twin).items() if path}
+    calls = dict.fromkeys(parts, 0)
+
+    def counting(path, forward):
+        def call(*arguments, **options):
+            calls[path] += 1
+            return forward(*arguments, **options)
+
+        return call
+
+    for path, part in parts.items():
+        part.forward = counting(path, part.forward)  # of the twin alone, and for this run
+    try:
+        objective.terms()
+    finally:
+        for part in parts.values():
+            del part.forward
+    return calls
 
 
 def _copy(y):
@@ -162,12 +192,9 @@ def _measure(module, real, x, seed, got):
         objective = complex_objective(module, x, make_noise(module, len(x), seed), seed)
     except ConfigError:
         return "difference", real, _by_differences(real, shapes, got)
-    steps = {name: _steps(objective, name).reshape(shape) for name, shape in shapes.items()}
-    if suspects := [name for name in got if _differs(steps, name, got[name], "complex", _LOST)]:
-        differences = _by_differences(real, shapes, got)
-        if any(not agrees(differences[name], steps[name], _LOST) for name in suspects):  # the step was lost on the way
-            return "difference", real, differences
-    return "complex", objective, steps
+    if lost_step(real, objective, list(shapes)):
+        return "difference", real, _by_differences(real, shapes, got)
+    return "complex", objective, {name: _steps(objective, name).reshape(shape) for name, shape in shapes.items()}
 
 
 def _steps(objective, name):
@@ -187,13 +214,13 @@ def _by_differences(real, shapes, got):
     return expected
 
 
-def _differs(expected, name, gradient, method, tolerance=None):
+def _differs(expected, name, gradient, method):
     """As `measure.judge` does: relative to the tensor's largest slope, or a thousandth of the layer's largest."""
     right, gradient = expected[name], as_numbers(gradient)
     if gradient is None or gradient.shape != right.shape:
         return True
     scale = max(np.abs(right).max(initial=0), 1e-3 * max(np.abs(e).max(initial=0) for e in expected.values()))
-    return not (relative_error(gradient, right, scale) <= (tolerance or TOLERANCES[method])).all()
+    return not (relative_error(gradient, right, scale) <= TOLERANCES[method]).all()
 
 
 def _known(objective, method, name, right, rows):
@@ -215,6 +242,10 @@ def _known(objective, method, name, right, rows):
         objective.weights = weights
         return slopes.reshape(right.shape)
 
+    if name == "input" and weights.size == right.size:
+        dY = weights.reshape(right.shape)
+        yield dY, "is dY, handed on as it came"
+        yield right - dY, "lacks dY itself: is the way around, x + …, forgotten?"
     for other, value in objective.twin.buffer.shapes.items() if name == "input" else ():
         if len(value) == 2 and value[0] == value[1]:
             theta = objective.tensors[other]

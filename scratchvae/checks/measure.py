@@ -13,6 +13,7 @@ from .report import FAIL, Entry
 # A sum of a few hundred products rounds at about 1e-14 of its tensor's largest gradient; 1e-12 leaves room for a hundred
 # times that and is far below any mistake in a formula. Differences are good to about 1e-9 of it.
 TOLERANCES = {"complex": 1e-12, "difference": 1e-6}
+LOST = 1e-4  # of a slope: far above what a difference is off by, far below what losing an imaginary part does
 KINKS_ALONG = 1e-4  # a random direction moves every entry, so a difference along it may cross kinks that no single entry does
 
 
@@ -44,6 +45,32 @@ def measure(method, objective, name, gradient, sample, number):
         numeric, kinked = differences_and_kinks(objective.terms, theta, indices, flat[indices])
     entry = Entry(name, gradient.shape, method, len(indices), flat.size)
     return Measurement(entry, indices, flat[indices], numeric, kinked, along)
+
+
+def lost_step(real, stepped, names):
+    """The first tensor along which forward in complex numbers has another slope than in real ones → (name, v, difference, step) or None.
+
+    real, stepped: Objectives in float64 and complex128 · a forward that uses abs, var or a comparison may drop the imaginary part on
+    the way and go on: then a backward that forgets the same path agrees with it. One random direction v per tensor, away from kinks.
+    """
+    found = []
+    for number, name in enumerate(names):
+        theta, f = real.tensors[name], real.terms
+        v = rng.normal(real.seed, rng.CHECK, DIRECTION, number, theta.size, np.float64)[0]
+        step = complex_step_along(stepped.terms, stepped.tensors[name], v)
+        kept, middle = theta.copy(), f()
+        theta += STEP * v
+        right = (f() - middle).sum() / STEP
+        theta[:] = kept - STEP * v
+        left = (middle - f()).sum() / STEP
+        theta[:] = kept
+        found.append((name, v, (left + right) / 2, step, abs(right - left)))
+    largest = max((abs(central) for _, _, central, _, _ in found), default=0.0)
+    for name, v, central, step, jump in found:
+        size = LOST * max(abs(central), abs(step), 1e-3 * largest)
+        if jump < size < abs(central - step):
+            return name, v, central, step
+    return None
 
 
 def differences_and_kinks(f, theta, indices, analytic):

@@ -96,6 +96,11 @@ def _owners(layer, path="", seen=None):
     return found
 
 
+def parts_of(module):
+    """{path: layer} of a Module and all that it is made of; of a plain layer, those that it holds."""
+    return dict(_owners(module.layer)) if isinstance(module, PlainLayer) else dict(module.modules())
+
+
 def is_layer(value):
     """True for an object, or a class, with a forward and a backward."""
     return all(callable(getattr(value, name, None)) for name in ("forward", "backward"))

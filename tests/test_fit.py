@@ -335,6 +335,17 @@ def test_moments_of_weights_that_are_no_longer_used_do_not_stay_among_the_denorm
     assert values[4:].tolist() == [1.0] * 4
 
 
+def test_only_moments_that_could_move_no_weight_become_zero_and_only_every_so_many_steps():
+    values, kept = np.ones(3), np.array([1e-28, 1e-32, -1e-28])
+    optimiser = Optimiser("momentum")
+    for step in (127, 128):
+        optimiser.start(values)
+        optimiser.moments["velocity"][...] = kept
+        optimiser.update(slice(0, 3), values, np.zeros(3), np.empty(3), 1e-3, step)
+        expected = 0.9 * kept * ([1, 1, 1] if step == 127 else [1, 0, 1])
+        np.testing.assert_allclose(optimiser.moments["velocity"], expected, rtol=1e-12)
+
+
 def test_moments_are_as_large_as_the_parameters():
     for name, (moments, _) in OPTIMISERS.items():
         optimiser = Optimiser(name)

@@ -290,9 +290,18 @@ def test_the_summary_knows_the_models_own_width():
 
 
 @pytest.mark.parametrize("kind", MODELS)
+def test_the_decoder_mirrors_the_encoders_hidden_layers(kind):
+    model = MODELS[kind](9, (7, 5), 2)
+    shapes = [[layer.W.value.shape for layer in part.layers if hasattr(layer, "W")] for part in (model.encoder, model.decoder)]
+    assert shapes == [[(9, 7), (7, 5), (5, 4 if kind == "vae" else 2)], [(2, 5), (5, 7), (7, 9)]]
+
+
+@pytest.mark.parametrize("kind", MODELS)
 def test_a_model_can_be_made_again_from_its_config(kind):
-    model = MODELS[kind](6, (5, 4), 2, activation="tanh", likelihood="gaussian", sigma=0.3, init_W="he", seed=2)
+    own = {"beta": 0.3} if kind == "vae" else {}
+    model = MODELS[kind](6, (5, 4), 2, activation="tanh", likelihood="gaussian", sigma=0.3, init_W="he", seed=2, **own)
     again = MODELS[kind](**model.config, seed=2)
+    assert again.weights == model.weights
     assert again.config == model.config
     assert again.buffer.names == model.buffer.names
     assert np.array_equal(again.buffer.values, model.buffer.values)

@@ -50,6 +50,13 @@ def test_initial_weights_have_the_declared_variance_and_bound(name, variance, bo
         assert np.abs(W).max() > 0.999 * bound
 
 
+@pytest.mark.parametrize("name", init.INITS)
+def test_first_values_depend_on_the_seed_and_on_the_place_in_the_model(name):
+    draws = [init.INITS[name]((4, 3), seed, index) for seed, index in ((0, 0), (1, 0), (0, 1))]
+    assert np.array_equal(draws[0], init.INITS[name]((4, 3), 0, 0))
+    assert all(np.abs(a - b).min() > 0 for a, b in ((draws[0], draws[1]), (draws[0], draws[2]), (draws[1], draws[2])))
+
+
 def test_he_keeps_the_mean_square_of_relu_layers():
     """What it is for: after ten layers the mean square is near 1, where an initialisation of half the variance leaves 2⁻¹⁰."""
     layers = [layer for _ in range(10) for layer in (nn.Dense(256, 256, init.he), nn.ReLU())]

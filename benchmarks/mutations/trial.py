@@ -14,7 +14,7 @@ from pathlib import Path
 from .rules import ROOT
 
 PARTS = ("scratchvae", "tests", "benchmarks", "docs", "setup.cfg", "pyproject.toml", "ruff.toml", "README.md", "LICENSE", ".github")
-NEAR, OTHERS = 15.0, 45.0  # seconds of tests in the first round, of the two files that are most about the place, and in the second
+ROUNDS = 3.0, 12.0, 45.0  # seconds of tests in each
 SLOW = 3  # times what the tests took when coverage watched them, and START seconds more, is the longest that they may take now
 START = 60.0
 SURVIVED, NOTICED, TIMED_OUT = "survived", "noticed", "timed out"
@@ -81,7 +81,7 @@ class Tree:
 
 
 def rounds(mutation, known):
-    """[([tests], seconds)]: the nearest first, then others that run the line."""
+    """[([tests], seconds)] that run the line: a few cheap ones of every file first, those of the nearest files before others."""
     if mutation.file.endswith((".cu", ".cuh")):
         names = [f"test_cuda_kernels_{name}" for name in KERNELS] + ["test_training_as_asked", "test_cuda_training", "test_cuda_nvrtc"]
         if "affine" in mutation.file or "tile" in mutation.file or "mma" in mutation.file:
@@ -89,25 +89,32 @@ def rounds(mutation, known):
         files = [[test for test in known.passing(known.seconds) if test.startswith(f"tests/{name}.py::")] for name in names]
     else:
         files = [tests for _, tests in known.covering(mutation)]
-    first = _worth(files[:2], NEAR, known)
-    others = _worth([[test for test in tests if test not in set(first)] for tests in files], OTHERS, known)
-    return [(tests, sum(known.seconds[test] for test in tests)) for tests in (first, others) if tests]
+    found, asked = [], set()
+    for seconds in ROUNDS:
+        tests = _worth([[test for test in tests if test not in asked] for tests in files], seconds, known)
+        asked.update(tests)
+        found.append((tests, sum(known.seconds[test] for test in tests)))
+    return [(tests, seconds) for tests, seconds in found if tests]
 
 
 def _worth(files, seconds, known):
-    """The first tests of these files that take no longer than that together."""
+    """Tests of these files that take no longer than that together, as long of each file, and more where another has not as many."""
     found = []
-    for test in (test for tests in files for test in tests):
-        if known.seconds[test] <= seconds:
-            found.append(test)
-            seconds -= known.seconds[test]
-    return found
+    for i, tests in enumerate(sorted(files, key=lambda tests: sum(known.seconds[test] for test in tests))):
+        share = seconds / (len(files) - i)
+        for test in tests:
+            if known.seconds[test] > share:
+                break
+            share, seconds = share - known.seconds[test], seconds - known.seconds[test]
+            found.append((files.index(tests), test))
+    return [test for _, test in sorted(found, key=lambda pair: pair[0])]
 
 
 def try_out(tree, mutation, known, trusted, whole=False):
     """{"verdict", "by", "tests", "seconds", "whole"} of one mutation.   trusted: {test: does it pass without a mutation, too?}, kept
 
-    A test that notices must do so by itself, and pass by itself on the code as it is: else it says nothing, and the others go on.
+    When a test is the first time the one to notice, it must do so by itself, and pass by itself on the code as it is: else it says
+    nothing, and the others go on.
     """
     began, ran = time.monotonic(), 0
     verdict, by = SURVIVED, ""
@@ -118,11 +125,12 @@ def try_out(tree, mutation, known, trusted, whole=False):
                 verdict, by = tree.run(tests, START + SLOW * seconds)
                 if verdict != NOTICED or "::" not in by:
                     break
-                alone = START + SLOW * known.seconds.get(by, 100)
-                found = len(tests) == 1 or tree.run([by], alone)[0] != SURVIVED
-            if found and by not in trusted:
+                if by not in trusted:
+                    alone = START + SLOW * known.seconds.get(by, 100)
+                    found = len(tests) == 1 or tree.run([by], alone)[0] != SURVIVED
+            if by not in trusted and found:
                 trusted[by] = tree.run([by], alone)[0] == SURVIVED
-            if found and trusted[by]:
+            if trusted.get(by):
                 break
             verdict, tests = SURVIVED, [test for test in tests if test != by and test != "tests"]
         ran += len(tests)

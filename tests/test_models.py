@@ -9,6 +9,7 @@ from scratchvae import rng
 from scratchvae.errors import ConfigError, DataError, ShapeError
 from scratchvae.models import MODELS, VAE, Autoencoder, autoencoder
 from scratchvae.models.autoencoder import CHUNK
+from scratchvae.nn import init
 
 RANDOM = np.random.default_rng(0)
 ACTIVATIONS = {
@@ -294,6 +295,15 @@ def test_the_decoder_mirrors_the_encoders_hidden_layers(kind):
     model = MODELS[kind](9, (7, 5), 2)
     shapes = [[layer.W.value.shape for layer in part.layers if hasattr(layer, "W")] for part in (model.encoder, model.decoder)]
     assert shapes == [[(9, 7), (7, 5), (5, 4 if kind == "vae" else 2)], [(2, 5), (5, 7), (7, 9)]]
+
+
+@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("name", init.INITS)
+def test_the_initial_values_that_were_asked_for_reach_every_layer(kind, name):
+    model = MODELS[kind](9, (7, 5), 2, init_W=name, seed=4)
+    for i, (path, parameter) in enumerate(model.parameters()):
+        expected = init.INITS[name](parameter.shape, 4, i) if path.endswith("W") else 0
+        np.testing.assert_array_equal(parameter.value, np.float32(expected), path)
 
 
 @pytest.mark.parametrize("kind", MODELS)

@@ -81,7 +81,8 @@ class Tree:
 
 
 def rounds(mutation, known):
-    """[([tests], seconds)] that run the line: a few cheap ones of every file first, those of the nearest files before others."""
+    """[([tests], seconds)] that run the line: a few cheap ones of every file first, those of the nearest files before others; all of
+    the nearest file last."""
     if mutation.file.endswith((".cu", ".cuh")):
         names = [f"test_cuda_kernels_{name}" for name in KERNELS] + ["test_training_as_asked", "test_cuda_training", "test_cuda_nvrtc"]
         if "affine" in mutation.file or "tile" in mutation.file or "mma" in mutation.file:
@@ -93,8 +94,9 @@ def rounds(mutation, known):
     for seconds in ROUNDS:
         tests = _worth([[test for test in tests if test not in asked] for tests in files], seconds, known)
         asked.update(tests)
-        found.append((tests, sum(known.seconds[test] for test in tests)))
-    return [(tests, seconds) for tests, seconds in found if tests]
+        found.append(tests)
+    found.append([test for tests in files[:1] for test in tests if test not in asked])
+    return [(tests, sum(known.seconds[test] for test in tests)) for tests in found if tests]
 
 
 def _worth(files, seconds, known):

@@ -423,10 +423,12 @@ def test_the_manifold_is_decoded_at_the_quantiles_of_the_prior(tmp_path, drawn):
     plots.draw_manifold(model, SHAPE, tmp_path / "m.png", "Manifold", n=4)
     ax = drawn[0].figure.axes[0]
     z = NormalDist().inv_cdf(0.125)
-    corner = model.decode(np.array([[z, z]], np.float32)).reshape(SHAPE)  # smallest z₁ and z₂: bottom left
     grid = drawn[0].figure.images[0].get_array()
     h, w = grid.shape[0] // 4, grid.shape[1] // 4
-    np.testing.assert_allclose(grid[3 * h + h // 12 :: h // 6, w // 10 : w : w // 5], corner, atol=1e-6)
+    for z1, z2, column, row in ((z, z, 0, 3), (-z, z, 3, 3), (z, -z, 0, 0)):  # z₁ grows to the right, and z₂ upwards
+        corner = model.decode(np.array([[z1, z2]], np.float32)).reshape(SHAPE)
+        cell = grid[row * h : (row + 1) * h, column * w : (column + 1) * w]
+        np.testing.assert_allclose(cell[h // 12 :: h // 6, w // 10 :: w // 5], corner, atol=1e-6)
     ticks = dict(zip(ax.get_xticks(), [label.get_text() for label in ax.get_xticklabels()], strict=True))
     assert ticks[0.5] == "0"
     assert [name for place, name in ticks.items() if place < 0.1] == ["−1.5"]

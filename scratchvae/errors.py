@@ -18,6 +18,11 @@ def meant(text, names):
     return f": did you mean {near[0]}?" if near else ""
 
 
+def counted(n, what):
+    """counted(1, "image") → "1 image"; counted(5000, "image") → "5,000 images"."""
+    return f"{n:,} {what}{'s' * (n != 1)}"
+
+
 class ScratchVAEError(Exception):
     """Base of all our errors. The command line prints its text alone and exits with status 1."""
 

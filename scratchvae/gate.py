@@ -110,10 +110,10 @@ def array(values, where, text=False):
             at = place(np.argwhere(np.ma.getmaskarray(values))[0])
             raise DataError(f"{where}: {at} is masked, so there is no number: fill it, as x.filled(0), or drop the row")
         values = values.data
-    for method in ("detach", "cpu"):  # of a torch tensor
-        if callable(getattr(values, method, None)):
-            values = getattr(values, method)()
     try:
+        for method in ("detach", "cpu"):  # of a torch tensor
+            if callable(getattr(values, method, None)):
+                values = getattr(values, method)()
         found = np.asarray(values)
     except Exception as error:  # from someone else's __array__, or a list whose rows differ
         raise DataError(f"{where}: {_why_no_array(values, error)}") from error
@@ -125,6 +125,8 @@ def array(values, where, text=False):
         cure = "give a list or an array of numbers" if found.ndim == 0 else "convert them with astype, or leave them out"
         held = "text" if found.dtype.kind in "US" else f"{found.dtype} values"
         raise DataError(f"{where}: {held} where numbers belong, such as {shown(found.flat[0]) if found.size else '[]'}: {cure}")
+    if columns is not None and found.ndim == 2 and found.size and found.dtype.kind == "f":
+        extent(found, where, columns)
     return found
 
 
@@ -143,8 +145,9 @@ def index(name, values, count):
     raise DataError(f"{name} must be a list of integers from 0 to {count - 1}, not {shown(values)}")
 
 
-def extent(rows, where):
-    """(lowest, highest) of rows (N, D), in blocks. Raises DataError naming the first value that is not finite."""
+def extent(rows, where, columns=None):
+    """(lowest, highest) of rows (N, D), in blocks. Raises DataError naming the first value that is not finite, by its column's name
+    where there are `columns`."""
     lowest, highest = math.inf, -math.inf  # of no rows: within any bounds
     for block, start in _blocks(rows):
         low, high = float(block.min()), float(block.max())  # a NaN is both
@@ -152,15 +155,16 @@ def extent(rows, where):
             row, *column = np.argwhere(~np.isfinite(block))[0]
             value = block[(row, *column)]
             kind = "too large for float32, or infinite" if np.isinf(value) else "not a number"
-            raise DataError(f"{where}: {place((start + row, *column))} is {value}, {kind}: repair that row, or drop it")
+            raise DataError(f"{where}: {place((start + row, *column), columns)} is {value}, {kind}: repair that row, or drop it")
         lowest, highest = min(lowest, low), max(highest, high)
     return lowest, highest
 
 
-def check_support(rows, found, support, where, taker):
+def check_support(rows, found, support, where, taker, more=""):
     """Raise DataError naming the first value of rows (N, D) outside `support` (low, high), and how to bring all of them into it.
 
     found: `extent(rows)` or wider, so that nothing is looked at twice when all is well · taker: who takes only these, for the message
+    more: what else may be done
     """
     low, high = support
     if low <= found[0] and found[1] <= high:
@@ -171,7 +175,7 @@ def check_support(rows, found, support, where, taker):
             row, *column = np.argwhere(bad)[0]
             at, value = place((start + row, *column)), block[(row, *column)]
             cure = _into_unit(rows, *found) if support == (0, 1) else "scale the values"
-            raise DataError(f"{where}: {at} is {value:.8g}, outside [{low:g}, {high:g}], which {taker} takes: {cure}")
+            raise DataError(f"{where}: {at} is {value:.8g}, outside [{low:g}, {high:g}], which {taker} takes: {cure}{more}")
 
 
 def place(index, columns=None):

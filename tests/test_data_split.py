@@ -29,6 +29,11 @@ def test_a_set_sorted_by_class_keeps_every_class_in_both_parts_in_proportion(tmp
     assert "so 40, of every label alike, drawn with seed 0 of 400 images are held out as test" in data.source
 
 
+def test_fewer_held_out_than_there_are_labels_are_not_said_to_be_of_every_label(tmp_path):
+    np.savez(tmp_path / "a.npz", images=np.eye(12, dtype=np.uint8) * 255, labels=np.arange(12) % 2)
+    assert "so 1 drawn with seed 0 of 12 images" in load(tmp_path / "a.npz").source
+
+
 @given(
     st.lists(st.integers(0, 4), min_size=2, max_size=60), st.floats(0.01, 0.5), st.integers(0, 2**64 - 1)
 )

@@ -23,6 +23,14 @@ def _csv(path, table=TABLE, header="age,height,income", separator=",", labels=No
     return path
 
 
+def test_an_array_of_rows_beyond_0_1_is_told_how_tables_are_scaled_and_images_are_not(tmp_path):
+    for shape, told in (((50, 3), True), ((50, 1, 3), False)):
+        np.save(tmp_path / "a.npy", TABLE.reshape(shape))
+        with pytest.raises(DataError, match="outside") as caught:
+            load(tmp_path / "a.npy")
+        assert ("let --scale do it" in str(caught.value)) == told
+
+
 @pytest.mark.parametrize("header", [None, "age,height,income"])
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
 def test_columns_are_scaled_to_0_1_by_the_training_rows_and_undone_to_the_numbers_of_the_file(tmp_path, header, separator):

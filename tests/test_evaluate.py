@@ -109,6 +109,7 @@ def test_a_single_image_has_no_standard_error(tiny_data, tiny_vae):
     one = replace(tiny_data, test=Split(tiny_data.test.images[:1], None))
     assert measure(tiny_vae(), one)["-ELBO"].standard_error is None
     assert "±" not in str(measure(tiny_vae(), one)["-ELBO"])
+    assert "test split, 1 image, seed 0" in str(measure(tiny_vae(), one)["-ELBO"])
 
 
 def test_no_samples_are_refused(tiny_data, tiny_vae):

@@ -47,6 +47,13 @@ class Frame:
         return np.asarray(self.values, dtype)
 
 
+class Meta:
+    """What torch says of a tensor on its device "meta"."""
+
+    def cpu(self):
+        raise NotImplementedError("Cannot copy out of meta tensor; no data!")
+
+
 # What a Split makes of it -----------------------------------------------------------------------------------------------
 
 
@@ -104,6 +111,7 @@ def test_the_extent_is_what_a_model_sees():
         (_with(1e39), "row 4, column 2 is inf, too large for float32"),
         (np.ma.masked_array(GREY, mask=_with(7) == 7), r"row 4, column 2 is masked.*x\.filled\(0\)"),
         (Frame(["a", "b", "age", "d"], _with(None, dtype=object)), r"row 4, column 2 \(age\) is missing"),
+        (Frame(["a", "b", "age", "d"], _with(np.nan)), r"row 4, column 2 \(age\) is nan, not a number"),
         (Frame(["a", "b", "age", "d"], _with("old", dtype=object)), r"row 4, column 2 \(age\) is 'old', no number"),
         ([[0.1, 0.2], [0.3]], "row 1 has 1 values where row 0 has 2"),
         ([[0.1, 0.2], 0.3], "row 1 has 1 values where row 0 has 2"),
@@ -122,6 +130,9 @@ def test_the_extent_is_what_a_model_sees():
         (np.zeros((2, 2), "M8[s]"), "datetime64.* values where numbers belong"),
         (np.zeros((2, 2), [("a", "f4")]), "values where numbers belong"),
         (Tensor(None), "a NoneType"),
+        (Meta(), "cannot be made into an array .*no data"),
+        (np.zeros((2, 3, 4, 4)), r"channels come last: give images\.transpose\(0, 2, 3, 1\)"),
+        (np.zeros((2, 4, 4, 4)), r"give \(N, height, width\)"),
         (np.ones((6, 4), np.uint8), r"never exceed 1.*images\.astype\(bool\)"),
     ],
     ids=lambda given: " ".join(str(given).split())[:40] if isinstance(given, (str, list)) else type(given).__name__,

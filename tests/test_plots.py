@@ -538,6 +538,17 @@ def test_a_series_stands_over_its_reconstruction_with_the_names_of_its_columns(t
     assert len(drawn[0].figure.axes) == 10
 
 
+@pytest.mark.parametrize(("rule", "said"), [("unit", "scaled to [0, 1]"), ("standard", "scaled to mean 0, deviation 1"), ("none", "")])
+def test_the_figures_of_a_table_say_how_its_columns_are_scaled(tmp_path, drawn, rule, said):
+    split = Split(np.random.default_rng(0).random((12, 4)))
+    scaling = {"rule": rule, "columns": list("abcd"), "offset": [0] * 4, "scale": [1] * 4, "constant": []}
+    data = Dataset("table", (1, 4), split, split, "", preparation={"scaling": scaling})
+    plots.draw_all(make(shape=(1, 4)), data, [], tmp_path, "A VAE")
+    for sheet in drawn[:2]:  # reconstructions, samples
+        text = " ".join(words(sheet)).replace("\n", " ")
+        assert f"columns {said}" in text if said else "columns scaled" not in text
+
+
 def test_rows_of_tiles_are_full_and_near_the_wanted_ratio():
     assert tiles.columns_for(100, (112, 112)) == 10
     assert tiles.columns_for(100, (40, 320)) == 4
@@ -623,6 +634,13 @@ def test_badges_that_find_no_room_are_left_out_and_the_key_remains(tmp_path, dra
     plots.draw_latent(Placed(), codes, labels, tmp_path / "l.png", "Latent space")
     assert not drawn[0].figure.axes[0].texts
     assert len(drawn[0].figure.axes[0].get_legend().get_texts()) == 4
+
+
+def test_of_few_points_none_is_hidden_by_a_badge(tmp_path, drawn):
+    codes, labels = islands(4)
+    for count, badges in ((79, 0), (80, 4)):
+        plots.draw_latent(Placed(), codes[:count], labels[:count], tmp_path / "l.png", "Latent space")
+        assert len(drawn[-1].figure.axes[0].texts) == badges
 
 
 def test_a_badge_beside_its_points_is_tied_to_them(tmp_path, drawn):

@@ -5,7 +5,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from ..backend import NAMES
-from ..errors import BackendError, ConfigError, DataError, printable
+from ..errors import BackendError, ConfigError, DataError, counted, printable
 from ..training import KEPT, Settings
 from .options import (
     add_backend,
@@ -117,8 +117,8 @@ def train(o):
     if not o.json:
         said = [data.source] * ("held_out" in data.preparation) + data.told
         print("".join(f"{printable(line)}\n" for line in said), end="")
-        epochs = f"{settings.epochs} epoch{'s' * (settings.epochs > 1)}"
-        print(f"{describe(model)} on {printable(data.name)}: {len(data.train.images):,} images, {epochs} → {printable(out)}")
+        epochs = counted(settings.epochs, "epoch")
+        print(f"{describe(model)} on {printable(data.name)}: {counted(len(data.train.images), 'image')}, {epochs} → {printable(out)}")
     fit(model, data, out=out, threads=o.threads, graph=not o.no_graph, max_seconds=o.time, **settings.to_dict())
     return _finish(model, data, out, o)
 
@@ -220,7 +220,7 @@ def _draw(model, data, out, best=None):
         config, records = folder.config(), folder.records()
         last, chosen = max((record["epoch"] for record in records), default=0), best_epoch(config, records)
         epoch = f"{chosen['epoch']:g}, the best of {last:g}" if chosen and best is not False else f"{last:g}"
-        title = f"{describe(model)}, {data.name} ({len(data.train.images):,} images), epoch {epoch}"
+        title = f"{describe(model)}, {data.name} ({counted(len(data.train.images), 'image')}), epoch {epoch}"
         chapters = [chapter["ended"]["epoch"] for chapter in config["history"]]
         return [str(path) for path in plots.draw_all(model, data, records, out, title, chapters)]
 

@@ -3,7 +3,7 @@
 import json
 
 from .. import __version__
-from ..errors import ConfigError, printable
+from ..errors import ConfigError, counted, printable
 from .options import add_backend, add_data_options, add_threads, at_least_1, command, given_data_options, refuse_input, seed
 from .runs import describe
 
@@ -71,13 +71,15 @@ def data(o):
     height, width, *colour = dataset.image_shape
     table = "scaling" in dataset.preparation
     kind = f"{width} columns" if table else f"{height} × {width} pixels{', colour' if colour else ''}"
-    what, of = ("rows", "mean") if table else ("images", "mean pixel")
+    what, of = ("row", "mean") if table else ("image", "mean pixel")
     print("\n".join(map(printable, [f"{dataset.name}: {kind}. {dataset.source}", *dataset.told])))
+    wide = max(map(len, splits))
     for name, split in splits.items():
         labels = (
             "no labels" if split["labels"] is None else "labels " + ", ".join(f"{printable(k)}: {n:,}" for k, n in split["labels"].items())
         )
-        print(f"{name:5}  {split['images']:>6,} {what}, {split['dtype']}, {of} {round(split['mean_pixel'], 4) + 0.0:.4f}; {labels}")
+        count = f"{counted(split['images'], what):>{8 + len(what)}}"
+        print(f"{name:{wide}}  {count}, {split['dtype']}, {of} {round(split['mean_pixel'], 4) + 0.0:.4f}; {labels}")
     if o.out is not None:
         print(f"written to {printable(o.out)}")
 

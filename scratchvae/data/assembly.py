@@ -46,7 +46,8 @@ def held_out(labels, count, where, options):
         rows, how = np.split(np.arange(count), [-held]), f"the last {held}"
     else:
         rows = hold_out(labels, count, FRACTION, options.seed)
-        how = f"{len(rows[1])}{'' if labels is None else ', of every label alike,'} drawn with seed {options.seed}"
+        alike = labels is not None and len(rows[1]) >= len(np.unique(labels))  # fewer cannot be
+        how = f"{len(rows[1])}{', of every label alike,' * alike} drawn with seed {options.seed}"
     note = {"held_out": {"rule": options.held_out, "seed": options.seed, "images": len(rows[1]), "of": count}}
     said = f"no test split was given, so {how} of {count} images are held out as test."
     return dict(zip(("train", "test"), rows, strict=True)), note, said

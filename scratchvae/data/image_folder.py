@@ -32,7 +32,9 @@ def load_image_folder(listing, options, progress=True):
     files = {part: [name for name, _ in pairs] for part, pairs in parts.items()}
     labels = {part: [label for _, label in pairs] for part, pairs in parts.items()}
     if options.labels is not None:
-        found, note["labels"] = labels_of_files(options.labels, [name for names in files.values() for name in names], folder)
+        found, idle = labels_of_files(options.labels, [name for names in files.values() for name in names], folder)
+        if idle:
+            note["skipped"] = {**note.get("skipped", {}), "a label without an image": {"count": len(idle), "such_as": idle[0]}}
         for part, names in files.items():
             labels[part], found = found[: len(names)], found[len(names) :]
     elif len({names is None for names in map(_classes, labels.values())}) > 1 or _strange(labels):

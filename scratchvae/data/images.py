@@ -49,8 +49,9 @@ class Reader:
     """
 
     def __init__(self, colour, size=None, fit="crop"):
-        from PIL import Image, ImageOps
+        from PIL import Image, ImageOps, UnidentifiedImageError
 
+        self.unidentified = UnidentifiedImageError
         Image.init()
         self.formats = [name for name in FORMATS if name in Image.OPEN]
         self.open, self.turn = Image.open, ImageOps.exif_transpose
@@ -72,6 +73,8 @@ class Reader:
         # Which exceptions a decoder raises on a damaged file is documented nowhere.
         except Exception as error:
             fault = error.strerror if isinstance(error, OSError) and error.strerror else f"{type(error).__name__}: {error}"
+            if isinstance(error, self.unidentified):  # which shows the file object
+                fault = "of none of the kinds that are read"
             raise DataError(f"{path}: not a sound image ({fault[:200]}): save it again, or move it away") from error
 
     def _read(self, image, path):

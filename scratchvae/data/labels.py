@@ -10,7 +10,7 @@ from scratchvae.errors import DataError
 
 
 def labels_of_files(path, names, folder):
-    """Labels of the image files `names` (relative to `folder`), in their order → array (N,), and what to note.
+    """Labels of the image files `names` (relative to `folder`), in their order → array (N,), and the files that have a label and are no images.
 
     A .csv has the columns file and label, and a header or none; a file is named by its path in the folder or its last part, with
     its ending or without. Anything else is read as `labels_in_order`, the names being sorted.
@@ -18,7 +18,7 @@ def labels_of_files(path, names, folder):
     """
     if Path(path).suffix.lower() != ".csv":
         order = np.argsort(np.argsort(names))
-        return labels_in_order(path, len(names))[order], {}
+        return labels_in_order(path, len(names))[order], []
     with open_rows(path) as reader:
         rows = {}
         for row in filter(None, reader):
@@ -37,8 +37,7 @@ def labels_of_files(path, names, folder):
             raise DataError(f"{path}: {key} names more than one image, {name} among them: give paths as they are in the folder")
         used.add(key)
         labels.append(rows[key])
-    idle = len(rows) - len(used) - (next(iter(rows)) not in used)  # the first may be a header
-    return numbered(labels), {"labels without an image": idle} if idle else {}
+    return numbered(labels), [name for i, name in enumerate(rows) if name not in used and i]  # the first may be a header
 
 
 def labels_in_order(path, count):

@@ -16,25 +16,32 @@ def to_pixels(images, where, support=UNIT):
     An image of D pixels counts as square when D is a square number, and as one line otherwise; of a fourth axis of size 1, the
     one channel of grey, nothing is left. Raises DataError naming `where` and the first row and column at fault.
     """
-    images = gate.array(images, where)
-    if images.ndim == 4 and images.shape[3] != 3 and 1 in (images.shape[3], images.shape[1]):
-        images = images[..., 0] if images.shape[3] == 1 else images[:, 0]
-    if images.ndim not in (2, 3) and not (images.ndim == 4 and images.shape[3] == 3):
-        cure = "give (N, height, width), (N, height, width, 3) or (N, pixels)"
-        if images.ndim == 4 and images.shape[1] == 3:
-            cure = "channels come last: give images.transpose(0, 2, 3, 1)"
-        raise DataError(f"{where}: images of shape {images.shape}: {cure}")
+    images = upright(images, where)
     rows = to_rows(images, where)
-    gate.check_support(rows, extent(rows, where), support, where, "a data set of images")
+    more = "; of a table, let --scale do it (in Python scale=)" if images.ndim == 2 and rows.dtype != np.uint8 else ""
+    gate.check_support(rows, extent(rows, where), support, where, "a data set of images", more)
     if images.ndim > 2:
         return rows, images.shape[1:]
     side = math.isqrt(images.shape[1])
     return rows, (side, side) if side * side == images.shape[1] else (1, images.shape[1])
 
 
+def upright(images, where):
+    """`images`, a fourth axis of one channel taken away. Raises DataError for what would be another picture if it were flattened."""
+    images = gate.array(images, where)
+    if images.ndim == 4 and images.shape[3] != 3 and 1 in (images.shape[3], images.shape[1]):
+        images = images[..., 0] if images.shape[3] == 1 else images[:, 0]
+    if images.ndim > 3 and not (images.ndim == 4 and images.shape[3] == 3):
+        cure = "give (N, height, width), (N, height, width, 3) or (N, pixels)"
+        if images.ndim == 4 and images.shape[1] == 3:
+            cure = "channels come last: give images.transpose(0, 2, 3, 1)"
+        raise DataError(f"{where}: images of shape {images.shape}: {cure}")
+    return images
+
+
 def to_rows(images, where):
     """(N, …) of anything that `gate.array` takes → (N, D), uint8 where 255 is white, or float32; copies only to convert."""
-    images = gate.array(images, where)
+    images = upright(images, where)
     if images.ndim < 2 or images.size == 0:
         fault = "are empty" if images.ndim > 1 or images.size == 0 else "are no rows"
         raise DataError(f"{where}: images of shape {images.shape} {fault}: give (N, height, width) or (N, pixels), one or more")

@@ -3,7 +3,7 @@
 import numpy as np
 
 from scratchvae import gate, rng
-from scratchvae.errors import DataError
+from scratchvae.errors import DataError, counted
 
 TEST, VALIDATION = range(2)  # each part is drawn with words of its own
 
@@ -24,7 +24,7 @@ def hold_out(labels, count, fraction=0.1, seed=0, part=TEST):
         raise DataError(f"labels of shape {labels.shape} for {count} images: give one per image")
     held = max(1, int(count * fraction + 1e-9))  # 0.29 · 100 is a little less than 29
     if held >= count:
-        raise DataError(f"{count} image{'s' * (count != 1)} cannot be split in two, {held} of them held out: give more images")
+        raise DataError(f"{counted(count, 'image')} cannot be split in two, {held} of them held out: give more images")
     keys = rng.words(seed, rng.SPLIT, part, 0, count)[0]
     _, label, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     rank = np.empty(count)

@@ -1,13 +1,14 @@
 """What was done to a data set, in words: of `Dataset.preparation`, whose order and form is for programs."""
 
+from scratchvae.errors import counted
+
 
 def told(preparation):
     """→ lines of text, none where nothing was done that needs saying"""
-    lines = [f"{count:,} image{'s' * (count > 1)}: {what}" for what, count in preparation.get("images", {}).items()]
+    lines = [f"{counted(count, 'image')}: {what}" for what, count in preparation.get("images", {}).items()]
     for reason, note in preparation.get("skipped", {}).items():
         more = f" and {note['count'] - 1:,} more" if note["count"] > 1 else ""
         lines.append(f"left out ({reason}): {note['such_as']}{more}")
-    lines += [f"{what}: {count:,}" for what, count in preparation.get("labels", {}).items()]
     if scaling := preparation.get("scaling"):
         lines += _told_of_scaling(scaling)
     if note := preparation.get("validation"):

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from math import sqrt
 
 from .. import gate
-from ..errors import ConfigError
+from ..errors import ConfigError, counted
 
 # Two figures may be compared when all of these agree.
 KIND = ("quantity", "unit", "likelihood", "binarisation", "estimator", "data", "split")
@@ -33,7 +33,7 @@ class Measurement:
         error = "" if self.standard_error is None else f" ± {self.standard_error:.2f}"
         return (
             f"{self.quantity} {self.value:.2f}{error} {self.unit}; {self.likelihood} likelihood, binarisation: "
-            f"{self.binarisation}; {self.estimator}; {self.data} {self.split} split, {self.images:,} images, seed {self.seed}"
+            f"{self.binarisation}; {self.estimator}; {self.data} {self.split} split, {counted(self.images, 'image')}, seed {self.seed}"
         )
 
 
@@ -48,7 +48,7 @@ def table(measured):
     first = next(iter(measured.values()))
     seed = "" if first.seed is None else f", seed {first.seed}"
     lines.append(f"{first.unit}; ± is the standard error over the images")
-    lines.append(f"{first.data}, {first.split} split, {first.images:,} images{seed}; {first.likelihood} likelihood, binarisation: "
+    lines.append(f"{first.data}, {first.split} split, {counted(first.images, 'image')}{seed}; {first.likelihood} likelihood, binarisation: "
                  f"{first.binarisation}")
     if any(m.value < 0 for m in measured.values() if m.quantity != "KL") and first.likelihood != "bernoulli":
         lines.append("Negative is no fault here: these numbers have a density, which exceeds 1 where σ is small")

@@ -33,7 +33,8 @@ def draw_all(model, dataset, records, folder, describe, chapters=()):
     first = images[chosen(labels)[0] if labels is not None else 0]
     vae = model.kind == "vae"
     names = split.classes or None
-    columns = dataset.preparation.get("scaling", {}).get("columns") if is_series(shape) else None
+    scaling = dataset.preparation.get("scaling", {}) if is_series(shape) else {}
+    units = {"unit": "; columns scaled to [0, 1]", "standard": "; columns scaled to mean 0, deviation 1"}.get(scaling.get("rule"), "")
     code = "the posterior mean μ" if vae else "the code z"
     rank = "KL, in nats per image" if vae else "standard deviation (sd)"
     ranked = f"{min(10, model.latent)} of {model.latent} latents, ordered"
@@ -48,10 +49,11 @@ def draw_all(model, dataset, records, folder, describe, chapters=()):
     if records:
         draw(draw_loss, "loss.png", records, heading="Loss during training", chapters=chapters,
              says="Nats per image: summed over pixels, averaged over images" + ("; one sample of z per image" if vae else ""))  # fmt: skip
-    draw(draw_reconstructions, "reconstructions.png", model, images, labels, shape, heading="Reconstructions", names=names, values=columns,
-         says=f"{name.capitalize()} images {'and' if is_series(shape) else 'above'} the decoder's mean image at {code}")  # fmt: skip
+    draw(draw_reconstructions, "reconstructions.png", model, images, labels, shape, heading="Reconstructions", names=names,
+         values=scaling.get("columns"),
+         says=f"{name.capitalize()} images {'and' if is_series(shape) else 'above'} the decoder's mean image at {code}{units}")  # fmt: skip
     draw(draw_samples, "samples.png", model, shape, heading="Samples",
-         says="Mean images of z ~ N(0, I), seed 0" + warning)  # fmt: skip
+         says="Mean images of z ~ N(0, I), seed 0" + warning + units)  # fmt: skip
     draw(draw_latent, "latent.png", model, images, labels, heading="Latent space", names=names,
          says=f"{code[0].upper()}{code[1:]} of {name} images")  # fmt: skip
     if model.latent == 2:

@@ -7,6 +7,7 @@ from .page import BLUE, BODY, GREY, INK, SMALL, leading, page, shorter, text_wid
 from .tiles import finite, label_names, model_input
 
 POINTS, PER_COLUMN, OPACITY = 2000, 25, 0.85  # images; classes in one column of the legend
+PER_BADGE = 20  # images of a class, about: of fewer a badge would hide too many
 # The "muted" colours of Paul Tol (2021), made for colour-blind readers, and a near-black; four a little lighter or darker, so that
 # every second colour also differs in grey print. Class k has shape k + 2 · ⌊k/10⌋: two classes of one shape are never neighbours.
 COLOURS = ["#aa4499", "#332288", "#e3b23c", "#0a6127", "#882255", "#88ccee", "#999933", "#c1596d", "#222222", "#48b3a2"]
@@ -73,7 +74,7 @@ def _scatter(points, names, classes, groups, path, title, prior):
                   handlelength=1, handletextpad=0.5, borderpad=0, columnspacing=1)  # fmt: skip
         for text in key.get_texts():
             text.set_parse_math(False)
-        if columns > 1:
+        if columns > 1 or len(points) < PER_BADGE * len(classes):
             return
         _badges(ax, [shorter(str(c)) for c in classes], np.array([np.median(points[group], axis=0) for group in groups]))
 

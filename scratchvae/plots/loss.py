@@ -13,7 +13,7 @@ PARTS = {
 # What a split looks like: its sign in the key, and its curve. Each differs in shape too, for paper printed in grey. All points of
 # the measured ones lie in the panel (`limits`), so that at its edge they are whole.
 SPLITS = {
-    "train": ("—", {"color": BLUE, "linewidth": 1.2, "marker": "_", "markersize": 6}),
+    "train": ("—", {"color": BLUE, "linewidth": 1.2, "marker": "_", "markersize": 6, "markeredgewidth": 4}),
     "validation": ("◆", {"color": GREEN, "linewidth": 2, "marker": "D", "markersize": 4.5, "linestyle": "--", "clip_on": False}),
     "test": ("●", {"color": VERMILION, "linewidth": 2, "marker": "o", "markersize": 5.5, "clip_on": False}),
 }

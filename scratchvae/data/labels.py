@@ -10,7 +10,7 @@ from scratchvae.errors import DataError
 
 
 def labels_of_files(path, names, folder):
-    """Labels of the image files `names` (relative to `folder`), in their order → array (N,), and the files that have a label and are no images.
+    """Labels of the image files `names` (relative to `folder`), in their order → array (N,), and the names that are of no image.
 
     A .csv has the columns file and label, and a header or none; a file is named by its path in the folder or its last part, with
     its ending or without. Anything else is read as `labels_in_order`, the names being sorted.

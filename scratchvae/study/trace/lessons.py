@@ -66,12 +66,12 @@ LESSONS = {
     ),
     "bernoulli_nll_backward": Lesson(
         (r"da = s\,\left( \frac{1}{1 + e^{-a}} - x \right)",),
-        "The gradient starts here, and is simple: what was painted minus what should have been. s = 1 / (number of images in the batch).",
+        "The gradient starts here, and is simple: what was painted minus the image. s = 1 / (number of images in the batch).",
         {"scale": "s", "logits": "a", "x": "x", "out": "da"}, ("out",),
     ),
     "gaussian_nll": Lesson(
         (r"-\log p(x \mid z) = \tfrac{1}{2} \sum_{\text{pixels}} \frac{(x - m)^2}{\sigma^2} + \log\sigma^2 + \log 2\pi",),
-        "How surprised the decoder is by the image, in nats, summed over its pixels: the squared error in units of σ².",
+        "How surprised the decoder is by the image, in nats, summed over its pixels: the squared error in units of 2σ², and what σ costs.",
         {"mean": "m", "logvar": "log σ²", "x": "x", "work": "−2 log p, per pixel", "out": "−log p(x | z)"}, ("work", "out"),
     ),
     "gaussian_nll_backward": Lesson(
@@ -121,15 +121,15 @@ NOISE = Lesson(
         r"\varepsilon_2 = \sqrt{-2 \ln u_1}\,\sin 2\pi u_2",
     ),
     "ε is drawn once per training step and then held still. It is a function of seed, stream, step, row and column: the same seed "
-    "gives the same ε anywhere.", {}, (),
+    "gives the same ε anywhere, but for how a machine rounds a logarithm or a cosine.", {}, (),
 )  # fmt: skip
 PAINTED = "The mean of p(x | z): what the decoder would paint. Only for looking at; training needs what went into it, not this."
 LOSS = "Both prices in nats: how badly the image is redrawn, and how much z gives away. Their sum, −ELBO, is what training makes smaller."
 LOSS_ALONE = "How badly the image is redrawn, in nats: this is what training makes smaller."
 SPLIT = Lesson(
     (r"d\mu = dz + s\,\beta\,\mu", r"d\,\log\sigma^2 = \tfrac{1}{2}\,dz\,\varepsilon\,\sigma + s\,\beta\,\tfrac{1}{2} (\sigma^2 - 1)"),
-    "Two gradients are added here. The one through z pulls μ to where the image is redrawn best, and σ mostly down, because noise "
-    "blurs; the KL pulls μ to 0 and σ to 1. Training ends where they cancel, on average over the images.", {}, (),
+    "Two gradients are added here. The one through z pulls μ and σ to where this z redraws the image better; the KL pulls μ to 0 and "
+    "σ to 1. At an optimum what they do to each weight of the encoder cancels, on average over images and noise.", {}, (),
 )  # fmt: skip
 MOMENTS = Lesson(
     (r"m \leftarrow \beta_1 m + (1 - \beta_1)\,g", r"v \leftarrow \beta_2 v + (1 - \beta_2)\,g^2"),

@@ -9,7 +9,7 @@ from scratchvae import rng
 from scratchvae.data import Split
 from scratchvae.errors import CheckpointError, ConfigError, RunFolderError
 from scratchvae.evaluate import measure
-from scratchvae.training import RunFolder, Schedule, TrainingStep, fit, load_model, resume, story
+from scratchvae.training import RunFolder, Schedule, TrainingStep, fit, load_model, resume, story, two_epochs
 
 QUIET = {"progress": False, "threads": 1}
 FAST = {"batch_size": 7, "log_every": 4, **QUIET}
@@ -66,7 +66,7 @@ def test_the_test_split_chooses_nothing(worse, data, tiny_vae, tmp_path):
     noise = np.random.default_rng(0).integers(0, 255, data.test.images.shape, np.uint8)
     fit(tiny_vae(), replace(data, test=Split(noise, None)), out=tmp_path / "other", epochs=40, lr=0.5, patience=3, **FAST)
     assert told(worse) == told(tmp_path / "other")
-    with pytest.raises(ConfigError, match="--validation"):
+    with pytest.raises(ConfigError, match="from its first step: train with --validation"):
         fit(tiny_vae(), replace(data, validation=None), patience=3)
 
 
@@ -85,6 +85,37 @@ def test_a_kill_between_the_checkpoint_and_the_best_loses_nothing(tmp_path, data
     (tmp_path / "run" / "best.npz").unlink()
     resume(load_model(tmp_path / "run"), data, tmp_path / "run", **QUIET)
     assert files(tmp_path / "run") == before
+
+
+def test_which_epoch_is_the_best_is_what_the_checkpoint_says_though_the_log_is_lost(worse, data):
+    best, last = two_epochs(worse)
+    assert (best, last) == (int(np.argmin([loss for _, loss in losses(worse)])) + 1, len(losses(worse)))
+    RunFolder(worse).metrics_path.unlink()
+    assert two_epochs(worse) == (best, last)
+    fit(load_model(worse), replace(data, validation=None), out=worse.parent / "other", epochs=1, **FAST)
+    assert two_epochs(worse.parent / "other") is None
+
+
+def test_a_best_model_that_is_not_the_best_is_refused_and_the_last_can_be_had(worse):
+    for damage in (lambda: (worse / "best.npz").write_bytes((worse / "checkpoint.npz").read_bytes()), (worse / "best.npz").unlink):
+        damage()
+        for best in (None, True):
+            with pytest.raises(CheckpointError, match="does not hold the model of step .* which was the best: bring it back"):
+                load_model(worse, best=best)
+        load_model(worse, best=False)
+
+
+def test_a_best_model_on_other_data_is_not_loaded_though_a_kill_left_it_there(worse, data, tiny_vae, monkeypatch):
+    other = replace(data, train=Split(255 - data.train.images, data.train.labels))
+
+    def killed(self, target):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(type(worse), "rename", killed)
+    with pytest.raises(KeyboardInterrupt):
+        resume(load_model(worse, best=False), other, worse, epochs=41, other_data=True, **QUIET)
+    assert (worse / "best.npz").exists()
+    assert load_model(worse).buffer.values.tobytes() == load_model(worse, best=False).buffer.values.tobytes()
 
 
 def test_a_run_without_validation_has_no_best_model(tmp_path, tiny_data, tiny_vae):

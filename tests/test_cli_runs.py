@@ -51,11 +51,28 @@ def test_evaluate_and_sample_take_the_best_or_the_last_and_say_which(tmp_path, r
         said = output(capsys, "evaluate", run, "--split", "validation", best).out
         assert "the best on the validation images" in said
         figures[best] = json.loads(output(capsys, "evaluate", run, "--split", "validation", best, "--json").out)["-ELBO"]["value"]
-        output(capsys, "sample", run, best, "--out", tmp_path / f"{best}.npz")
+        told = output(capsys, "sample", run, best, "--out", tmp_path / f"{best}.npz").out
+        assert told.splitlines()[1:] == said.splitlines()[-1:]
+        told = output(capsys, "trace", "--model", run, best, "--digit", "0", "--out", tmp_path / "t.html").out
+        assert told.splitlines()[1:] == said.splitlines()[-1:]
     assert figures["--best"] < figures["--no-best"]
     assert json.loads(output(capsys, "evaluate", run, "--split", "validation", "--json").out)["-ELBO"]["value"] == figures["--best"]
     with np.load(tmp_path / "--best.npz") as a, np.load(tmp_path / "--no-best.npz") as b:
         assert not np.array_equal(a["images"], b["images"])
+
+
+def test_a_lost_log_keeps_nobody_from_the_model(tmp_path, run, capsys):
+    before = output(capsys, "evaluate", run).out
+    (run / "metrics.jsonl").write_bytes(b"\xff\n")
+    assert output(capsys, "evaluate", run).out == before
+    output(capsys, "sample", run, "--out", tmp_path / "s.npz")
+
+
+def test_a_model_of_many_layers_is_told_and_drawn(tmp_path, capsys):
+    np.save(tmp_path / f"{'n' * 240}.npy", pixels())
+    many = ["--hidden", ",".join(["3"] * 300), "--latent", "2", "--threads", "1", "--epochs", "1", "--batch-size", "200"]
+    said = output(capsys, "train", "--data", tmp_path / f"{'n' * 240}.npy", *many, "--out", tmp_path / "deep").out
+    assert "VAE 30-3-3-3-… 296 more …-3-2 on" in said
 
 
 def test_a_run_survives_the_move_of_its_data(tmp_path, data, run, capsys):

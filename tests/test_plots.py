@@ -194,6 +194,14 @@ def test_a_long_title_is_broken_into_lines_and_a_dollar_stays_a_dollar(tmp_path,
     assert "".join(lines).endswith("unbroken" * 40)
 
 
+def test_a_title_of_any_length_leaves_room_for_what_is_drawn(tmp_path, drawn):
+    sheet = page.Page("heading " * 900 + "\n" + "10-" * 9000 + "\nNats per image", 1600, 900, whole=True)
+    assert sheet.height > 450
+    lines = words(sheet)
+    assert [line.endswith(" …") for line in lines] == [False, True, *[False] * 5, True, False]
+    assert lines[0].startswith("heading heading") and lines[2].startswith("10-10-") and lines[-1] == "Nats per image"
+
+
 # Loss -----------------------------------------------------------------------------------------------------------------
 
 

@@ -118,7 +118,8 @@ def train(o):
         said = [data.source] * ("held_out" in data.preparation) + data.told
         print("".join(f"{printable(line)}\n" for line in said), end="")
         epochs = counted(settings.epochs, "epoch")
-        print(f"{describe(model)} on {printable(data.name)}: {counted(len(data.train.images), 'image')}, {epochs} → {printable(out)}")
+        images = counted(len(data.train.images), "image")
+        print(f"{describe(model)} on {printable(data.name)}: {images}, {epochs} → {printable(out)}", flush=True)
     fit(model, data, out=out, threads=o.threads, graph=not o.no_graph, max_seconds=o.time, **settings.to_dict())
     return _finish(model, data, out, o)
 
@@ -179,7 +180,10 @@ def sample(o):
         else:
             with replacing(out) as temporary:
                 np.savez_compressed(temporary, images=undo(note.get("preparation", {}), model.sample(o.n, o.seed)).reshape(-1, *shape))
-    print(json.dumps({"samples": o.n, "seed": o.seed, "file": str(out)}) if o.json else printable(out))
+    if o.json:
+        print(json.dumps({"samples": o.n, "seed": o.seed, "file": str(out)}))
+    else:
+        print("\n".join([printable(out), *which(o.run, o.best)]))
 
 
 def plot(o):
@@ -191,8 +195,10 @@ def plot(o):
 
 
 def describe(model):
-    """ "VAE 784-400-20", for titles and messages."""
-    sizes = "-".join(map(str, [model.data_size, *model.config["hidden"], model.latent]))
+    """ "VAE 784-400-20", for titles and messages; of more hidden layers than anybody reads, their number."""
+    hidden = model.config["hidden"]
+    between = hidden if len(hidden) <= 8 else [*hidden[:3], f"… {len(hidden) - 4:,} more …", hidden[-1]]
+    sizes = "-".join(map(str, [model.data_size, *between, model.latent]))
     beta = f", β = {model.beta:g}" if getattr(model, "beta", 1) != 1 else ""
     return f"{ {'vae': 'VAE', 'ae': 'Autoencoder'}[model.kind] } {sizes}{beta}"
 
@@ -214,12 +220,12 @@ def _finish(model, data, out, o):
 
 def _draw(model, data, out, best=None):
     from .. import plots
-    from ..training import RunFolder, best_epoch
+    from ..training import RunFolder, two_epochs
 
     with RunFolder(out).writing() as folder:
-        config, records = folder.config(), folder.records()
-        last, chosen = max((record["epoch"] for record in records), default=0), best_epoch(config, records)
-        epoch = f"{chosen['epoch']:g}, the best of {last:g}" if chosen and best is not False else f"{last:g}"
+        config, records, two = folder.config(), folder.records(), two_epochs(out)
+        last = max((record["epoch"] for record in records), default=0)
+        epoch = f"{two[0]:g}, the best of {two[1]:g}" if two and best is not False else f"{last:g}"
         title = f"{describe(model)}, {data.name} ({counted(len(data.train.images), 'image')}), epoch {epoch}"
         chapters = [chapter["ended"]["epoch"] for chapter in config["history"]]
         return [str(path) for path in plots.draw_all(model, data, records, out, title, chapters)]
@@ -227,27 +233,26 @@ def _draw(model, data, out, best=None):
 
 def which(run, best=None):
     """In words which of a run's two models is meant, where they are two → [line] or []"""
-    from ..training import RunFolder, best_epoch
+    from ..training import two_epochs
 
-    folder = RunFolder(run)
-    chosen = best_epoch(folder.config(), records := folder.records())
-    if chosen is None or chosen["epoch"] == records[-1]["epoch"]:
+    two = two_epochs(run)
+    if two is None or two[0] == two[1]:
         return []
-    two = f"epoch {chosen['epoch']:g}, the best on the validation images", f"epoch {records[-1]['epoch']:g}, the last"
+    two = f"epoch {two[0]:g}, the best on the validation images", f"epoch {two[1]:g}, the last"
     (this, other), option = (two[::-1], "--best") if best is False else (two, "--no-best")
     return [f"The model is that of {this}; {option} takes that of {other}"]
 
 
 def _unfinished(run):
     """Why a run ended before its last epoch, and how it goes on → [line] or []"""
-    from ..training import RunFolder, best_epoch
+    from ..training import RunFolder, two_epochs
 
-    config, records = RunFolder(run).config(), RunFolder(run).records()
-    last, settings = records[-1]["epoch"] if records else 0, config["training"]
+    records, settings, two = RunFolder(run).records(), RunFolder(run).config()["training"], two_epochs(run)
+    last = records[-1]["epoch"] if records else 0
     if last >= settings["epochs"]:
         return []
-    chosen, patience = best_epoch(config, records), settings.get("patience")
-    if chosen and patience and last - chosen["epoch"] >= patience:
+    patience = settings.get("patience")
+    if two and patience and two[1] - two[0] >= patience:
         return [f"Stopped early, {patience} epochs after the best one; with a larger --patience, `scratchvae resume {run}` goes on"]
     return [f"Stopped after {last:.4g} of {settings['epochs']} epochs; go on with: scratchvae resume {run}"]
 

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from ..errors import ConfigError, printable
-from .options import add_data, at_least_1, command, seed, whole
-from .runs import open_run
+from .options import add_best, add_data, at_least_1, command, seed, whole
+from .runs import open_run, which
 
 
 def add(commands):
@@ -19,6 +19,7 @@ def add(commands):
     sub = command(commands, trace, "write one training step as a page to step through", "scratchvae trace --digit 7 --out trace.html")
     sub.add_argument("--model", metavar="RUN|tiny", help="a run folder, or a 4-3-2 network (default: trains a small VAE)")
     add_data(sub)
+    add_best(sub)
     sub.add_argument("--digit", type=whole(0), default=7, help="label of the image that goes in")
     sub.add_argument("--index", type=whole(0), default=0, help="which of the test images with that label")
     sub.add_argument("--seed", type=seed, default=0, help="of the noise")
@@ -97,10 +98,18 @@ def trace(o):
 
     if Path(o.out).suffix not in (".html", ".htm"):
         raise ConfigError(f"--out must end in .html, not {o.out!r}")
-    model, data = (o.model, None) if o.model in (None, "tiny") else open_run(o.model, location=o.data)
+    model, data = o.model, None
+    if o.model not in (None, "tiny"):
+        model, data = open_run(o.model, location=o.data, best=o.best)
+    elif o.data is not None or o.best is not None:
+        raise ConfigError(f"--{'best' if o.data is None else 'data'} belongs to the --model of a run")
     told = make_trace(model, data, digit=o.digit, index=o.index, seed=o.seed, progress=not o.json)
     write_html(told, o.out)
-    print(json.dumps({"file": o.out, **told.to_dict()}) if o.json else f"{printable(o.out)}: open it in a browser")
+    if o.json:
+        print(json.dumps({"file": o.out, **told.to_dict()}))
+    else:
+        said = [] if data is None else which(o.model, o.best)
+        print("\n".join([f"{printable(o.out)}: open it in a browser", *said]))
 
 
 def exercise(o):

@@ -44,9 +44,9 @@ class Page:
             width -= 2 * MARGIN
         self.width = max(width, 760)
         heading, _, rest = title.partition("\n")
-        lines = [(line, HEADING, "bold", INK) for line in wrap(heading, HEADING, self.width, "bold")]
+        lines = [(line, HEADING, "bold", INK) for line in at_most(2, wrap(heading, HEADING, self.width, "bold"))]
         for part in filter(None, rest.split("\n")):
-            lines += [(line, BODY, "normal", GREY) for line in wrap(part, BODY, self.width)]
+            lines += [(line, BODY, "normal", GREY) for line in at_most(6, wrap(part, BODY, self.width))]
         depth = MARGIN - 6  # of the next line's middle, from the top of the page
         spots = []
         for line, size, weight, colour in lines:
@@ -151,6 +151,11 @@ def wrap(text, size, width, weight="normal"):
             candidate = candidate[fits:]
         line = candidate
     return [*lines, line] if line else lines
+
+
+def at_most(count, lines):
+    """The first lines of many, so that names of any length leave room for what is drawn."""
+    return lines if len(lines) <= count else [*lines[: count - 1], f"{lines[count - 1][:-3]} …"]
 
 
 def _letters(word, size, width, weight):

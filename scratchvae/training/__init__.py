@@ -1,7 +1,7 @@
 """Training: one step, many steps, their record on disk, and going on where one stopped."""
 
-from .chapters import KEPT, best_epoch, difference, story
-from .checkpoint import first_model, load_model
+from .chapters import KEPT, difference, story
+from .checkpoint import first_model, load_model, two_epochs
 from .device_step import DeviceStep
 from .fit import fit, resume
 from .optimisers import OPTIMISERS, Optimiser
@@ -12,6 +12,6 @@ from .step import TrainingStep
 from .trainer import Trainer
 
 __all__ = [
-    "KEPT", "OPTIMISERS", "DeviceStep", "Optimiser", "RunFolder", "Schedule", "Settings", "Trainer", "TrainingStep", "best_epoch",
-    "default_epochs", "difference", "first_model", "fit", "load_model", "resume", "story",
+    "KEPT", "OPTIMISERS", "DeviceStep", "Optimiser", "RunFolder", "Schedule", "Settings", "Trainer", "TrainingStep",
+    "default_epochs", "difference", "first_model", "fit", "load_model", "resume", "story", "two_epochs",
 ]  # fmt: skip

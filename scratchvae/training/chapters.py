@@ -107,9 +107,7 @@ def story(config):
     return lines
 
 
-def best_epoch(config, records):
-    """The record with the lowest validation loss on the run's present data, or None: the one whose parameters are kept."""
-    data = config["data"]["fingerprint"]
-    begun = max((part["ended"]["step"] for part in config["history"] if part["data"]["fingerprint"] != data), default=0)
-    found = [r for r in records if r["split"] == "validation" and r["step"] > begun]
-    return min(found, key=lambda r: r["loss"], default=None)
+def epoch_at(config, step):
+    """Passes over the training images at a step of a run's present chapter."""
+    origin, per_epoch = Origin(**config["origin"]), Settings.from_dict(config["training"]).steps_per_epoch(config["data"]["splits"]["train"])
+    return origin.epoch + (step - origin.step) / per_epoch

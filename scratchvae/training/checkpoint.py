@@ -11,6 +11,7 @@ from ..data.npy import read_npz
 from ..errors import BackendError, CheckpointError, ConfigError, DataError, NonFiniteError, RunFolderError
 from ..files import replacing
 from ..models import MODELS
+from .chapters import epoch_at
 from .run import RunFolder, from_version_1, without_places
 from .schema import HELD, STATE, check, differences, dumps, loads
 
@@ -100,14 +101,31 @@ def load_model(path, backend=None, best=None):
         return model_of(path, config, arrays, backend)
     if not folder.config_path.exists():
         return load_model(folder.checkpoint_path, backend)
-    config, _, arrays = read_run(folder)
+    config, state, arrays = read_run(folder)
     if arrays is None:
         raise CheckpointError(f"{folder.checkpoint_path}: no such checkpoint: `scratchvae resume {path}` begins the run again")
-    if best and not folder.best_path.exists():
+    kept = state.get("best")
+    if best and not kept:
         raise CheckpointError(f"{path} has no best.npz: it has no validation split, or has not come to the end of an epoch")
-    if best or (best is None and folder.best_path.exists()):
-        return model_of(folder.best_path, config, read_checkpoint(folder.best_path)[2], backend)
-    return model_of(folder.checkpoint_path, config, arrays, backend)
+    if best is False or not kept or kept["step"] == state["step"]:
+        return model_of(folder.checkpoint_path, config, arrays, backend)
+    was, _, arrays = read_checkpoint(folder.best_path) if folder.best_path.exists() else ({"step": None}, None, None)
+    if was["step"] != kept["step"]:
+        raise CheckpointError(
+            f"{folder.best_path} does not hold the model of step {kept['step']}, which was the best: bring it back, or take the last one "
+            "with --no-best, in Python best=False"
+        )
+    return model_of(folder.best_path, config, arrays, backend)
+
+
+def two_epochs(path):
+    """(that of the best model, that of the last) of a run folder with a validation split, by its checkpoint; None for one without.
+
+    Raises CheckpointError or RunFolderError.
+    """
+    folder = RunFolder(path)
+    config, state, _ = read_run(folder) if folder.best_path.exists() else (None, None, None)
+    return (state["best"]["epoch"], epoch_at(config, state["step"])) if state and state.get("best") else None
 
 
 def model_of(path, config, arrays, backend=None):

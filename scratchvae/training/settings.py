@@ -77,7 +77,10 @@ class Settings:
         if self.tf32 and model.backend.no_tf32:
             raise ConfigError(model.backend.no_tf32)
         if self.patience is not None and data.validation is None:
-            raise ConfigError("patience needs a validation split: --validation 0.1, or in Python data.with_validation(0.1)")
+            raise ConfigError(
+                "patience needs a validation split, which a run has from its first step: train with --validation 0.1, or in Python with "
+                "data.with_validation(0.1)"
+            )
         images = len(data.train.images)
         known = self if self.epochs is not None else replace(self, epochs=default_epochs(images))
         steps = known.steps_per_epoch(images)

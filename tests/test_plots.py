@@ -195,11 +195,12 @@ def test_a_long_title_is_broken_into_lines_and_a_dollar_stays_a_dollar(tmp_path,
 
 
 def test_a_title_of_any_length_leaves_room_for_what_is_drawn(tmp_path, drawn):
-    sheet = page.Page("heading " * 900 + "\n" + "10-" * 9000 + "\nNats per image", 1600, 900, whole=True)
+    sheet = page.Page("heading " * 90 + "\n" + "10-" * 900 + "\nNats per image", 1600, 900, whole=True)
     assert sheet.height > 450
     lines = words(sheet)
     assert [line.endswith(" …") for line in lines] == [False, True, *[False] * 5, True, False]
-    assert lines[0].startswith("heading heading") and lines[2].startswith("10-10-") and lines[-1] == "Nats per image"
+    assert [line[:7] for line in lines[:3]] == ["heading", "heading", "10-10-1"]
+    assert lines[-1] == "Nats per image"
 
 
 # Loss -----------------------------------------------------------------------------------------------------------------

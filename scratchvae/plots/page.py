@@ -21,6 +21,7 @@ INK, GREY, RULE = "#1f2933", "#5f6b76", "#d5dadf"
 # vermilion where both are printed in grey.
 BLUE, VERMILION, GREEN = "#00649e", "#d55e00", "#009e73"
 HEADING, BODY, SMALL = 20, 13, 12  # points
+LETTERS = 2000  # more than the lines of a title hold
 
 _STYLE = {
     "font.family": "DejaVu Sans", "font.size": BODY, "text.color": INK, "text.usetex": False, "axes.unicode_minus": True,
@@ -44,9 +45,9 @@ class Page:
             width -= 2 * MARGIN
         self.width = max(width, 760)
         heading, _, rest = title.partition("\n")
-        lines = [(line, HEADING, "bold", INK) for line in at_most(2, wrap(heading, HEADING, self.width, "bold"))]
+        lines = [(line, HEADING, "bold", INK) for line in at_most(2, wrap(heading[:LETTERS], HEADING, self.width, "bold"))]
         for part in filter(None, rest.split("\n")):
-            lines += [(line, BODY, "normal", GREY) for line in at_most(6, wrap(part, BODY, self.width))]
+            lines += [(line, BODY, "normal", GREY) for line in at_most(6, wrap(part[:LETTERS], BODY, self.width))]
         depth = MARGIN - 6  # of the next line's middle, from the top of the page
         spots = []
         for line, size, weight, colour in lines:

@@ -109,5 +109,6 @@ def story(config):
 
 def epoch_at(config, step):
     """Passes over the training images at a step of a run's present chapter."""
-    origin, per_epoch = Origin(**config["origin"]), Settings.from_dict(config["training"]).steps_per_epoch(config["data"]["splits"]["train"])
+    origin, settings = Origin(**config["origin"]), Settings.from_dict(config["training"])
+    per_epoch = settings.steps_per_epoch(config["data"]["splits"]["train"])
     return origin.epoch + (step - origin.step) / per_epoch

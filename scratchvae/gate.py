@@ -88,7 +88,7 @@ def shown(value):
     if isinstance(getattr(value, "shape", None), tuple) and not isinstance(value, np.generic):
         return f"{_kind(value)} of shape {value.shape}"
     try:
-        text = repr(value)
+        text = repr(value.item() if isinstance(value, np.generic) else value)
     except Exception:  # a repr of someone else's
         text = f"<{_kind(value)}>"
     text = " ".join(text.split())

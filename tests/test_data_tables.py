@@ -57,7 +57,7 @@ def test_test_values_beyond_the_training_rows_are_set_to_the_end_and_counted(tmp
     np.testing.assert_array_equal(data.test.images[:3, 1], 1)
     outside = data.preparation["scaling"]["outside"]
     assert outside >= 3
-    assert f"{outside} test values beyond the training rows' set to the nearest of 0 and 1" in data.told
+    assert f"{outside} test value{'s' * (outside != 1)} beyond the training rows' set to the nearest of 0 and 1" in data.told
 
 
 def test_standard_gives_mean_0_and_deviation_1_and_leaves_test_values_where_they_are(tmp_path):
@@ -90,8 +90,9 @@ def test_a_constant_column_is_named_and_comes_back_as_it_was(tmp_path):
     ("a,b\n" + "1,\n" * 9, r"9 values are missing: .* and 5 more"),
     ("a,b\n1,2\n3,x\n", r"line 3, column b holds 'x', no finite number"),
     ("a,b\n1,2\n3,inf\n", r"line 3, column b holds 'inf', no finite number"),
+    ("a,b\n1,2\n3,1_0\n", r"line 3, column b holds '1_0', no finite number"),
     ("a;b\n1;2\n3;4,5\n", r"line 3, column b holds '4,5', .* decimals with a point"),
-    ("a,b\n1,2\n3\n", "line 3: 1 values where 2 belong"),
+    ("a,b\n1,2\n3\n", "line 3: 1 value where 2 belong"),
     ("a,b\n1,2\n3,4,5\n", "line 3: 3 values where 2 belong"),
     ("", "holds no numbers"), ("a,b\n", "holds no numbers"), ("1,2\n", "one image cannot be split"),
     ('a,b\n"1,2\n3,4\n', "not a sound .csv"), ("a,b\n1e308,2\n-1e308,3\n-1e308,4\n", "column a spans more than a number can hold"),
@@ -101,6 +102,12 @@ def test_a_table_that_leaves_a_doubt_is_refused_with_its_line_and_column(tmp_pat
     with pytest.raises(DataError, match=r"a\.csv.*" + message) as caught:
         load(tmp_path / "a.csv")
     assert len(str(caught.value)) <= 500
+
+
+def test_a_column_of_labels_must_be_the_only_one_of_its_name(tmp_path):
+    (tmp_path / "a.csv").write_text("a,b,a\n1,2,3\n4,5,6\n")
+    with pytest.raises(DataError, match="2 columns are named a: it has a, b, a"):
+        load(tmp_path / "a.csv", labels="a")
 
 
 def test_bytes_that_are_no_text_are_refused(tmp_path):
@@ -127,7 +134,7 @@ def test_a_column_of_labels_is_named_and_not_learned_from(tmp_path):
     kept, held = hold_out(kinds, 50)
     assert [data.test.classes[label] for label in data.test.labels] == [kinds[row] for row in held]
     assert load_again(data.note()).fingerprint == data.fingerprint
-    with pytest.raises(DataError, match="no column is named kind: it has age, height"):
+    with pytest.raises(DataError, match="no columns are named kind: it has age, height"):
         load(tmp_path / "a.csv", labels="kind")
 
 

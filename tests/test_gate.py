@@ -125,7 +125,7 @@ def test_the_extent_is_what_a_model_sees():
         (object(), "a object: give an array"),
         ({"images": GREY}, "a dict: give an array"),
         (iter(GREY), "give an array"),
-        ([["0.5", "1"]], "text where numbers belong"),
+        ([["0.5", "1"]], "text where numbers belong, such as '0.5': convert"),
         (GREY + 1j, "complex64 values where numbers belong"),
         (np.zeros((2, 2), "M8[s]"), "datetime64.* values where numbers belong"),
         (np.zeros((2, 2), [("a", "f4")]), "values where numbers belong"),

@@ -12,7 +12,7 @@ from itertools import chain
 import numpy as np
 
 from scratchvae.data.idx import MAX_BYTES
-from scratchvae.errors import DataError
+from scratchvae.errors import DataError, counted
 
 SEPARATORS = ",;\t|"
 MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "?", "-"))
@@ -53,19 +53,20 @@ def read_table(path, label_column=None):
         first = next(rows, [])
         header = any(not _is_number(cell) and cell.strip().lower() not in MISSING for cell in first)
         names = [header and cell.strip() or f"column {i + 1}" for i, cell in enumerate(first)]
-        if label_column is not None and label_column not in names:
-            raise DataError(f"{path}: no column is named {label_column}: it has {', '.join(names)[:200]}")
+        if label_column is not None and names.count(label_column) != 1:
+            many = f"{names.count(label_column) or 'no'} columns are"
+            raise DataError(f"{path}: {many} named {label_column}: it has {', '.join(names)[:200]}")
         place = None if label_column is None else names.index(label_column)
         width = len(names)
         if place is not None:
             del names[place]
         for row in rows if header else chain([first], rows):
             if len(row) != width:
-                raise DataError(f"{path}, line {reader.line_num}: {len(row)} values where {width} belong: mend that line")
+                raise DataError(f"{path}, line {reader.line_num}: {counted(len(row), 'value')} where {width} belong: mend that line")
             if place is not None:
                 labels.append(row.pop(place).strip())
             try:
-                numbers = list(map(float, row))
+                numbers = list(map(float, row)) if "_" not in "".join(row) else [math.nan]  # Python reads 1_2 as 12
             except ValueError:
                 numbers = [math.nan]
             if not math.isfinite(sum(numbers)):
@@ -73,8 +74,9 @@ def read_table(path, label_column=None):
             values.extend(numbers)
     if missing:
         more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
-        shown, many = "; ".join(missing[:SHOWN]), "values are" if len(missing) > 1 else "value is"
-        raise DataError(f"{path}: {len(missing)} {many} missing: {shown}{more}: fill in, or drop the lines or columns"[:500])
+        shown, are = "; ".join(missing[:SHOWN]), "are" if len(missing) > 1 else "is"
+        many = counted(len(missing), "value")
+        raise DataError(f"{path}: {many} {are} missing: {shown}{more}: fill in, or drop the lines or columns"[:500])
     if not values:
         raise DataError(f"{path}: holds no numbers: give one line of numbers per example, and a header line if you like")
     return np.array(values).reshape(-1, len(names)), names, labels if place is not None else None
@@ -100,4 +102,4 @@ def _is_number(text):
         float(text)
     except ValueError:
         return False
-    return True
+    return "_" not in text

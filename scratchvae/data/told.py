@@ -25,4 +25,4 @@ def _told_of_scaling(scaling):
     if scaling["constant"]:
         yield f"constant in the training rows: {', '.join(scaling['constant'])[:200]}"
     if scaling.get("outside"):
-        yield f"{scaling['outside']:,} test values beyond the training rows' set to the nearest of 0 and 1"
+        yield f"{counted(scaling['outside'], 'test value')} beyond the training rows' set to the nearest of 0 and 1"

@@ -146,6 +146,18 @@ def _forget_locks():
     _held.clear()
 
 
+def _replace_patiently(temporary, path):
+    """os.replace where a file that somebody has open cannot be replaced, as on Windows: for a while it is tried again."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return os.replace(temporary, path)
+        except PermissionError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
+
+
 if sys.platform == "win32":
     import msvcrt
 
@@ -158,15 +170,7 @@ if sys.platform == "win32":
         os.lseek(descriptor, 0, os.SEEK_SET)
         return True
 
-    def _rename(temporary, path):
-        until = time.monotonic() + PATIENCE
-        while True:
-            try:
-                return os.replace(temporary, path)
-            except PermissionError:  # somebody has the old file open
-                if time.monotonic() > until:
-                    raise
-                time.sleep(0.05)
+    _rename = _replace_patiently
 
     def _sync_folder(folder):
         """Windows cannot."""

@@ -1,6 +1,7 @@
 """Runs at the command line: early stopping, which model is meant, data that moved, what a run goes on with, and what is refused."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -59,6 +60,16 @@ def test_evaluate_and_sample_take_the_best_or_the_last_and_say_which(tmp_path, r
     assert json.loads(output(capsys, "evaluate", run, "--split", "validation", "--json").out)["-ELBO"]["value"] == figures["--best"]
     with np.load(tmp_path / "--best.npz") as a, np.load(tmp_path / "--no-best.npz") as b:
         assert not np.array_equal(a["images"], b["images"])
+
+
+def test_what_a_run_is_made_of_is_not_replaced_under_another_name(tmp_path, run, capsys):
+    """As where names in small and in capital letters are the same file: compared are files, not names."""
+    before = {name: (run / name).read_bytes() for name in ("checkpoint.npz", "best.npz")}
+    for name in before:
+        os.link(run / name, run / name.upper().replace("NPZ", "npz"))
+        for other in (name, name.upper().replace("NPZ", "npz")):
+            assert "would replace" in output(capsys, "sample", run, "--out", run / other, status=1).err
+    assert {name: (run / name).read_bytes() for name in before} == before
 
 
 def test_a_lost_log_keeps_nobody_from_the_model(tmp_path, run, capsys):

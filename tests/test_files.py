@@ -12,7 +12,7 @@ import pytest
 from scratchvae import files
 from scratchvae.errors import OutputError, RunFolderError
 from scratchvae.files import append_line, only_writer, replacing, sweep, write_text
-from scratchvae.training import fit
+from scratchvae.training import fit, load_model, resume
 
 
 def test_a_text_is_there_whole_and_nothing_else_is(tmp_path):
@@ -87,6 +87,48 @@ def test_a_folder_that_may_not_be_written_is_named_with_the_reason(tiny_data, ti
     with pytest.raises(RunFolderError, match="/sys/run: cannot be written") as caught:
         fit(tiny_vae(), tiny_data, out="/sys/run", epochs=1)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("tries", [3, 10**9])
+def test_a_file_that_is_open_elsewhere_is_waited_for_and_then_left_as_it_was(tmp_path, monkeypatch, tries):
+    """As Windows has it: what somebody reads cannot be replaced."""
+    write_text(tmp_path / "a", "old")
+    left, replace = [tries], os.replace
+
+    def open_elsewhere(temporary, path):
+        left[0] -= 1
+        if left[0] > 0:
+            raise PermissionError(13, "Access is denied")
+        replace(temporary, path)
+
+    monkeypatch.setattr(files, "_rename", files._replace_patiently)
+    monkeypatch.setattr(files, "PATIENCE", 0.2)
+    monkeypatch.setattr(files.os, "replace", open_elsewhere)
+    if tries == 3:
+        write_text(tmp_path / "a", "new")
+        assert (tmp_path / "a").read_text() == "new"
+    else:
+        with pytest.raises(OutputError, match=r"a: cannot be written \(Access is denied\)"):
+            write_text(tmp_path / "a", "new")
+        assert (tmp_path / "a").read_text() == "old"
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_a_read_only_file_system_is_told_in_one_line_and_a_run_there_can_be_read(tmp_path, monkeypatch, tiny_data, tiny_vae):
+    fit(model := tiny_vae(), tiny_data, out=tmp_path / "run", epochs=1, progress=False, threads=1)
+    open_ = os.open
+
+    def read_only(path, flags, *mode, **where):
+        if flags & (os.O_WRONLY | os.O_RDWR):
+            raise OSError(30, "Read-only file system", str(path))
+        return open_(path, flags, *mode, **where)
+
+    monkeypatch.setattr(files.os, "open", read_only)
+    for attempt in (lambda: write_text(tmp_path / "run" / "a", "text"), lambda: resume(model, tiny_data, tmp_path / "run", epochs=2)):
+        with pytest.raises(OutputError, match=r"cannot be written \(Read-only file system\)") as caught:
+            attempt()
+        assert "\n" not in str(caught.value)
+    assert load_model(tmp_path / "run").buffer.values.tobytes() == model.buffer.values.tobytes()
 
 
 def test_a_long_name_can_be_written(tmp_path):

@@ -171,7 +171,7 @@ def sample(o):
     if out.suffix == ".png" and o.n > MOST_TILES:
         raise ConfigError(f"a picture holds at most {MOST_TILES:,} images, not {o.n:,}: give --out a name that ends in .npz")
     run = RunFolder(out.parent)
-    refuse_input(out, run.checkpoint_path, note["location"])
+    refuse_input(out, run.checkpoint_path, run.best_path, note["location"])
     with run.writing() if run.config_path.exists() else nullcontext():
         if out.suffix == ".png":
             plots.draw_samples(model, shape, out, f"Samples of {describe(model)}", n=o.n, seed=o.seed)

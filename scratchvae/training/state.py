@@ -25,7 +25,8 @@ def refuse_state(model, images):
     """Raise ConfigError naming the module and the attribute in which a model keeps more than its Parameters from step to step.
 
     images (N, D): the first few are what it is tried on. The model is left alone: replicas of it run. An attribute is state when a
-    step changes it, and when another value of it before that step makes another outcome, or another value after it.
+    step changes it, and when another value of it before that step makes another outcome, or another value after it; the other value of
+    one that a first step makes is what a step on other images leaves.
     """
     owners = [path for path, module in model.modules() if not type(module).__module__.startswith(HOUSE)]
     if not owners:
@@ -40,13 +41,16 @@ def refuse_state(model, images):
     moved = {place: _differs(before[place], after[place], 0) for place in before if place in after}
     moved = {place: where for place, where in moved.items() if any(np.any(part) for part in where)}
     others = {place: _other(before[place]) for place in moved}
+    _, elsewhere = trial.step({}, trial.x * 0.5 + 0.25)
+    for place in sorted(after.keys() & elsewhere.keys() - before.keys() - {OUTCOME}):  # which a first step makes
+        moved[place], others[place] = [np.True_] * len(_leaves(after[place])), elsewhere[place]
     if trial.step_ends_alike(after, others, moved):
         return
     for place, other in others.items():
         if not trial.step_ends_alike(after, {place: other}, {place: moved[place]}):
             path, name = place
             raise ConfigError(
-                f"{type(dict(model.modules())[path]).__name__}{f' ({path})' if path else ''} changes self.{name} in every step, and "
+                f"{type(dict(model.modules())[path]).__name__}{f' ({path})' if path else ''} changes self.{name} in a step, and "
                 "depends on it in the next. It is no Parameter, so replicas, checkpoints and resume would not have it: compute from "
                 "Parameters and arguments alone, and take noise as eps"
             )
@@ -60,7 +64,7 @@ class _Trial:
         put = model.backend.put
         self.model, self.owners, self.x, self.eps = model, owners, put(x), None if eps is None else put(eps)
 
-    def step(self, values):
+    def step(self, values, x=None):
         """One forward and backward of a replica that holds these values → its attributes {(path, name): value} before and after."""
         replica = self.model.replica()
         modules = dict(replica.modules())
@@ -68,7 +72,7 @@ class _Trial:
             vars(modules[path])[name] = copy.deepcopy(value)
         before = self._attributes(modules)
         with np.errstate(all="ignore"):
-            terms = replica.forward(self.x, self.eps)
+            terms = replica.forward(self.x if x is None else x, self.eps)
             computed = [replica.backend.get(terms[name]).copy() for name in replica.terms]
             replica.backward(1.0)
         computed.append(replica.backend.get(replica.buffer.grads).copy())

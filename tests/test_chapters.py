@@ -96,7 +96,10 @@ def test_which_epoch_is_the_best_is_what_the_checkpoint_says_though_the_log_is_l
     assert two_epochs(worse.parent / "other") is None
 
 
-def test_a_best_model_that_is_not_the_best_is_refused_and_the_last_can_be_had(worse):
+def test_a_best_model_that_is_not_the_best_is_refused_and_the_last_can_be_had(worse, data):
+    (worse / "best.npz").write_bytes((worse / "checkpoint.npz").read_bytes())
+    with pytest.raises(CheckpointError, match="which was the best: bring it back"):
+        resume(load_model(worse, best=False), data, worse, **QUIET, patience=9)
     for damage in (lambda: (worse / "best.npz").write_bytes((worse / "checkpoint.npz").read_bytes()), (worse / "best.npz").unlink):
         damage()
         for best in (None, True):

@@ -109,13 +109,18 @@ def load_model(path, backend=None, best=None):
         raise CheckpointError(f"{path} has no best.npz: it has no validation split, or has not come to the end of an epoch")
     if best is False or not kept or kept["step"] == state["step"]:
         return model_of(folder.checkpoint_path, config, arrays, backend)
-    was, _, arrays = read_checkpoint(folder.best_path) if folder.best_path.exists() else ({"step": None}, None, None)
-    if was["step"] != kept["step"]:
-        raise CheckpointError(
-            f"{folder.best_path} does not hold the model of step {kept['step']}, which was the best: bring it back, or take the last one "
-            "with --no-best, in Python best=False"
-        )
-    return model_of(folder.best_path, config, arrays, backend)
+    return model_of(folder.best_path, config, read_best(folder, kept), backend)
+
+
+def read_best(folder, kept):
+    """The arrays of a run folder's best.npz, which `kept` says the step of. Raises CheckpointError when it holds another, or is gone."""
+    state, _, arrays = read_checkpoint(folder.best_path) if folder.best_path.exists() else ({"step": None}, None, None)
+    if state["step"] == kept["step"]:
+        return arrays
+    raise CheckpointError(
+        f"{folder.best_path} does not hold the model of step {kept['step']}, which was the best: bring it back, or take the last one "
+        "with --no-best, in Python best=False"
+    )
 
 
 def two_epochs(path):

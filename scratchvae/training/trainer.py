@@ -14,7 +14,7 @@ from ..evaluate import accepted, image_terms
 from ..files import replacing
 from ..workers import Threads
 from .chapters import START
-from .checkpoint import load_arrays, read_checkpoint, save_checkpoint
+from .checkpoint import load_arrays, read_best, save_checkpoint
 from .device_step import DeviceStep
 from .records import Log
 from .run import without_places
@@ -86,7 +86,7 @@ class Trainer:
             raise CheckpointError(f"{path}: its step or the sums of its log line are not of this run")
         self.best = state.get("best")
         if self.best and self.best["step"] != state["step"] and folder.best_path.exists():
-            load_arrays(folder.best_path, read_checkpoint(folder.best_path)[2], self.model)
+            load_arrays(folder.best_path, read_best(folder, self.best), self.model)
             self._best_values = np.array(self.model.backend.get(self.model.buffer.values))
         load_arrays(path, arrays, self.model, self.optimiser)
         self.step = state["step"]

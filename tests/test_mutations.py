@@ -70,13 +70,13 @@ def test_a_mistake_is_noticed_by_the_test_whose_claim_it_breaks(tree, means):
     mutation = next(mutation for mutation in written() if mutation.means == means)
     before = (tree.path / mutation.file).read_bytes()
     with tree.with_(mutation):
-        assert tree.run([SAMPLE[means]], 60) == (NOTICED, SAMPLE[means])
+        assert tree.run([SAMPLE[means]], 600) == (NOTICED, SAMPLE[means])
     assert (tree.path / mutation.file).read_bytes() == before == (rules.ROOT / mutation.file).read_bytes()
 
 
 def test_what_changes_nothing_survives_and_what_never_ends_is_told(tree):
     with tree.with_(None):
-        assert tree.run([*SAMPLE.values()], 60) == (SURVIVED, "")
+        assert tree.run([*SAMPLE.values()], 600) == (SURVIVED, "")
     assert tree.run([*SAMPLE.values()], 0.01) == (TIMED_OUT, "")
 
 

@@ -1,5 +1,6 @@
 """Which tests run a line: every test file once under coverage.py, kept until the file changes."""
 
+import ast
 import difflib
 import hashlib
 import json
@@ -81,19 +82,20 @@ class Tests:
         return found
 
     def covering(self, mutation):
-        """[(focus, [tests])] of each test file with tests of that line, most focused first; of the function or the file where no test
-        runs the line itself, as when it is run at import."""
+        """[(focus, [tests])] of each test file with tests of that line, most focused first; of the file's functions where no test runs
+        the line itself, as when it is run at import."""
         found = []
         for name in self.names:
             lines = self._lines(name)
             here = lines.get(mutation.file, {})
-            if not here:
-                continue
-            tests = here.get(self._line_then(name, mutation), set())
-            focus = len(here) / sum(map(len, lines.values()))
-            found.append((focus, name, tests, set().union(*here.values())))
+            then = FOLDER / (FOLDER / f"{name}.of").read_text().split()[1] / mutation.file
+            bodies, line = _bodies(then), _moved(then, ROOT / mutation.file).get(mutation.line, 0)
+            anywhere = set().union(*(tests for number, tests in here.items() if number in bodies))
+            if anywhere:
+                focus = len(here.keys() & bodies) / sum(map(len, lines.values()))
+                found.append((focus, name, here.get(line, set()) if line in bodies else set(), anywhere))
         if not any(tests for _, _, tests, _ in found):
-            found = [(focus, name, everything, None) for focus, name, _, everything in found]
+            found = [(focus, name, anywhere, None) for focus, name, _, anywhere in found]
         return [(focus, self._expand(name, tests)) for focus, name, tests, _ in sorted(found, key=lambda f: -f[0]) if tests]
 
     def _expand(self, name, tests):
@@ -102,10 +104,14 @@ class Tests:
             tests = {test for test in self.seconds if test.startswith(f"tests/{name}.py::")}
         return sorted(self.passing(tests), key=self.seconds.get)
 
-    def _line_then(self, name, mutation):
-        """The line's number when the map was made."""
-        then = (FOLDER / f"{name}.of").read_text().split()[1]
-        return _moved(FOLDER / then / mutation.file, ROOT / mutation.file).get(mutation.line, 0)
+
+@cache
+def _bodies(path):
+    """The lines within functions of a file: those that are not run at import."""
+    if not path.exists():
+        return frozenset()
+    functions = [node for node in ast.walk(ast.parse(path.read_bytes())) if isinstance(node, ast.FunctionDef)]
+    return frozenset(line for node in functions for line in range(node.body[0].lineno, node.end_lineno + 1))
 
 
 @cache

@@ -76,6 +76,8 @@ class Tree:
             failed = next((test for test, outcome, _ in map(json.loads, lines) if outcome == "failed"), None)
             if process.returncode == 0:
                 return SURVIVED, ""
+            if process.returncode == 4 and any("[" in test for test in tests):  # the mutation changes what the cases are called
+                return self.run(list(dict.fromkeys(test.partition("[")[0] for test in tests)), limit)
             if failed is None and process.returncode not in (1, 2, 3) and process.returncode > 0:
                 raise RuntimeError(f"pytest could not begin ({process.returncode}): {output[-500:]}")
             return NOTICED, failed or "the tests did not even begin"

@@ -192,3 +192,10 @@ def test_numbers_outside_their_range_are_refused_by_name(changes, said):
 def test_the_ends_of_the_ranges_work():
     last = rng.words(2**64 - 1, rng.LATENT, 2**32 - 1, np.array([2**32 - 1]), 4)
     assert np.array_equal(last[0], rng.philox((0, 2**32 - 1, 2**32 - 1, rng.LATENT), (2**32 - 1, 2**32 - 1)))
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.float16, np.complex64, "float32", None])
+@pytest.mark.parametrize("draw", [rng.uniform, rng.normal])
+def test_noise_is_float32_or_float64_and_nothing_else(draw, dtype):
+    with pytest.raises(ConfigError, match=r"dtype must be np\.float32 or np\.float64"):
+        draw(0, rng.CHECK, 0, 0, 2, dtype)

@@ -19,6 +19,7 @@ SLOW = 3  # times what the tests took when coverage watched them, and START seco
 START = 60.0
 LONGEST = 3600.0
 SURVIVED, NOTICED, TIMED_OUT = "survived", "noticed", "timed out"
+QUOTING = ("test_museum", "test_cli_study")  # they plant bugs by quoting lines of the package, and stop where those lines have changed
 KERNELS = ("elementwise", "affine", "step", "between_steps", "launch", "sanitized")
 
 
@@ -93,6 +94,8 @@ def rounds(mutation, known):
         files = [[test for test in known.passing(known.seconds) if test.startswith(f"tests/{name}.py::")] for name in names]
     else:
         files = [tests for _, tests in known.covering(mutation)]
+        if "/museum/" not in mutation.file:
+            files = [tests for tests in files if not tests[0].startswith(tuple(f"tests/{name}.py" for name in QUOTING))]
     found, asked = [], set()
     for seconds in ROUNDS:
         tests = _worth([[test for test in tests if test not in asked] for tests in files], seconds, known)
@@ -123,7 +126,8 @@ def try_out(tree, mutation, known, trusted, whole=False):
     """
     began, ran = time.monotonic(), 0
     verdict, by = SURVIVED, ""
-    for tests, seconds in [*rounds(mutation, known), *([(["tests"], 600.0)] if whole else [])]:
+    every = [f"tests/{path.name}" for path in sorted((ROOT / "tests").glob("test_*.py")) if path.stem not in QUOTING]
+    for tests, seconds in [*rounds(mutation, known), *([(every, 600.0)] if whole else [])]:
         tests = [test for test in tests if trusted.get(test, True)]
         limit = START + SLOW * seconds
         while tests:
@@ -142,7 +146,7 @@ def try_out(tree, mutation, known, trusted, whole=False):
                     trusted[by] = tree.run([by], alone)[0] == SURVIVED
             if trusted.get(by):
                 break
-            verdict, tests = SURVIVED, [test for test in tests if test != by and test != "tests"]
+            verdict, tests = SURVIVED, [test for test in tests if test not in (by, by.partition("::")[0])]
         ran += len(tests)
         if verdict != SURVIVED:
             break

@@ -199,3 +199,9 @@ def test_the_ends_of_the_ranges_work():
 def test_noise_is_float32_or_float64_and_nothing_else(draw, dtype):
     with pytest.raises(ConfigError, match=r"dtype must be np\.float32 or np\.float64"):
         draw(0, rng.CHECK, 0, 0, 2, dtype)
+
+
+@pytest.mark.parametrize(("changes", "said"), [({"step": 0.5}, "step"), ({"rows": np.array([0.5])}, "row"), ({"step": [1, 2.5]}, "step")])
+def test_steps_and_rows_are_whole_numbers(changes, said):
+    with pytest.raises(ConfigError, match=f"^{said} must be whole numbers"):
+        base(**changes)

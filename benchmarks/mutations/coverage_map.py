@@ -35,7 +35,8 @@ def make(tree, say=print):
             old.unlink(missing_ok=True)
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "benchmarks.mutations.listener"]
         command += ["--cov=scratchvae", "--cov-context=test", "--cov-report=", f"tests/{path.name}"]
-        env = {**os.environ, "PYTHONPATH": str(tree), "COVERAGE_FILE": str(data), "MUTATIONS_HEARD": str(heard), "MPLBACKEND": "Agg"}
+        env = {**os.environ, "PYTHONPATH": str(tree), "COVERAGE_FILE": str(data), "MUTATIONS_HEARD": str(heard)}
+        env |= {"MPLBACKEND": "Agg", "PYTEST_ADDOPTS": ""}
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         subprocess.run(command, cwd=tree, env=env, timeout=LONGEST, check=False, **quiet)
         for source in listed if not (FOLDER / then).exists() else ():

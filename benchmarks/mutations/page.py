@@ -50,7 +50,7 @@ def table(mutations, results, reasons):
         lines.append(f"Of the survivors {alone} met the tests that run their line, and not the rest of the suite, which may notice some.")
     for title, kind in (("Survivors", SURVIVED), ("Equivalent", "equivalent")):
         found = [m for m in done if verdict[m.key] == kind]
-        lines += ["", f"### {title}", ""] if found else []
+        lines += ["", f"## {title}", ""] if found else []
         for m in sorted(found, key=lambda m: (m.room, m.file, m.line)):
             reason = f": {reasons[m.key]}" if m.key in reasons else ""
             lines.append(f"- {m.room}, `{m.file.removeprefix('scratchvae/')}` {m.where and f'`{m.where}`'}: {_told(m)} ({m.key}){reason}")

@@ -62,7 +62,7 @@ class Tree:
             command = [sys.executable, "-m", "pytest", "-q", "-x", "--tb=no", "-p", "no:cacheprovider"]
             command += ["-p", "benchmarks.mutations.listener", f"@{named}"]
             cache = ROOT / ".mutations" / "cuda_on_cpu"  # mutated kernels are kept apart from good ones
-            env = {**os.environ, "PYTHONPATH": str(self.path), "MUTATIONS_HEARD": str(heard), "MPLBACKEND": "Agg",
+            env = {**os.environ, "PYTHONPATH": str(self.path), "MUTATIONS_HEARD": str(heard), "MPLBACKEND": "Agg", "PYTEST_ADDOPTS": "",
                    "SCRATCHVAE_CUDA_ON_CPU_CACHE": str(cache), "TMPDIR": folder, "CI": ""}  # fmt: skip
             process = subprocess.Popen(
                 command, cwd=self.path, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True

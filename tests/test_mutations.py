@@ -88,6 +88,6 @@ def test_the_table_counts_rooms_names_survivors_and_says_what_was_not_tried():
     assert "| all | 4 | 0 | 2 | 1 | 1 | 1 | 66.7 % |" in text
     assert "Tried: 4 of 5 mutations (written 4)." in text
     assert "Not yet tried: 1 (ops 1)." in text
-    survivors, equivalent = text.split("## Survivors")[1].split("### Equivalent")
+    survivors, equivalent = text.split("## Survivors")[1].split("## Equivalent")
     assert mutations[2].means in survivors
     assert f"{mutations[3].means} ({mutations[3].key}): no number differs" in equivalent

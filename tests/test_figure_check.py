@@ -72,7 +72,7 @@ def text_on_picture(ax):
 
 
 def cut_label(ax):
-    ax.set_ylabel("nats per image\n\n\n\nand more")
+    ax.set_ylabel("nats per image" + "\n" * 8 + "and more")
 
 
 def cut_picture(ax):

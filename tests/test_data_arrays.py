@@ -154,7 +154,12 @@ def test_labels_are_one_integer_per_image(labels):
         ({"images": np.array([{}], object)}, "elements of type"),
         ({"images": np.array(["a"])}, "text where numbers belong"),
         ({"images": np.zeros(3, [("a", "u1")])}, "elements of type"),
-        ({"images": np.zeros((1,) * 5, np.uint8)}, "at most 4 dimensions"),
+        ({"images": IMAGES, "fields": ["targets"]}, "no array targets, which its array fields names"),
+        ({"images": IMAGES, "fields": ["labels"]}, "must name fields beside images, labels"),
+        ({"images": IMAGES, "fields": np.zeros(3)}, "must name fields beside images, labels"),
+        ({"images": IMAGES, "fields": ["a"], "a": IMAGES[:3]}, r"field a: shape \(3, 3, 5\) for 20 images"),
+        ({"x_train": IMAGES, "x_test": IMAGES, "fields": ["a"], "a_train": IMAGES}, "no array a_test"),
+        ({"images": np.zeros((1,) * 9, np.uint8)}, "at most 8 dimensions"),
     ],
 )
 def test_an_npz_that_cannot_be_used_says_why(tmp_path, arrays, message):

@@ -69,7 +69,7 @@ def _image_terms(workers="open", **options):
 
 # name → (what is called, its good arguments, made anew for every call)
 CALLS = {
-    "Split": lambda: (data.Split, {"images": X, "labels": np.arange(8), "classes": list("abcdefgh")}),
+    "Split": lambda: (data.Split, {"images": X, "labels": np.arange(8), "classes": list("abcdefgh"), "targets": X}),
     "Split.take": lambda: (data.Split(X, np.arange(8)).take, {"rows": [1, 2]}),
     "Dataset": lambda: (
         data.Dataset,
@@ -80,7 +80,7 @@ CALLS = {
     "undo": lambda: (data.undo, {"preparation": {"scaling": {"scale": [2.0, 1.0], "offset": [0.0, 0.0]}}, "x": np.ones((3, 2))}),
     "save_npz": lambda: (data.save_npz, {"dataset": _data(), "path": "out.npz"}),
     "write_csv": lambda: (data.write_csv, {"path": "out.csv", "x": np.ones((3, 2)), "note": {"image_shape": [1, 2]}}),
-    "gather": lambda: (data.gather, {"images": X, "rows": [0, 1], "out": np.empty((2, 12), np.float32)}),
+    "gather": lambda: (data.gather, {"array": X, "rows": [0, 1], "out": np.empty((2, 12), np.float32)}),
     "hold_out": lambda: (data.hold_out, {"labels": None, "count": 10, "fraction": 0.1, "seed": 0, "part": 0}),
     "load": lambda: (
         data.load,

@@ -79,7 +79,8 @@ def data(o):
             "no labels" if split["labels"] is None else "labels " + ", ".join(f"{printable(k)}: {n:,}" for k, n in split["labels"].items())
         )
         count = f"{counted(split['images'], what):>{8 + len(what)}}"
-        print(f"{name:{wide}}  {count}, {split['dtype']}, {of} {round(split['mean_pixel'], 4) + 0.0:.4f}; {labels}")
+        fields = "".join(f"; {field} {kind}" for field, kind in split["fields"].items())
+        print(f"{name:{wide}}  {count}, {split['dtype']}, {of} {round(split['mean_pixel'], 4) + 0.0:.4f}; {labels}{fields}")
     if o.out is not None:
         print(f"written to {printable(o.out)}")
 
@@ -108,4 +109,5 @@ def _describe_split(split):
     if split.labels is not None:
         names, counts = np.unique(split.labels, return_counts=True)
         labels = {split.classes[name] if split.classes else int(name): int(n) for name, n in zip(names, counts, strict=True)}
-    return {"images": len(split.images), "dtype": str(split.images.dtype), "mean_pixel": mean, "labels": labels}
+    fields = {name: f"{array.dtype} {' × '.join(map(str, array.shape[1:]))}".rstrip() for name, array in split.others.items()}
+    return {"images": len(split.images), "dtype": str(split.images.dtype), "mean_pixel": mean, "labels": labels, "fields": fields}

@@ -4,14 +4,14 @@ import numpy as np
 
 from scratchvae import gate
 from scratchvae.data.dataset import Dataset, Split
-from scratchvae.data.pixels import UNIT, to_labels, to_pixels
+from scratchvae.data.pixels import UNIT, to_field, to_labels, to_pixels
 from scratchvae.data.split import hold_out
 from scratchvae.errors import DataError
 
 FRACTION = 0.1  # of the images is held out as test where no test split is given
 
 
-def to_dataset(name, parts, source, options, note=None, support=UNIT):
+def to_dataset(name, parts, source, options, note=None, support=UNIT, fields=None):
     """A Dataset from {"train": (images, labels, where)} and, if they are given, "test" and "validation".
 
     images   (N, H, W), (N, H, W, 3) or (N, D): uint8, bool, or numbers within `support`;  labels  (N,) or None
@@ -19,11 +19,13 @@ def to_dataset(name, parts, source, options, note=None, support=UNIT):
     source   where the data come from; how they were split is added to it
     options  of them held_out and seed, where there is no test split
     note     what was done so far, for `Dataset.preparation`
+    fields   {"train": {name: array}, …}: the fields beside images and labels
     """
     splits, shapes = {}, {}
     for part, (images, labels, where) in parts.items():
         pixels, shapes[part] = to_pixels(images, where, gate.REAL if "scaling" in (note or {}) else support)
-        splits[part] = Split(pixels, to_labels(labels, len(pixels), where))
+        others = {name: to_field(name, of, len(pixels), where) for name, of in (fields or {}).get(part, {}).items()}
+        splits[part] = Split(pixels, to_labels(labels, len(pixels), where), **others)
         if shapes[part] != shapes["train"]:
             raise DataError(
                 f"{where}: images of {_size(shapes[part])}, but the training images in {parts['train'][2]} have "

@@ -9,7 +9,7 @@ import numpy as np
 
 from scratchvae import gate
 from scratchvae.data.mapped import Rows, pick
-from scratchvae.data.pixels import extent, to_labels, to_rows
+from scratchvae.data.pixels import extent, to_field, to_labels, to_rows
 from scratchvae.data.scaling import undo
 from scratchvae.data.split import VALIDATION, hold_out
 from scratchvae.data.told import told
@@ -18,37 +18,55 @@ from scratchvae.errors import DataError, ShapeError, printable
 BLOCK = 1 << 24  # bytes that are hashed at a time
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Split:
     """One part of a data set. What is given may be anything that holds numbers: arrays, lists, tensors, frames (`gate.array`).
 
+        Split(images, labels, targets=clean, points=where_the_joints_are)
+
     images   (N, D) uint8, where 255 is white, or float32, all finite; one image per row. (N, H, W) is flattened, bool becomes
              uint8 and any other number float32. What a model takes, such as [0, 1], is compared when it meets the data
-    labels   (N,) uint8 or int64, or None where there are none; training never sees them. Names are given numbers
+    labels   (N,) uint8 or int64, or None where there are none. Names are given numbers
     classes  the names of labels 0, 1, … in sorted order, or ()
+    others   further fields by name, (N, …) of any shape: floats become float32, all finite; whole numbers and bools stay as they are
+    fields   {"images": …, "labels": … where there are any, and the others}: what a model may read of a batch
 
     Raises DataError naming the first row and column at fault.
     """
 
-    images: np.ndarray
-    labels: np.ndarray | None = None
-    classes: tuple[str, ...] = ()
+    fields: dict[str, np.ndarray]
+    classes: tuple[str, ...]
 
-    def __post_init__(self):
-        gate.instance("classes", self.classes, (tuple, list, np.ndarray), "a list of names")
-        images, classes = self.images, tuple(map(str, self.classes))
+    def __init__(self, /, images, labels=None, classes=(), **others):
+        gate.instance("classes", classes, (tuple, list, np.ndarray), "a list of names")
+        classes = tuple(map(str, classes))
         if not isinstance(images, Rows):  # which were looked at as a whole
             images = to_rows(images, "a split")
-        labels = to_labels(self.labels, len(images), "a split")
+        fields, labels = {"images": images}, to_labels(labels, len(images), "a split")
         if labels is not None and labels.dtype.kind == "U":
             found, labels = np.unique(labels, return_inverse=True)
             classes = tuple(found.tolist())
         if classes and (labels is None or labels.min() < 0 or labels.max() >= len(classes)):
             raise DataError(f"a split: {len(classes)} classes need labels from 0 to {len(classes) - 1}: give the names as labels")
-        for name, value in (("images", images), ("labels", labels), ("classes", classes)):
-            object.__setattr__(self, name, value)
+        if labels is not None:
+            fields["labels"] = labels
+        fields |= {name: to_field(name, of, len(images), "a split") for name, of in others.items()}
+        vars(self).update(fields=fields, classes=classes)
         if not isinstance(images, Rows):
             _ = self.extent  # looked at here and once, so that no NaN comes in
+
+    @property
+    def images(self):
+        return self.fields["images"]
+
+    @property
+    def labels(self):
+        return self.fields.get("labels")
+
+    @property
+    def others(self):
+        """The fields beside images and labels, in the order of their names."""
+        return {name: self.fields[name] for name in sorted(self.fields) if name not in ("images", "labels")}
 
     @cached_property
     def extent(self):
@@ -56,25 +74,24 @@ class Split:
         return extent(self.images, "a split")
 
     def take(self, rows):
-        """The Split of these rows, in this order; of mapped images none are read."""
+        """The Split of these rows, in this order; of what is mapped none are read."""
         if not isinstance(rows, slice):
             rows = gate.index("rows", rows, len(self.images))
-        part = object.__new__(Split)  # these were looked at, and a few dark ones of them are no fault
-        labels = None if self.labels is None else self.labels[rows]
-        for name, value in (("images", pick(self.images, rows)), ("labels", labels), ("classes", self.classes)):
-            object.__setattr__(part, name, value)
-        if "extent" in self.__dict__:
-            part.__dict__["extent"] = self.extent
-        return part
+        fields = {name: array[rows] if name == "labels" else pick(array, rows) for name, array in self.fields.items()}
+        return self._with(fields=fields)
 
     def named(self, classes):
         """The same Split with its labels' names counted among these; without labels, as it is."""
         if self.labels is None or self.classes == classes:
             return self
         number = {name: i for i, name in enumerate(classes)}
-        part = self.take(slice(None))
-        object.__setattr__(part, "labels", np.array([number[name] for name in self.classes])[self.labels])
-        object.__setattr__(part, "classes", classes)
+        labels = np.array([number[name] for name in self.classes])[self.labels]
+        return self._with(fields=self.fields | {"labels": labels}, classes=classes)
+
+    def _with(self, **changed):
+        """A Split that is not looked at again: a few dark images of one that was are no fault."""
+        part = object.__new__(Split)
+        vars(part).update(vars(self) | changed)
         return part
 
 
@@ -124,6 +141,13 @@ class Dataset:
                     f"{self.name}: the {part} images have {split.images.shape[1]} pixels, but {of} images have {size}: "
                     "give all splits the same image size"
                 )
+            fields, those = ({name: (a.dtype.kind, a.shape[1:]) for name, a in one.others.items()} for one in (split, self.train))
+            for name in sorted({*fields, *those}):
+                if fields.get(name) != those.get(name):
+                    raise DataError(
+                        f"{self.name}: field {name}: {_field(split, name)} in the {part} split, and {_field(self.train, name)} in "
+                        "the training split: give all splits the same fields"
+                    )
 
     @property
     def splits(self):
@@ -133,17 +157,18 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 (hex) over dtype, shape and pixel bytes of all splits; computed once, and never on a copy of more than BLOCK bytes.
+        """sha256 (hex) over dtype, shape and bytes of all images, and of further fields in the order of their names; computed once, and
+        never on a copy of more than BLOCK bytes.
 
-        A run remembers it and refuses to resume on other data. Labels are left out: they change no training step.
+        A run remembers it and refuses to resume on other data. Labels are left out.
         """
         digest = hashlib.sha256(repr(tuple(self.image_shape)).encode())
         for split in self.splits.values():
-            images = split.images
-            digest.update(f"{images.dtype.name} {images.shape}".encode())
-            step = max(1, BLOCK // (images.shape[1] * images.dtype.itemsize))
-            for start in range(0, len(images), step):
-                digest.update(np.ascontiguousarray(images[start : start + step]).data)
+            for name, array in {"": split.images, **split.others}.items():
+                digest.update(f"{name}{array.dtype.name} {array.shape}".encode())
+                step = max(1, BLOCK // (math.prod(array.shape[1:]) * array.dtype.itemsize))
+                for start in range(0, len(array), step):
+                    digest.update(np.ascontiguousarray(array[start : start + step]).data)
         return digest.hexdigest()
 
     def with_validation(self, fraction=0.1, seed=0):
@@ -175,34 +200,41 @@ class Dataset:
         }
 
 
-def gather(images, rows, out):
-    """out[i] = images[rows[i]], as numbers in [0, 1].   images (N, D) · rows (B,) → out (B, D)
+def _field(split, name):
+    found = split.others.get(name)
+    return "none" if found is None else f"{found.dtype} ({', '.join(['N', *map(str, found.shape[1:])])})"
 
-    uint8 pixels are divided by 255 (divided, not multiplied by 1/255: so each is the float nearest to k/255, and
-    any backend that divides gets the same bits); float32 pixels are copied. `images` is never converted as a whole:
-    the only temporary is (B, D) uint8, so two threads may gather at once into different `out`.
+
+def gather(array, rows, out):
+    """out[i] = array[rows[i]], for the images of a batch or any other field.   array (N, …) · rows (B,) → out (B, …)
+
+    Into floats, uint8 is divided by 255 (divided, not multiplied by 1/255: so each is the float nearest to k/255, and any backend that
+    divides gets the same bits), and other numbers are copied. Into whole numbers, such as class maps, only whole numbers that fit are
+    copied, as they are. `array` is never converted as a whole: the only temporary is a batch of its own type, so two threads may gather
+    at once into different `out`.
 
     rows  integers in [0, N), in any order, repeats allowed
-    out   float32 or float64, overwritten and returned
+    out   overwritten and returned
 
     Raises ShapeError if `out` does not fit, DataError if a row does not exist.
     """
-    if not isinstance(out, np.ndarray) or getattr(images, "ndim", 0) != 2:
-        raise ShapeError(f"gather takes rows of images (N, D) into an array (B, D), not {gate.shown(images)} into {gate.shown(out)}")
+    if not isinstance(out, np.ndarray) or not getattr(array, "shape", ()):
+        raise ShapeError(f"gather takes rows of an array (N, …) into an array (B, …), not {gate.shown(array)} into {gate.shown(out)}")
     rows = rows if isinstance(rows, np.ndarray) else gate.array(rows, "rows")
-    if out.shape != (rows.size, images.shape[1]) or out.dtype.kind != "f" or rows.ndim != 1:
+    fits = out.dtype.kind == "f" if array.dtype.kind == "f" else out.dtype.kind == "f" or np.can_cast(array.dtype, out.dtype)
+    if out.shape != (rows.size, *array.shape[1:]) or not fits or rows.ndim != 1:
         raise ShapeError(
-            f"gathering rows {rows.shape} of images {images.shape} writes floats of shape (rows, pixels), "
-            f"not {out.shape} {out.dtype}: make `out` with np.empty((len(rows), images.shape[1]), np.float32)"
+            f"gathering rows {rows.shape} of {array.dtype} {array.shape} does not go into {out.dtype} {out.shape}: make `out` with "
+            f"np.empty((len(rows), *array.shape[1:]), np.float32){' or its own dtype' * (array.dtype.kind != 'f')}"
         )
     if rows.size == 0:
         return out
-    if rows.dtype.kind not in "iu" or rows.min() < 0 or rows.max() >= len(images):
-        raise DataError(f"rows must be integers from 0 to {len(images) - 1}, one per image, not {gate.shown(rows)}")
+    if rows.dtype.kind not in "iu" or rows.min() < 0 or rows.max() >= len(array):
+        raise DataError(f"rows must be integers from 0 to {len(array) - 1}, one per image, not {gate.shown(rows)}")
     # The rows are known to exist, so "clip" clips nothing; it spares take() a second buffer.
-    if images.dtype == out.dtype:
-        return np.take(images, rows, axis=0, out=out, mode="clip")
-    np.copyto(out, np.take(images, rows, axis=0, mode="clip"))
-    if images.dtype == np.uint8:
+    if array.dtype == out.dtype:
+        return np.take(array, rows, axis=0, out=out, mode="clip")
+    np.copyto(out, np.take(array, rows, axis=0, mode="clip"))
+    if array.dtype == np.uint8 and out.dtype.kind == "f":
         np.divide(out, 255, out=out)
     return out

@@ -30,7 +30,7 @@ def open_npy(path):
 
 
 class Rows:
-    """Rows of a mapped array (N, D), none of which is read before it is asked for: what a Split holds of a set beyond memory.
+    """Rows of a mapped array (N, …), none of which is read before it is asked for: what a Split holds of a set beyond memory.
 
     It has what a batch, a fingerprint and a figure need of an array; `np.asarray` reads all of it.
     """
@@ -54,7 +54,7 @@ class Rows:
 
 
 def pick(images, rows):
-    """images[rows], without reading them where the array is mapped.   (N, D) → (len(rows), D)"""
+    """images[rows], without reading them where the array is mapped.   (N, …) → (len(rows), …)"""
     if isinstance(rows, slice) and isinstance(images, np.ndarray):
         return images[rows]
     if isinstance(images, Rows):

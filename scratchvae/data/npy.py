@@ -14,6 +14,7 @@ from scratchvae.errors import DataError
 # What zipfile raises on damaged files; RuntimeError on encrypted ones, and its NotImplementedError on strange methods.
 ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, RuntimeError)
 NUMBERS, NUMBERS_OR_TEXT = r"[<>|=]?[biuf][1248]", r"[<>|=]?([biuf][1248]|U[1-9]\d{0,3})"
+MOST_AXES = 8  # of an array in a file
 LOCAL_HEADER = 30  # bytes ahead of the name of a member of a zip file
 HEADER = re.compile(
     r"\s*\{\s*'descr'\s*:\s*(?P<descr>.+?)\s*,\s*'fortran_order'\s*:\s*(?P<fortran>True|False)\s*,"
@@ -106,9 +107,9 @@ def read_header(stream, size, where, most, text=False):
         raise DataError(f"{where}: a .npy header that makes no sense ({header[:80]!r}): save it with np.save") from error
     if dtype is None:
         raise DataError(f"{where}: elements of type {descr[:80]}: save plain numbers, as images.astype(np.uint8)")
-    if len(shape) > 4 or min(shape, default=0) < 0 or math.prod(max(n, 1) for n in shape) * dtype.itemsize > most:
+    if len(shape) > MOST_AXES or min(shape, default=0) < 0 or math.prod(max(n, 1) for n in shape) * dtype.itemsize > most:
         told = f"{shape}"[:80]
-        raise DataError(f"{where}: an array of shape {told}; at most 4 dimensions and {most} bytes are read: give less")
+        raise DataError(f"{where}: an array of shape {told}; at most {MOST_AXES} dimensions and {most} bytes are read: give less")
     held = size - 8 - width - length
     if held != math.prod(shape) * dtype.itemsize:
         raise DataError(f"{where}: {held} bytes of data for shape {shape} {dtype}: damaged, save it again")

@@ -1,10 +1,12 @@
-"""From whatever array someone has to pixels that we can train on. Nothing is guessed: doubt is an error."""
+"""From whatever array someone has to pixels, labels and fields that we can train on. Nothing is guessed: doubt is an error."""
 
 import math
 
 import numpy as np
 
 from scratchvae import gate
+from scratchvae.data.mapped import Rows
+from scratchvae.data.npy import MOST_AXES
 from scratchvae.errors import DataError
 
 UNIT = (0, 1)  # black and white
@@ -79,3 +81,24 @@ def to_labels(labels, count, where):
     if labels.dtype.kind not in "uib" or labels.max() > np.iinfo(np.int64).max:
         raise DataError(f"{where}: labels of type {labels.dtype} up to {labels.max()}: give names, or integers that fit int64")
     return labels if labels.dtype == np.uint8 else labels.astype(np.int64)
+
+
+def to_field(name, values, count, where):
+    """The field `name` (count, …) → float32 for floats, and whole numbers and bools as they are; copies only to convert.
+
+    Raises DataError naming the first row and column that is not finite.
+    """
+    where = f"{where}, field {gate.shown(name)[1:-1]}"
+    if not name.isidentifier():
+        raise DataError(f"{where}: no name for a field: take letters, digits and _, as for a variable")
+    if isinstance(values, Rows) and len(values) == count:  # which were looked at as a whole
+        return values
+    found = gate.array(values, where)
+    if found.shape[:1] != (count,) or found.size == 0 or found.ndim > MOST_AXES:
+        raise DataError(f"{where}: shape {found.shape} for {count} images: give ({count}, …), one entry per image")
+    kind = np.float32 if found.dtype.kind == "f" else found.dtype.newbyteorder("=")
+    with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite, and is found by its place
+        found = np.ascontiguousarray(found, kind)
+    if found.dtype.kind == "f":
+        gate.extent(found, where)
+    return found

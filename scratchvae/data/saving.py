@@ -13,18 +13,22 @@ from scratchvae.errors import DataError
 from scratchvae.files import replacing, write_text
 
 NOTE = "preparation"  # the member that holds Dataset.preparation, as JSON bytes
+FIELDS = "fields"  # the member that names the fields beside images and labels, where there are any
 
 
 def save_npz(dataset, path):
     """Write all splits of `dataset` to the .npz file `path`. Raises OutputError.
 
     Images are uint8, or float32 as training sees them: (N, H, W), (N, H, W, 3), or (N, 1, W) for tables and series. Labels that have
-    names are written as these.
+    names are written as these, and further fields as they are.
     """
     path = gate.file_path("path", path)
     gate.instance("dataset", dataset, Dataset, "a Dataset")
     arrays = {NOTE: np.frombuffer(json.dumps(dataset.preparation).encode(), np.uint8)}
+    if others := list(dataset.train.others):
+        arrays[FIELDS] = np.array(others)
     for part, split in dataset.splits.items():
+        arrays |= {f"{part}_{name}": np.asarray(array) for name, array in split.others.items()}
         arrays[f"{part}_images"] = np.asarray(split.images).reshape(-1, *dataset.image_shape)
         if split.labels is not None:
             arrays[f"{part}_labels"] = np.array(split.classes)[split.labels] if split.classes else split.labels

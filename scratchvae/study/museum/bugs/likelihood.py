@@ -95,7 +95,7 @@ NOT_DIVIDED_BY_255 = Bug(
     "through 0 and on towards minus infinity, and the model learns to answer white wherever a pixel was ever more than "
     "black. In ours the encoder sees the large numbers too, and the first exp(logvar) overflows within a few steps.",
     "readers who put their own images into an example",
-    (Edit("data/dataset.py", "gather", "if images.dtype == np.uint8:\n    np.divide(out, 255, out=out)", ""),),
+    (Edit("data/dataset.py", "gather", 'if array.dtype == np.uint8 and out.dtype.kind == "f":\n    np.divide(out, 255, out=out)', ""),),
     (17,),
     (f"{GITHUB}Lasagne/Recipes/issues/54", f"{GITHUB}Lightning-Universe/lightning-bolts/issues/177"),
 )

@@ -17,7 +17,11 @@ from .activations import (
     tanh_backward,
 )
 from .affine import affine, affine_backward
+from .categorical import categorical_nll, categorical_nll_backward, embedding, embedding_backward, one_hot
+from .convolution import conv2d, conv2d_backward, conv2d_work, conv_transpose2d, conv_transpose2d_backward
+from .dropout import dropout, dropout_backward
 from .gaussian import gaussian_kl, gaussian_kl_backward, reparameterise, reparameterise_backward
+from .joining import concat, concat_backward, plus
 from .likelihoods import (
     bernoulli_nll,
     bernoulli_nll_backward,
@@ -26,4 +30,16 @@ from .likelihoods import (
     squared_error,
     squared_error_backward,
 )
+from .normalisation import normalise, normalise_backward, standardise, standardise_backward
 from .optimisers import adagrad, adam, adamw, momentum, nesterov, rmsprop, sgd, weight_decay
+from .patches import patches, patches_backward
+from .pooling import (
+    average_pool,
+    average_pool_backward,
+    max_pool,
+    max_pool_backward,
+    upsample_bilinear,
+    upsample_bilinear_backward,
+    upsample_nearest,
+    upsample_nearest_backward,
+)

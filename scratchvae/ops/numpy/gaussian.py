@@ -39,8 +39,8 @@ def gaussian_kl(mu, logvar, out, work):
     return out
 
 
-def gaussian_kl_backward(scale, mu, logvar, dmu, dlogvar):
-    """dμ = scale · μ,  dlogvar = scale · ½ (σ² − 1) (E16).   scale is a number → writes dmu, dlogvar (B, L)"""
-    np.multiply(mu, scale, out=dmu)
+def gaussian_kl_backward(dkl, mu, logvar, dmu, dlogvar):
+    """dμ = dkl · μ,  dlogvar = dkl · ½ (σ² − 1) (E16).   dkl (B,), a number for each row → writes dmu, dlogvar (B, L)"""
+    np.multiply(mu, dkl[:, None], out=dmu)
     np.expm1(logvar, out=dlogvar)
-    dlogvar *= 0.5 * scale
+    dlogvar *= 0.5 * dkl[:, None]

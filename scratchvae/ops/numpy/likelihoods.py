@@ -34,11 +34,11 @@ def bernoulli_nll(logits, x, out, work):
     return np.sum(total, axis=1, out=out)
 
 
-def bernoulli_nll_backward(scale, logits, x, out):
-    """da = scale · (sigmoid(a) − x) (E18).   logits a, x (B, D) → out (B, D)"""
+def bernoulli_nll_backward(dnll, logits, x, out):
+    """da = dnll · (sigmoid(a) − x) (E18).   dnll (B,), a number for each row · logits a, x (B, D) → out (B, D)"""
     sigmoid(logits, out)
     out -= x
-    out *= scale
+    out *= dnll[:, None]
     return out
 
 
@@ -57,8 +57,8 @@ def gaussian_nll(mean, logvar, x, out, work):
     return out
 
 
-def gaussian_nll_backward(scale, mean, logvar, x, dmean, dlogvar):
-    """dm = scale · (m − x) / σ²,  dlogvar = scale · ½ (1 − (x − m)² / σ²) (E20).   → writes dmean, dlogvar (B, D)
+def gaussian_nll_backward(dnll, mean, logvar, x, dmean, dlogvar):
+    """dm = dnll · (m − x) / σ²,  dlogvar = dnll · ½ (1 − (x − m)² / σ²) (E20).   dnll (B,) → writes dmean, dlogvar (B, D)
 
     A logvar shared by several pixels gets the sum of dlogvar over them.
     """
@@ -67,9 +67,9 @@ def gaussian_nll_backward(scale, mean, logvar, x, dmean, dlogvar):
     dmean *= inverse
     np.multiply(dmean, dmean, out=dlogvar)
     np.subtract(1, dlogvar, out=dlogvar)
-    dlogvar *= 0.5 * scale
+    dlogvar *= 0.5 * dnll[:, None]
     dmean *= inverse
-    dmean *= scale
+    dmean *= dnll[:, None]
 
 
 def squared_error(y, x, out, work):
@@ -79,8 +79,8 @@ def squared_error(y, x, out, work):
     return np.sum(work, axis=1, out=out)
 
 
-def squared_error_backward(scale, y, x, out):
-    """dy = scale · 2 (y − x) (E22).   y, x (B, D) → out (B, D)"""
+def squared_error_backward(derror, y, x, out):
+    """dy = derror · 2 (y − x) (E22).   derror (B,) · y, x (B, D) → out (B, D)"""
     np.subtract(y, x, out=out)
-    out *= 2 * scale
+    out *= 2 * derror[:, None]
     return out

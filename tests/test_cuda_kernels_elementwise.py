@@ -175,7 +175,7 @@ def test_a_posterior_samples_with_the_noise_of_its_rows(B, L, dtype, seed, step,
     mu, logvar, _ = posterior(3, B, L, dtype, True)
     eps, z, std, kl = blank((B, L), dtype), blank((B, L), dtype), blank((B, L), dtype), blank(B, dtype)
     with run_on(OnCpu(schedule)):
-        cuda.sample_posterior(mu, logvar, eps, z, std, kl, seed, np.array([step], np.uint32), rng.LATENT, first_row=7)
+        cuda.sample_posterior(mu, logvar, eps, z, std, kl, seed=seed, step=np.array([step], np.uint32), first_row=7)
     close(eps, rng.normal(seed, rng.LATENT, step, 7 + np.arange(B), L, dtype), ulps=8, floor=2 * np.pi)
     close(z, mu + std * eps, floor=np.abs(z).max())
 

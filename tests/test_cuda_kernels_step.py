@@ -39,7 +39,7 @@ class CudaStep:
         cuda.gather_batch(self.images, order, self.x, batch)
         cuda.dense(self.x, W["encoder.0.W"], W["encoder.0.b"], self.h1, "relu", **how)
         cuda.dense(self.h1, W["encoder.2.W"], W["encoder.2.b"], self.code, "none", **how)
-        cuda.sample_posterior(mu, logvar, self.eps, self.z, self.std, kl, SEED, step)
+        cuda.sample_posterior(mu, logvar, self.eps, self.z, self.std, kl, seed=SEED, step=step)
         cuda.dense(self.z, W["decoder.0.W"], W["decoder.0.b"], self.h2, "relu", **how)
         cuda.dense(self.h2, W["decoder.2.W"], W["decoder.2.b"], self.logits, "none", **how)
         cuda.bernoulli_nll_and_gradient(1 / BATCH, self.logits, self.x, nll, self.logits)

@@ -115,7 +115,7 @@ class FusedStep:
         L = model.latent
         eps, z, std, dcode = self.eps[:B], self.z[:B], self.std[:B], self.dcode[:B]
         mu, logvar = code[:, :L], code[:, L:]
-        ops.sample_posterior(mu, logvar, eps, z, std, terms[1], feed.seed, feed.step)
+        ops.sample_posterior(mu, logvar, eps, z, std, terms[1], seed=feed.seed, step=feed.step)
         dz = self.decoder.backward(self._loss(self.decoder.forward(z), x, terms[0]))
         ops.posterior_backward(dz, model.beta / B, mu, logvar, eps, std, dcode[:, :L], dcode[:, L:])
         self.encoder.backward(dcode)

@@ -47,11 +47,11 @@ def gaussian_kl_backward(scale, mu, logvar, dmu, dlogvar):
     per_element(_FILE, f"gaussian_kl_backward<{C_NAMES[dtype]}>", mu.size, arguments)
 
 
-def sample_posterior(mu, logvar, eps, z, std, kl, seed=None, step=0, stream=rng.LATENT, first_row=0):
-    """Draw ε, z = μ + σ ε and the KL of each row, in one launch (E3, E13, E15).   (B, L) → writes eps, z, std (B, L), kl (B,)
+def sample_posterior(mu, logvar, eps, z, std, kl, work=None, seed=None, step=0, stream=rng.LATENT, first_row=0):
+    """reparameterise, then gaussian_kl, in one launch (E13, E15).   mu, logvar, eps (B, L) → writes z, std (B, L), kl (B,)
 
-    In NumPy: eps = normal(seed, stream, step, first_row + arange(B), L), reparameterise, gaussian_kl. step is a number, or a
-    (1,) uint32 array on the device. With seed None, eps is given and only read.
+    With a seed, ε = normal(seed, stream, step, first_row + arange(B), L) is drawn as well and written to eps (E3). step is a
+    number, or a (1,) uint32 array on the device. work is not used.
     """
     shape = mu.shape
     dtype = check("sample_posterior", eps=(eps, shape), z=(z, shape), std=(std, shape), kl=(kl, shape[:1]))

@@ -20,7 +20,14 @@ from .affine import affine, affine_backward
 from .categorical import categorical_nll, categorical_nll_backward, embedding, embedding_backward, one_hot
 from .convolution import conv2d, conv2d_backward, conv2d_work, conv_transpose2d, conv_transpose2d_backward
 from .dropout import dropout, dropout_backward
-from .gaussian import gaussian_kl, gaussian_kl_backward, reparameterise, reparameterise_backward
+from .gaussian import (
+    gaussian_kl,
+    gaussian_kl_backward,
+    posterior_backward,
+    reparameterise,
+    reparameterise_backward,
+    sample_posterior,
+)
 from .joining import concat, concat_backward, plus
 from .likelihoods import (
     bernoulli_nll,

@@ -44,3 +44,19 @@ def gaussian_kl_backward(dkl, mu, logvar, dmu, dlogvar):
     np.multiply(mu, dkl[:, None], out=dmu)
     np.expm1(logvar, out=dlogvar)
     dlogvar *= 0.5 * dkl[:, None]
+
+
+def sample_posterior(mu, logvar, eps, z, std, kl, work):
+    """reparameterise, then gaussian_kl (E13, E15).   mu, logvar, eps (B, L) → writes z, std (B, L), kl (B,). work: two (B, L)"""
+    gaussian_kl(mu, logvar, kl, work)
+    return reparameterise(mu, logvar, eps, z, std)
+
+
+def posterior_backward(dz, dkl, mu, logvar, eps, std, dmu, dlogvar, work):
+    """Two gradients meet at μ and logvar, one through z, one from the KL, and add up (E14 + E16).   dz, eps, std (B, L)
+    · dkl (B,) → writes dmu, dlogvar (B, L). work: two (B, L)"""
+    from_kl = work
+    reparameterise_backward(dz, eps, std, dmu, dlogvar)
+    gaussian_kl_backward(dkl, mu, logvar, *from_kl)
+    dmu += from_kl[0]
+    dlogvar += from_kl[1]

@@ -296,7 +296,7 @@ def speed(path):
     grads = [(draw(B, o), np.empty((B, i), np.float32), np.empty((i, o), np.float32), np.empty(o, np.float32)) for i, o in sizes]
     hidden, logits, code = draw(B, 400), draw(B, 784), draw(B, 20)
     nll, work, small = np.empty(B, np.float32), [np.empty((B, 784), np.float32) for _ in range(2)], [np.empty_like(code) for _ in range(4)]
-    N, chunk = 652_824, 65_536
+    N, chunk, dnll = 652_824, 65_536, np.full(B, 1 / B, np.float32)
     p, g = (0.01 * draw(1, N)[0] for _ in range(2))
     m, v, scratch = np.zeros(N, np.float32), np.zeros(N, np.float32), np.empty(chunk, np.float32)
 
@@ -312,13 +312,13 @@ def speed(path):
 
     def likelihood():
         ops.bernoulli_nll(logits, x, nll, work)
-        ops.bernoulli_nll_backward(1 / B, logits, x, work[0])
+        ops.bernoulli_nll_backward(dnll, logits, x, work[0])
 
     def bottleneck_():
         ops.reparameterise(code, code, code, small[0], small[1])
         ops.gaussian_kl(code, code, nll, small[2:])
         ops.reparameterise_backward(code, code, small[1], small[2], small[3])
-        ops.gaussian_kl_backward(1 / B, code, code, small[2], small[3])
+        ops.gaussian_kl_backward(dnll, code, code, small[2], small[3])
 
     def adam():
         for start in range(0, N, chunk):

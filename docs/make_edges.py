@@ -93,6 +93,11 @@ def loss(function, *arguments, arrays):
     return function(*arguments, np.empty(len(arguments[0]), arguments[0].dtype), work)[:, None]
 
 
+def ones(a):
+    """The gradient of the loss of each row, so that a slope comes out as it is.   a (n, 1) → (n,)"""
+    return np.ones(len(a), a.dtype)
+
+
 def pair(function, which, *arguments):
     """One of the two gradients that an operation writes."""
     outs = empty(arguments[-1], 2)
@@ -177,7 +182,7 @@ for _words, _logvar in {
         "gaussian_kl_backward: dlogvar",
         _words,
         columns((0.1, 3.0), _logvar),
-        lambda m, v: pair(ops.gaussian_kl_backward, 1, 1.0, m, v),
+        lambda m, v: pair(ops.gaussian_kl_backward, 1, ones(m), m, v),
         lambda m, v: mpmath.expm1(v) / 2,
     )
 
@@ -196,7 +201,7 @@ for _words, _a in {
             "bernoulli_nll_backward",
             f"{_words}, x = {_x:g}",
             columns(_a, _x),
-            lambda a, x: ops.bernoulli_nll_backward(1.0, a, x, empty(a)),
+            lambda a, x: ops.bernoulli_nll_backward(ones(a), a, x, empty(a)),
             lambda a, x: SIGMOID(a) - x,
         )
 
@@ -216,14 +221,14 @@ for _words, _x, _v in (
         "gaussian_nll_backward: dm",
         _words,
         _columns,
-        lambda m, v, x: pair(ops.gaussian_nll_backward, 0, 1.0, m, v, x),
+        lambda m, v, x: pair(ops.gaussian_nll_backward, 0, ones(m), m, v, x),
         lambda m, v, x: (m - x) * mpmath.exp(-v),
     )
     case(
         "gaussian_nll_backward: dlogvar",
         _words,
         _columns,
-        lambda m, v, x: pair(ops.gaussian_nll_backward, 1, 1.0, m, v, x),
+        lambda m, v, x: pair(ops.gaussian_nll_backward, 1, ones(m), m, v, x),
         lambda m, v, x: (1 - (x - m) ** 2 * mpmath.exp(-v)) / 2,
     )
 
@@ -239,7 +244,7 @@ for _words, _size in {"1e-6 … 0.1": SMALL, "0.1 … 10": UNIT, "80 … 1e4": H
         "squared_error_backward",
         f"y, x {_words}",
         columns(_size, _size),
-        lambda y, x: ops.squared_error_backward(1.0, y, x, empty(y)),
+        lambda y, x: ops.squared_error_backward(ones(y), y, x, empty(y)),
         lambda y, x: 2 * (y - x),
     )
 

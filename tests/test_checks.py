@@ -182,9 +182,9 @@ def patch_kl(monkeypatch, wrong):
 
 
 def test_a_kl_gradient_without_its_half_is_caught(monkeypatch):
-    def wrong(scale, mu, logvar, dmu, dlogvar):
-        np.multiply(mu, scale, out=dmu)
-        np.multiply(np.exp(logvar) - 1, scale, out=dlogvar)
+    def wrong(dkl, mu, logvar, dmu, dlogvar):
+        np.multiply(mu, dkl[:, None], out=dmu)
+        np.multiply(np.exp(logvar) - 1, dkl[:, None], out=dlogvar)
 
     patch_kl(monkeypatch, wrong)
     assert not gradcheck(VAE(6, (5,), 2)).ok
@@ -192,7 +192,7 @@ def test_a_kl_gradient_without_its_half_is_caught(monkeypatch):
 
 def test_a_kl_gradient_of_the_wrong_sign_is_caught(monkeypatch):
     right = ops.gaussian_kl_backward
-    patch_kl(monkeypatch, lambda scale, *rest: right(-scale, *rest))
+    patch_kl(monkeypatch, lambda dkl, *rest: right(-dkl, *rest))
     assert not gradcheck(VAE(6, (5,), 2)).ok
 
 

@@ -121,10 +121,10 @@ def test_the_posteriors_operations_equal_their_twins(B, L, dtype, halves, schedu
     z0, std0, kl0, work = np.empty_like(mu0), np.empty_like(mu0), np.empty(B, dtype), (np.empty_like(mu0), np.empty_like(mu0))
     twins.reparameterise(mu0, logvar0, eps, z0, std0)
     twins.gaussian_kl(mu0, logvar0, kl0, work)
-    dz, scale = numbers(seed + 2, (B, L), dtype, 1), 0.3
+    dz, dkl = numbers(seed + 2, (B, L), dtype, 1), numbers(seed + 3, (B,), dtype, 1)
     through, kl_part = [np.empty_like(mu0) for _ in "ab"], [np.empty_like(mu0) for _ in "ab"]
     twins.reparameterise_backward(dz, eps, std0, *through)
-    twins.gaussian_kl_backward(scale, mu0, logvar0, *kl_part)
+    twins.gaussian_kl_backward(dkl, mu0, logvar0, *kl_part)
     big = np.exp(logvar0).max() + np.abs(mu0).max() ** 2 + np.abs(logvar0).max()
 
     with run_on(OnCpu(schedule)):
@@ -137,9 +137,9 @@ def test_the_posteriors_operations_equal_their_twins(B, L, dtype, halves, schedu
         dmu, dlogvar = d[:, :L], d[:, L:]
         cuda.reparameterise_backward(dz, eps, std0, dmu, dlogvar)
         close(dmu, through[0]), close(dlogvar, through[1])
-        cuda.gaussian_kl_backward(scale, mu, logvar, dmu, dlogvar)
+        cuda.gaussian_kl_backward(dkl, mu, logvar, dmu, dlogvar)
         close(dmu, kl_part[0]), close(dlogvar, kl_part[1])
-        cuda.posterior_backward(dz, scale, mu, logvar, eps, std0, dmu, dlogvar)
+        cuda.posterior_backward(dz, dkl, mu, logvar, eps, std0, dmu, dlogvar)
         floor = np.abs(through[1]).max() + np.abs(kl_part[1]).max()
         close(dmu, through[0] + kl_part[0]), close(dlogvar, through[1] + kl_part[1], floor=floor)
         kept, z2, std2, kl2 = eps.copy(), blank((B, L), dtype), blank((B, L), dtype), blank(B, dtype)
@@ -153,7 +153,7 @@ def test_near_the_prior_the_kernels_keep_the_digits_of_the_kl():
     """With exp(v) − 1 in place of expm1(v), float32 is 4.7 % off at v = 1e-3 and 0 at 1e-4 (E15), and the slope likewise (E16)."""
     for v in (1e-3, 1e-4):
         mu, eps, dz = (np.zeros((1, 1), np.float32) for _ in range(3))
-        logvar, kl = np.full((1, 1), v, np.float32), blank(1, np.float32)
+        logvar, kl, one = np.full((1, 1), v, np.float32), blank(1, np.float32), np.ones(1, np.float32)
         z, std, dmu, dlogvar = (blank((1, 1), np.float32) for _ in range(4))
         exact, slope = 0.5 * (v * v / 2 + v**3 / 6 + v**4 / 24), 0.5 * np.expm1(v)
         with run_on(OnCpu()):
@@ -161,9 +161,9 @@ def test_near_the_prior_the_kernels_keep_the_digits_of_the_kl():
             assert float(kl[0]) == pytest.approx(exact, rel=2 * 2.0**-23 / v)  # two roundings of v, as a share of v²/2
             cuda.sample_posterior(mu, logvar, eps, z, std, kl)
             assert float(kl[0]) == pytest.approx(exact, rel=2 * 2.0**-23 / v)
-            cuda.gaussian_kl_backward(1, mu, logvar, dmu, dlogvar)
+            cuda.gaussian_kl_backward(one, mu, logvar, dmu, dlogvar)
             assert float(dlogvar[0, 0]) == pytest.approx(slope, rel=4 * 2.0**-23)
-            cuda.posterior_backward(dz, 1, mu, logvar, eps, std, dmu, dlogvar)
+            cuda.posterior_backward(dz, one, mu, logvar, eps, std, dmu, dlogvar)
             assert float(dlogvar[0, 0]) == pytest.approx(slope, rel=4 * 2.0**-23)
 
 
@@ -186,17 +186,18 @@ def test_a_posterior_samples_with_the_noise_of_its_rows(B, L, dtype, seed, step,
 @given(B=st.integers(1, 5), D=sizes, dtype=dtypes, schedule=schedules, seed=st.integers(0, 9), in_place=st.booleans())
 def test_bernoulli_equals_its_twin_in_one_pass_and_in_two(B, D, dtype, schedule, seed, in_place):
     logits, x = numbers(seed, (B, D), dtype, 5), np.random.default_rng(seed).random((B, D)).astype(dtype)
+    dnll = numbers(seed + 1, (B,), dtype, 1)
     nll0, da0, work = np.empty(B, dtype), np.empty((B, D), dtype), [np.empty((B, D), dtype) for _ in "ab"]
     twins.bernoulli_nll(logits, x, nll0, work)
-    twins.bernoulli_nll_backward(0.25, logits, x, da0)
+    twins.bernoulli_nll_backward(dnll, logits, x, da0)
     floor = np.abs(logits).sum(axis=1).max() + D
     with run_on(OnCpu(schedule)):
         nll, da = blank(B, dtype), blank((B, D), dtype)
         close(cuda.bernoulli_nll(logits, x, nll), nll0, floor=floor)
-        close(cuda.bernoulli_nll_backward(0.25, logits, x, da), da0)
+        close(cuda.bernoulli_nll_backward(dnll, logits, x, da), da0)
         both = logits.copy() if in_place else logits
         nll2, da2 = blank(B, dtype), both if in_place else blank((B, D), dtype)
-        cuda.bernoulli_nll_and_gradient(0.25, both, x, nll2, da2)
+        cuda.bernoulli_nll_and_gradient(dnll, both, x, nll2, da2)
     np.testing.assert_array_equal(nll2, nll)
     np.testing.assert_array_equal(da2, da)
 
@@ -206,7 +207,7 @@ def test_bernoulli_stays_finite_where_sigmoid_is_0_or_1(dtype):
     logits, x = np.array([[-1e4, -100, 0, 100, 1e4]], dtype), np.array([[0, 0, 0.5, 1, 1]], dtype)
     nll, da = blank(1, dtype), blank((1, 5), dtype)
     with run_on(OnCpu()):
-        cuda.bernoulli_nll_and_gradient(1, logits, x, nll, da)
+        cuda.bernoulli_nll_and_gradient(np.ones(1, dtype), logits, x, nll, da)
     close(nll, [np.log(2)])
     close(da, np.zeros((1, 5)))
 
@@ -218,16 +219,17 @@ def test_bernoulli_stays_finite_where_sigmoid_is_0_or_1(dtype):
 def test_gaussian_equals_its_twin_for_every_shape_of_logvar(B, D, dtype, schedule, seed, shape):
     mean, x = numbers(seed, (B, D), dtype, 1), numbers(seed + 1, (B, D), dtype, 1)
     logvar = np.clip(numbers(seed + 2, eval(shape, {"B": B, "D": D}), dtype, 1), -5, 5)
+    dnll = numbers(seed + 3, (B,), dtype, 1)
     nll0, dm0, dlv0, work = np.empty(B, dtype), np.empty((B, D), dtype), np.empty((B, D), dtype), np.empty((B, D), dtype)
     twins.gaussian_nll(mean, logvar, x, nll0, work)
-    twins.gaussian_nll_backward(0.25, mean, logvar, x, dm0, dlv0)
+    twins.gaussian_nll_backward(dnll, mean, logvar, x, dm0, dlv0)
     with run_on(OnCpu(schedule)):
         nll, dm, dlv = blank(B, dtype), blank((B, D), dtype), blank((B, D), dtype)
         close(cuda.gaussian_nll(mean, logvar, x, nll), nll0, floor=D * 5)
-        cuda.gaussian_nll_backward(0.25, mean, logvar, x, dm, dlv)
+        cuda.gaussian_nll_backward(dnll, mean, logvar, x, dm, dlv)
         close(dm, dm0), close(dlv, dlv0)
         nll2, dm2, dlv2 = blank(B, dtype), blank((B, D), dtype), blank((B, D), dtype)
-        cuda.gaussian_nll_and_gradient(0.25, mean, logvar, x, nll2, dm2, dlv2)
+        cuda.gaussian_nll_and_gradient(dnll, mean, logvar, x, nll2, dm2, dlv2)
     for both, alone in ((nll2, nll), (dm2, dm), (dlv2, dlv)):
         np.testing.assert_array_equal(both, alone)
 
@@ -237,7 +239,7 @@ def test_a_pixel_that_is_met_exactly_costs_a_number_whatever_the_variance():
     m, logvar = np.full((1, 5), 0.3, np.float32), np.full(1, -100, np.float32)
     nll, dm, dlv = blank(1, np.float32), blank((1, 5), np.float32), blank((1, 5), np.float32)
     with run_on(OnCpu()):
-        cuda.gaussian_nll_and_gradient(1, m, logvar, m.copy(), nll, dm, dlv)
+        cuda.gaussian_nll_and_gradient(np.ones(1, np.float32), m, logvar, m.copy(), nll, dm, dlv)
     close(nll, [2.5 * (-100 + np.log(2 * np.pi))])
     assert not dm.any()
     assert (dlv == 0.5).all()
@@ -246,14 +248,15 @@ def test_a_pixel_that_is_met_exactly_costs_a_number_whatever_the_variance():
 @given(B=st.integers(1, 5), D=sizes, dtype=dtypes, schedule=schedules, seed=st.integers(0, 9), offset=offsets)
 def test_squared_error_equals_its_twin(B, D, dtype, schedule, seed, offset):
     y, x = numbers(seed, (B, D), dtype, 1, offset), numbers(seed + 1, (B, D), dtype, 1)
+    derror = numbers(seed + 2, (B,), dtype, 1)
     error0, dy0 = np.empty(B, dtype), np.empty((B, D), dtype)
     twins.squared_error(y, x, error0, np.empty((B, D), dtype))
-    twins.squared_error_backward(0.25, y, x, dy0)
+    twins.squared_error_backward(derror, y, x, dy0)
     with run_on(OnCpu(schedule)):
         error, dy, error2, dy2 = blank(B, dtype), blank((B, D), dtype), blank(B, dtype), blank((B, D), dtype)
         close(cuda.squared_error(y, x, error), error0)
-        close(cuda.squared_error_backward(0.25, y, x, dy), dy0)
-        cuda.squared_error_and_gradient(0.25, y, x, error2, dy2)
+        close(cuda.squared_error_backward(derror, y, x, dy), dy0)
+        cuda.squared_error_and_gradient(derror, y, x, error2, dy2)
     np.testing.assert_array_equal(error2, error)
     np.testing.assert_array_equal(dy2, dy)
 

@@ -98,6 +98,14 @@ REFUSED = {
         lambda: cuda.gaussian_nll(F4(2, 3), F4(2), F4(2, 3), F4(2)),
         r"logvar of shape \(2,\) does not broadcast to \(2, 3\)",
     ),
+    "one number for all rows": (
+        lambda: cuda.bernoulli_nll_backward(0.25, F4(2, 3), F4(2, 3), F4(2, 3)),
+        "bernoulli_nll_backward: dnll is a builtins.float, but CUDA kernels take numpy.ndarray",
+    ),
+    "too few numbers for the rows": (
+        lambda: cuda.posterior_backward(F4(2, 3), F4(1), *(F4(2, 3) for _ in range(6))),
+        r"posterior_backward: dkl must be \(2,\), not \(1,\)",
+    ),
     "images of another kind": (lambda: cuda.gather(np.zeros((3, 2), np.int16), np.zeros(1, int), F4(1, 2)), "gather: images must be"),
     "rows of another kind": (lambda: cuda.gather(F4(3, 2), np.zeros(1, np.int32), F4(1, 2)), "gather: order must be"),
     "a batch behind the end": (lambda: cuda.gather_batch(F4(3, 2), np.zeros(4, int), F4(2, 2), 2), "gather: batch 2 of 2 has no 2 rows"),
@@ -195,7 +203,7 @@ NEEDED = {
     "add": (lambda: cuda.add(H4(2**34), H4(2**34)), 2**32),
     "adam": (lambda: cuda.adam(*(H4(2**34) for _ in range(4)), None, 1e-3, 1), 2**32),
     "weight_decay": (lambda: cuda.weight_decay(H4(2**34), H4(2**34), None, 0.1), 2**32),
-    "bernoulli": (lambda: cuda.bernoulli_nll_and_gradient(1, H4(*WIDE), H4(*WIDE), H4(ROWS), H4(*WIDE)), ROWS * 256),
+    "bernoulli": (lambda: cuda.bernoulli_nll_and_gradient(H4(ROWS), H4(*WIDE), H4(*WIDE), H4(ROWS), H4(*WIDE)), ROWS * 256),
     "gaussian": (lambda: cuda.gaussian_nll(H4(*WIDE), H4(1), H4(*WIDE), H4(ROWS)), ROWS * 256),
     "squared": (lambda: cuda.squared_error(H4(*WIDE), H4(*WIDE), H4(ROWS)), ROWS * 256),
     "gather": (lambda: cuda.gather(Huge(np.uint8, *WIDE), Huge(np.int64, ROWS), H4(*WIDE)), ROWS * COLUMNS // 4),

@@ -37,7 +37,7 @@ def products(precision, sizes, splits, unordered):
 def reductions(unordered):
     with run_on(OnCpu(unordered=unordered, alone=True)):
         nll, d, out, factor = ones(2), ones((2, 300)), np.ones(1), ones(1)
-        cuda.bernoulli_nll_and_gradient(1, ones((2, 300)), ones((2, 300)), nll, d)
+        cuda.bernoulli_nll_and_gradient(ones(2), ones((2, 300)), ones((2, 300)), nll, d)
         cuda.total(ones((1, 300)), out)
         if not unordered:  # its 256 blocks would take ThreadSanitizer a minute
             cuda.clip_factor(ones(300), 1.0, np.empty(cuda.PARTS), factor)

@@ -29,7 +29,8 @@ class CudaStep:
         self.x, self.logits, self.h1, self.h2, self.dh = blank(BATCH, D), blank(BATCH, D), *(blank(BATCH, H) for _ in range(3))
         self.code, self.dcode, self.terms, self.sums = blank(BATCH, 2 * L), blank(BATCH, 2 * L), blank(2, BATCH), np.zeros(2)
         self.eps, self.z, self.std, self.dz = (blank(BATCH, L) for _ in range(4))
-        self.images, self.L, self.beta = images, L, model.beta
+        self.images, self.L = images, L
+        self.dnll, self.dkl = np.full(BATCH, 1 / BATCH, dtype), np.full(BATCH, model.beta / BATCH, dtype)
         self.how = {"precision": precision, "scratch": Scratch(blank(200_000), np.zeros(64, np.uint32))}
 
     def __call__(self, order, batch, step, lr):
@@ -42,14 +43,14 @@ class CudaStep:
         cuda.sample_posterior(mu, logvar, self.eps, self.z, self.std, kl, seed=SEED, step=step)
         cuda.dense(self.z, W["decoder.0.W"], W["decoder.0.b"], self.h2, "relu", **how)
         cuda.dense(self.h2, W["decoder.2.W"], W["decoder.2.b"], self.logits, "none", **how)
-        cuda.bernoulli_nll_and_gradient(1 / BATCH, self.logits, self.x, nll, self.logits)
+        cuda.bernoulli_nll_and_gradient(self.dnll, self.logits, self.x, nll, self.logits)
         back = lambda dY, x, layer, dX, below: cuda.dense_backward(
             dY, x, W[f"{layer}.W"], dX, dW[f"{layer}.W"], dW[f"{layer}.b"], below, **how
         )
         back(self.logits, self.h2, "decoder.2", self.dh, "relu")
         back(self.dh, self.z, "decoder.0", self.dz, "none")
         dmu, dlogvar = self.dcode[:, :L], self.dcode[:, L:]
-        cuda.posterior_backward(self.dz, self.beta / BATCH, mu, logvar, self.eps, self.std, dmu, dlogvar)
+        cuda.posterior_backward(self.dz, self.dkl, mu, logvar, self.eps, self.std, dmu, dlogvar)
         back(self.dcode, self.h1, "encoder.2", self.dh, "relu")
         back(self.dh, self.x, "encoder.0", None, "none")
         cuda.total(self.terms, self.sums)

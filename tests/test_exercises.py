@@ -44,16 +44,17 @@ MISTAKES = [
      r"for x = -100 in float32: overflow encountered in exp.*line 8"),
     ("sigmoid", "dY * y * (1 - y)", "dY * sigmoid(y) * (1 - sigmoid(y))", r"takes the sigmoid of y"),
     ("bernoulli", "np.maximum(a, 0) + np.log1p(np.exp(-np.abs(a)))", "np.log(1 + np.exp(a))",
-     r"y is infinite for a = 100 in float32.*\s+overflow encountered in exp, at line 12"),
+     r"y is infinite for a = 100 in float32.*\s+overflow encountered in exp, at line 13"),
     ("bernoulli", "np.sum(softplus(logits) - x * logits, axis=1)", "np.mean(softplus(logits) - x * logits, axis=1)",
      r"factor of 7, which is D: a mean"),
-    ("bernoulli", "scale * (0.5", "1 * (0.5", r"dlogits does not use scale"),
+    ("bernoulli", "dnll[:, None] * (0.5", "1 * (0.5", r"dlogits does not use dnll"),
+    ("bernoulli", "dnll[:, None] * (0.5", "dnll.mean() * (0.5", r"dlogits takes one number for all rows"),
     ("reparameterise", "mu + np.exp(0.5 * logvar)", "mu + np.exp(logvar)",
      r"what multiplies eps is the variance[\s\S]*the variance of 20,000 draws"),
     ("reparameterise", "0.5 * dz * eps", "dz * eps", r"dlogvar is twice too large everywhere"),
     ("kl", "mu**2 + np.exp(logvar) - 1 - logvar", "mu**2 + np.exp(logvar) - logvar",
      r"is not 0 for mu = 0 and variance 1[\s\S]*closed form says"),
-    ("kl", "return scale * mu, scale", "return -scale * mu, scale", r"dmu has the wrong sign everywhere"),
+    ("kl", "return dkl[:, None] * mu", "return -dkl[:, None] * mu", r"dmu has the wrong sign everywhere"),
     ("kl", "- 1 - logvar, axis=1)", "- 1 - logvar)",
      r"kl has shape \(\) and should have \(5,\): it is the sum over everything"),
     ("dense", "self.dW = self.x.T @ dY", "self.dW = getattr(self, 'dW', 0) + self.x.T @ dY", r"dW is wrong for a second batch"),
@@ -351,7 +352,7 @@ def test_the_arrays_in_the_wrong_order_are_told_from_wrong_arrays(judge):
 
 
 def test_the_derivative_is_measured_on_the_students_own_forward(judge):
-    told = str(judge("kl", answered("kl", "scale * 0.5 * (np", "scale * 0.7 * (np")))
+    told = str(judge("kl", answered("kl", "None] * 0.5 * (np", "None] * 0.7 * (np")))
     assert re.search(r"dlogvar\[.*\]: your gaussian_kl has the slope \S+ there, by complex step; you wrote", told)
     told = str(judge("kl", answered("kl", "- 1 - logvar, axis=1)", "- 2 - logvar, axis=1)")))
     assert "gaussian_kl_backward: derivative  (until gaussian_kl: values passes)" in told

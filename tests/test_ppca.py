@@ -177,8 +177,8 @@ def kl_times(factor):
         out *= factor
         return out
 
-    def backward(scale, mu, logvar, dmu, dlogvar):
-        ops.gaussian_kl_backward(factor * scale, mu, logvar, dmu, dlogvar)
+    def backward(dkl, mu, logvar, dmu, dlogvar):
+        ops.gaussian_kl_backward(factor * dkl, mu, logvar, dmu, dlogvar)
 
     return with_ops(gaussian_kl=kl, gaussian_kl_backward=backward)
 
@@ -208,7 +208,7 @@ def mean_nll(*arguments):
 class LikelihoodAveragedOverPixels(Gaussian):
     ops = with_ops(
         gaussian_nll=mean_nll,
-        gaussian_nll_backward=lambda scale, mean, *rest: ops.gaussian_nll_backward(scale / mean.shape[1], mean, *rest),
+        gaussian_nll_backward=lambda dnll, mean, *rest: ops.gaussian_nll_backward(dnll / mean.shape[1], mean, *rest),
     )
 
 

@@ -128,10 +128,10 @@ def test_every_activation_can_be_told(name):
 
 
 def test_a_wrong_derivative_is_seen(monkeypatch):
-    def wrong(scale, mu, logvar, dmu, dlogvar):
+    def wrong(dkl, mu, logvar, dmu, dlogvar):
         """dlogvar without its −1 (E16)"""
-        np.multiply(mu, scale, out=dmu)
-        np.multiply(np.exp(logvar), 0.5 * scale, out=dlogvar)
+        np.multiply(mu, dkl[:, None], out=dmu)
+        np.multiply(np.exp(logvar), 0.5 * dkl[:, None], out=dlogvar)
 
     monkeypatch.setattr(ops, "gaussian_kl_backward", wrong)
     told = trace(VAE(**SIZES), IMAGES)

@@ -117,16 +117,17 @@ def _operations(B, D, L):
     latent = (B, L)
     return [
         *found, ("reparameterise", [latent] * 3, [latent] * 2), ("reparameterise_backward", [latent] * 3, [latent] * 2),
-        ("gaussian_kl", [latent] * 2, [(B,)]), ("gaussian_kl_backward", [latent] * 2, [latent] * 2),
-        ("bernoulli_nll", act, [(B,)]), ("bernoulli_nll_backward", act, act[:1]), ("squared_error", act, [(B,)]),
-        ("squared_error_backward", act, act[:1]), ("gaussian_nll", [(B, D), (1,), (B, D)], [(B,)]),
-        ("gaussian_nll_backward", [(B, D), (1,), (B, D)], act), ("adam", [(B * D,)], [(B * D,)] * 3),
+        ("gaussian_kl", [latent] * 2, [(B,)]), ("gaussian_kl_backward", [(B,), *[latent] * 2], [latent] * 2),
+        ("sample_posterior", [latent] * 3, [latent, latent, (B,)]), ("posterior_backward", [latent, (B,), *[latent] * 4], [latent] * 2),
+        ("bernoulli_nll", act, [(B,)]), ("bernoulli_nll_backward", [(B,), *act], act[:1]), ("squared_error", act, [(B,)]),
+        ("squared_error_backward", [(B,), *act], act[:1]), ("gaussian_nll", [(B, D), (1,), (B, D)], [(B,)]),
+        ("gaussian_nll_backward", [(B,), (B, D), (1,), (B, D)], act), ("adam", [(B * D,)], [(B * D,)] * 3),
     ]  # fmt: skip
 
 
 def _call(ops, name, given, out):
     function, work = getattr(ops, name), None
-    if ops is twins and name in ("gaussian_kl", "bernoulli_nll"):
+    if ops is twins and name in ("gaussian_kl", "bernoulli_nll", "sample_posterior", "posterior_backward"):
         work = np.empty_like(given[0]), np.empty_like(given[0])
     elif ops is twins:
         work = np.empty_like(given[0])
@@ -141,10 +142,8 @@ def _call(ops, name, given, out):
         x, y = given[1], given[1] * 0
         getattr(ops, name.removesuffix("_backward"))(x, y, work)
         function(given[0], x, y, *out, work)
-    elif name in ("gaussian_kl", "bernoulli_nll", "squared_error", "gaussian_nll"):
+    elif name in ("gaussian_kl", "bernoulli_nll", "squared_error", "gaussian_nll", "sample_posterior", "posterior_backward"):
         function(*given, *out, work)
-    elif name.endswith(("kl_backward", "nll_backward", "error_backward")):
-        function(0.37, *given, *out)
     else:
         function(*given, *out)
 

@@ -115,9 +115,10 @@ def _operations(setting, ops, B, D, H, L):
     N = D * H
     p, grad, m, v, work = new(N), new(N), abs(new(N)), abs(new(N)), new(N)
     code, eps, z, std, kl, nll, logits = new(B, 2 * L), new(B, L), new(B, L), new(B, L), new(B), new(B), new(B, D)
+    dnll = np.full(B, 1 / B, np.float32)
     X, W_, b_, h_, g_, dW_, db_, dx_ = map(put, (x, W, b, h, g, dW, db, dx))
     P, GRAD, M, V = map(put, (p, grad, m, v))
-    CODE, EPS, Z, STD, KL, NLL, LOGITS = map(put, (code, eps, z, std, kl, nll, logits))
+    CODE, EPS, Z, STD, KL, NLL, DNLL, LOGITS = map(put, (code, eps, z, std, kl, nll, dnll, logits))
     sizes = scratch_size(B, D, H, 4)
     scratch = Scratch(put(np.empty(max(1, sizes[0]), np.float32)), put(np.zeros(max(1, sizes[1]), np.uint32)))
     temporary = np.empty_like(x), np.empty_like(x)
@@ -127,11 +128,11 @@ def _operations(setting, ops, B, D, H, L):
            lambda: twins.relu(twins.affine(x, W, b, h), h), 4 * (B * D + N + B * H), products)  # fmt: skip
     yield ("dense_backward", lambda: ops.dense_backward(g_, X, W_, dx_, dW_, db_, scratch=scratch),
            lambda: twins.affine_backward(g, x, W, dx, dW, db), 4 * (2 * B * H + 2 * B * D + 2 * N), 2 * products)  # fmt: skip
-    yield ("loss and gradient", lambda: ops.bernoulli_nll_and_gradient(1 / B, LOGITS, X, NLL, dx_),
-           lambda: (twins.bernoulli_nll(logits, x, nll, temporary), twins.bernoulli_nll_backward(1 / B, logits, x, dx)),
+    yield ("loss and gradient", lambda: ops.bernoulli_nll_and_gradient(DNLL, LOGITS, X, NLL, dx_),
+           lambda: (twins.bernoulli_nll(logits, x, nll, temporary), twins.bernoulli_nll_backward(dnll, logits, x, dx)),
            12 * B * D, 40 * B * D)  # fmt: skip
     yield ("posterior", lambda: ops.sample_posterior(CODE[:, :L], CODE[:, L:], EPS, Z, STD, KL),
-           lambda: (twins.reparameterise(code[:, :L], code[:, L:], eps, z, std), twins.gaussian_kl(code[:, :L], code[:, L:], kl, pair)),
+           lambda: twins.sample_posterior(code[:, :L], code[:, L:], eps, z, std, kl, pair),
            20 * B * L, 45 * B * L)  # fmt: skip
     yield ("adam", lambda: ops.adam(P, GRAD, M, V, None, 1e-3, 5), lambda: twins.adam(p, grad, m, v, work, 1e-3, 5), 28 * N, 12 * N)
 

@@ -94,6 +94,9 @@ class FusedStep:
         self.encoder, self.decoder = (FusedLayers(part, rows, dtype, backend, how) for part in (model.encoder, model.decoder))
         new = lambda *shape: backend.empty(shape, dtype)
         self.terms, self.x = new(len(model.terms) * rows), new(rows, D)
+        self.dterms = {B: new(2, B) for B in sizes}
+        for B, (dnll, dkl) in self.dterms.items():
+            dnll[...], dkl[...] = 1 / B, getattr(model, "beta", 0) / B
         self.sampled = isinstance(model, VAE)
         if self.sampled:
             self.eps, self.z, self.std, self.dcode = new(rows, L), new(rows, L), new(rows, L), new(rows, 2 * L)
@@ -117,7 +120,7 @@ class FusedStep:
         mu, logvar = code[:, :L], code[:, L:]
         ops.sample_posterior(mu, logvar, eps, z, std, terms[1], seed=feed.seed, step=feed.step)
         dz = self.decoder.backward(self._loss(self.decoder.forward(z), x, terms[0]))
-        ops.posterior_backward(dz, model.beta / B, mu, logvar, eps, std, dcode[:, :L], dcode[:, L:])
+        ops.posterior_backward(dz, self.dterms[B][1], mu, logvar, eps, std, dcode[:, :L], dcode[:, L:])
         self.encoder.backward(dcode)
         return terms
 
@@ -125,10 +128,10 @@ class FusedStep:
         """−log p(x) of each row → nll (B,), and the gradient of its mean at the decoder's output, which is returned"""
         ops, like, B = self.ops, self.model.likelihood, len(x)
         if type(like) is Bernoulli:
-            ops.bernoulli_nll_and_gradient(1 / B, output, x, nll, output)
+            ops.bernoulli_nll_and_gradient(self.dterms[B][0], output, x, nll, output)
             return output
         lv = self.logvar if like.sigma is not None else like.logvar.value
-        ops.gaussian_nll_and_gradient(1 / B, output, lv, x, nll, self.dmean[:B], self.dlogvar[:B])
+        ops.gaussian_nll_and_gradient(self.dterms[B][0], output, lv, x, nll, self.dmean[:B], self.dlogvar[:B])
         if like.sigma is None:
             ops.sum_all(self.dlogvar[:B], like.logvar.grad)
         return self.dmean[:B]

@@ -37,13 +37,12 @@ def gaussian_kl(mu, logvar, out, work=None):
     return out
 
 
-def gaussian_kl_backward(scale, mu, logvar, dmu, dlogvar):
-    """dμ = scale · μ,  dlogvar = scale · ½ (σ² − 1) (E16).   → writes dmu, dlogvar (B, L)"""
-    dtype = mu.dtype
-    check("gaussian_kl_backward", dtype)
+def gaussian_kl_backward(dkl, mu, logvar, dmu, dlogvar):
+    """dμ = dkl · μ,  dlogvar = dkl · ½ (σ² − 1) (E16).   dkl (B,), a number for each row → writes dmu, dlogvar (B, L)"""
+    dtype = check("gaussian_kl_backward", dkl=(dkl, mu.shape[:1]))
     stride_in = row_stride("gaussian_kl_backward", mu.shape, dtype, mu=mu, logvar=logvar)
     stride = row_stride("gaussian_kl_backward", mu.shape, dtype, dmu=dmu, dlogvar=dlogvar)
-    arguments = dtype.type(scale), mu, logvar, int32(stride_in), dmu, dlogvar, int32(stride), *_sizes(mu)
+    arguments = dkl, mu, logvar, int32(stride_in), dmu, dlogvar, int32(stride), *_sizes(mu)
     per_element(_FILE, f"gaussian_kl_backward<{C_NAMES[dtype]}>", mu.size, arguments)
 
 
@@ -63,15 +62,14 @@ def sample_posterior(mu, logvar, eps, z, std, kl, work=None, seed=None, step=0, 
     return z
 
 
-def posterior_backward(dz, kl_scale, mu, logvar, eps, std, dmu, dlogvar):
-    """Both gradients that meet at μ and logvar, in one launch (E14 + E16).   all (B, L) → writes dmu, dlogvar
-
-    In NumPy: reparameterise_backward(dz, eps, std, …) plus gaussian_kl_backward(kl_scale, mu, logvar, …).
-    """
-    dtype = check("posterior_backward", dz=(dz, mu.shape), eps=(eps, mu.shape), std=(std, mu.shape))
+def posterior_backward(dz, dkl, mu, logvar, eps, std, dmu, dlogvar, work=None):
+    """Two gradients meet at μ and logvar and add up, in one launch (E14 + E16).   dz, eps, std (B, L) · dkl (B,) → writes dmu,
+    dlogvar (B, L). work is not used."""
+    shape = mu.shape
+    dtype = check("posterior_backward", dz=(dz, shape), dkl=(dkl, shape[:1]), eps=(eps, shape), std=(std, shape))
     stride_in = row_stride("posterior_backward", mu.shape, dtype, mu=mu, logvar=logvar)
     stride = row_stride("posterior_backward", mu.shape, dtype, dmu=dmu, dlogvar=dlogvar)
-    arguments = dz, dtype.type(kl_scale), mu, logvar, int32(stride_in), eps, std, dmu, dlogvar, int32(stride), *_sizes(mu)
+    arguments = dz, dkl, mu, logvar, int32(stride_in), eps, std, dmu, dlogvar, int32(stride), *_sizes(mu)
     per_element(_FILE, f"posterior_backward<{C_NAMES[dtype]}>", mu.size, arguments)
 
 

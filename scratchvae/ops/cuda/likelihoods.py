@@ -11,79 +11,81 @@ _LOSS, _GRADIENT = 1, 2
 
 def bernoulli_nll(logits, x, out, work=None):
     """−log p(x) = Σ_pixels softplus(a) − x a (E17).   logits a, x (B, D) → out (B,), nats per image"""
-    _bernoulli("bernoulli_nll", _LOSS, 1, logits, x, out, None)
+    _bernoulli("bernoulli_nll", _LOSS, None, logits, x, out, None)
     return out
 
 
-def bernoulli_nll_backward(scale, logits, x, out):
-    """da = scale · (sigmoid(a) − x) (E18).   logits a, x (B, D) → out (B, D), which may be logits"""
-    _bernoulli("bernoulli_nll_backward", _GRADIENT, scale, logits, x, None, out)
+def bernoulli_nll_backward(dnll, logits, x, out):
+    """da = dnll · (sigmoid(a) − x) (E18).   dnll (B,), a number for each row · logits a, x (B, D) → out (B, D), which may be logits"""
+    _bernoulli("bernoulli_nll_backward", _GRADIENT, dnll, logits, x, None, out)
     return out
 
 
-def bernoulli_nll_and_gradient(scale, logits, x, nll, dlogits):
-    """bernoulli_nll, then bernoulli_nll_backward, in one pass over the logits (E17, E18).   (B, D) → nll (B,), dlogits (B, D)"""
-    _bernoulli("bernoulli_nll_and_gradient", _LOSS | _GRADIENT, scale, logits, x, nll, dlogits)
+def bernoulli_nll_and_gradient(dnll, logits, x, nll, dlogits):
+    """bernoulli_nll, then bernoulli_nll_backward, in one pass over the logits (E17, E18).   → nll (B,), dlogits (B, D)"""
+    _bernoulli("bernoulli_nll_and_gradient", _LOSS | _GRADIENT, dnll, logits, x, nll, dlogits)
     return nll
 
 
 def gaussian_nll(mean, logvar, x, out, work=None):
     """−log p(x) = ½ Σ_pixels (x − m)² / σ² + logvar + log 2π (E19).   mean m, x (B, D) · logvar broadcasts to it → out (B,)"""
-    _gaussian("gaussian_nll", _LOSS, 1, mean, logvar, x, out, None, None)
+    _gaussian("gaussian_nll", _LOSS, None, mean, logvar, x, out, None, None)
     return out
 
 
-def gaussian_nll_backward(scale, mean, logvar, x, dmean, dlogvar):
-    """dm = scale · (m − x) / σ²,  dlogvar = scale · ½ (1 − (x − m)² / σ²) (E20).   → writes dmean, dlogvar (B, D)"""
-    _gaussian("gaussian_nll_backward", _GRADIENT, scale, mean, logvar, x, None, dmean, dlogvar)
+def gaussian_nll_backward(dnll, mean, logvar, x, dmean, dlogvar):
+    """dm = dnll · (m − x) / σ²,  dlogvar = dnll · ½ (1 − (x − m)² / σ²) (E20).   dnll (B,) → writes dmean, dlogvar (B, D)"""
+    _gaussian("gaussian_nll_backward", _GRADIENT, dnll, mean, logvar, x, None, dmean, dlogvar)
 
 
-def gaussian_nll_and_gradient(scale, mean, logvar, x, nll, dmean, dlogvar):
+def gaussian_nll_and_gradient(dnll, mean, logvar, x, nll, dmean, dlogvar):
     """gaussian_nll, then gaussian_nll_backward, in one pass (E19, E20).   (B, D) → nll (B,), dmean, dlogvar (B, D)"""
-    _gaussian("gaussian_nll_and_gradient", _LOSS | _GRADIENT, scale, mean, logvar, x, nll, dmean, dlogvar)
+    _gaussian("gaussian_nll_and_gradient", _LOSS | _GRADIENT, dnll, mean, logvar, x, nll, dmean, dlogvar)
     return nll
 
 
 def squared_error(y, x, out, work=None):
     """Σ_pixels (y − x)² (E21).   y, x (B, D) → out (B,)"""
-    _squared("squared_error", _LOSS, 1, y, x, out, None)
+    _squared("squared_error", _LOSS, None, y, x, out, None)
     return out
 
 
-def squared_error_backward(scale, y, x, out):
-    """dy = scale · 2 (y − x) (E22).   y, x (B, D) → out (B, D)"""
-    _squared("squared_error_backward", _GRADIENT, scale, y, x, None, out)
+def squared_error_backward(derror, y, x, out):
+    """dy = derror · 2 (y − x) (E22).   derror (B,) · y, x (B, D) → out (B, D)"""
+    _squared("squared_error_backward", _GRADIENT, derror, y, x, None, out)
     return out
 
 
-def squared_error_and_gradient(scale, y, x, error, dy):
+def squared_error_and_gradient(derror, y, x, error, dy):
     """squared_error, then squared_error_backward, in one pass (E21, E22).   (B, D) → error (B,), dy (B, D)"""
-    _squared("squared_error_and_gradient", _LOSS | _GRADIENT, scale, y, x, error, dy)
+    _squared("squared_error_and_gradient", _LOSS | _GRADIENT, derror, y, x, error, dy)
     return error
 
 
-def _bernoulli(operation, what, scale, logits, x, nll, da):
+def _bernoulli(operation, what, dnll, logits, x, nll, da):
     shape = logits.shape
-    dtype = check(operation, logits=(logits, shape), x=(x, shape), nll=(nll, shape[:1]), dlogits=(da, shape))
+    row = shape[:1]
+    dtype = check(operation, dnll=(dnll, row), logits=(logits, shape), x=(x, shape), nll=(nll, row), dlogits=(da, shape))
     V = width(shape[1], logits, x, da)
-    _per_row(f"bernoulli<{C_NAMES[dtype]}, {V}, {what}>", shape, (dtype.type(scale), logits, x, nll, da))
+    _per_row(f"bernoulli<{C_NAMES[dtype]}, {V}, {what}>", shape, (dnll, logits, x, nll, da))
 
 
-def _squared(operation, what, scale, y, x, error, dy):
+def _squared(operation, what, derror, y, x, error, dy):
     shape = y.shape
-    dtype = check(operation, y=(y, shape), x=(x, shape), error=(error, shape[:1]), dy=(dy, shape))
+    row = shape[:1]
+    dtype = check(operation, derror=(derror, row), y=(y, shape), x=(x, shape), error=(error, row), dy=(dy, shape))
     V = width(shape[1], y, x, dy)
-    _per_row(f"squared<{C_NAMES[dtype]}, {V}, {what}>", shape, (dtype.type(scale), y, x, error, dy))
+    _per_row(f"squared<{C_NAMES[dtype]}, {V}, {what}>", shape, (derror, y, x, error, dy))
 
 
-def _gaussian(operation, what, scale, mean, logvar, x, nll, dmean, dlogvar):
+def _gaussian(operation, what, dnll, mean, logvar, x, nll, dmean, dlogvar):
     shape = mean.shape
     dtype = check(
-        operation, mean=(mean, shape), x=(x, shape), logvar=(logvar, logvar.shape), nll=(nll, shape[:1]), dmean=(dmean, shape),
-        dlogvar=(dlogvar, shape),
+        operation, dnll=(dnll, shape[:1]), mean=(mean, shape), x=(x, shape), logvar=(logvar, logvar.shape), nll=(nll, shape[:1]),
+        dmean=(dmean, shape), dlogvar=(dlogvar, shape),
     )  # fmt: skip
     strides = _broadcast_strides(operation, logvar, shape)
-    arguments = dtype.type(scale), mean, logvar, *map(int32, strides), x, nll, dmean, dlogvar
+    arguments = dnll, mean, logvar, *map(int32, strides), x, nll, dmean, dlogvar
     _per_row(f"gaussian<{C_NAMES[dtype]}, {what}>", shape, arguments)
 
 

@@ -60,15 +60,15 @@ def E15_gaussian_kl():
 
 
 def E16_gaussian_kl_backward():
-    mu, logvar = _code(0), _code(1)
+    mu, logvar, dkl = _code(0), _code(1), np.linspace(-1, 1, len(_code(0)))
     dmu, dlogvar = np.empty_like(mu), np.empty_like(mu)
-    ops.gaussian_kl_backward(0.7, mu, logvar, dmu, dlogvar)
+    ops.gaussian_kl_backward(dkl, mu, logvar, dmu, dlogvar)
     numeric = np.empty((2, *mu.shape))
     for i in np.ndindex(mu.shape):
         step = np.zeros_like(mu, complex)
         step[i] = 1j * H
-        numeric[0][i] = 0.7 * _kl(mu + step, logvar.astype(complex)).imag.sum() / H
-        numeric[1][i] = 0.7 * _kl(mu.astype(complex), logvar + step).imag.sum() / H
+        numeric[0][i] = (dkl * _kl(mu + step, logvar.astype(complex)).imag).sum() / H
+        numeric[1][i] = (dkl * _kl(mu.astype(complex), logvar + step).imag).sum() / H
     return equal("μ and ½(σ² − 1) are the derivatives of the KL, by complex steps", [dmu, dlogvar], numeric)
 
 

@@ -53,10 +53,10 @@ LESSONS = {
         {"mu": "μ", "logvar": "log σ²", "work.0": "μ² + σ² − 1 − log σ²", "out": "KL"}, ("work.0", "out"),
     ),
     "gaussian_kl_backward": Lesson(
-        (r"d\mu = s\,\beta\,\mu", r"d\,\log\sigma^2 = s\,\beta\,\tfrac{1}{2} (\sigma^2 - 1)"),
-        "The KL pulls every μ to 0 and every σ to 1, whatever the image is. s = 1 / (number of images in the batch). The measured "
-        "twin differentiates the KL alone.",
-        {"scale": "s β", "mu": "μ", "logvar": "log σ²", "dmu": "dμ from KL", "dlogvar": "d log σ² from KL"}, ("dmu", "dlogvar"),
+        (r"d\mu = d\mathrm{KL}\,\mu", r"d\,\log\sigma^2 = d\mathrm{KL}\,\tfrac{1}{2} (\sigma^2 - 1)"),
+        "The KL pulls every μ to 0 and every σ to 1, whatever the image is. dKL is one number for each image: β / (number of images in "
+        "the batch). The measured twin differentiates the KL alone.",
+        {"dkl": "dKL", "mu": "μ", "logvar": "log σ²", "dmu": "dμ from KL", "dlogvar": "d log σ² from KL"}, ("dmu", "dlogvar"),
     ),
     "bernoulli_nll": Lesson(
         (r"-\log p(x \mid z) = \sum_{\text{pixels}} \log(1 + e^a) - x\,a",),
@@ -65,9 +65,10 @@ LESSONS = {
         {"logits": "a", "x": "x", "work.0": "−log p, per pixel", "out": "−log p(x | z)"}, ("work.0", "out"),
     ),
     "bernoulli_nll_backward": Lesson(
-        (r"da = s\,\left( \frac{1}{1 + e^{-a}} - x \right)",),
-        "The gradient starts here, and is simple: what was painted minus the image. s = 1 / (number of images in the batch).",
-        {"scale": "s", "logits": "a", "x": "x", "out": "da"}, ("out",),
+        (r"da = d\mathrm{nll}\,\left( \frac{1}{1 + e^{-a}} - x \right)",),
+        "The gradient starts here, and is simple: what was painted minus the image. dnll is one number for each image: 1 / (number of "
+        "images in the batch).",
+        {"dnll": "dnll", "logits": "a", "x": "x", "out": "da"}, ("out",),
     ),
     "gaussian_nll": Lesson(
         (r"-\log p(x \mid z) = \tfrac{1}{2} \sum_{\text{pixels}} \frac{(x - m)^2}{\sigma^2} + \log\sigma^2 + \log 2\pi",),
@@ -75,10 +76,11 @@ LESSONS = {
         {"mean": "m", "logvar": "log σ²", "x": "x", "work": "−2 log p, per pixel", "out": "−log p(x | z)"}, ("work", "out"),
     ),
     "gaussian_nll_backward": Lesson(
-        (r"dm = s\,\frac{m - x}{\sigma^2}", r"d\,\log\sigma^2 = s\,\tfrac{1}{2} \left( 1 - \frac{(x - m)^2}{\sigma^2} \right)"),
-        "The gradient starts here: the error of each pixel, in units of σ². s = 1 / (number of images in the batch). A σ shared by "
-        "all pixels gets the sum of theirs.",
-        {"scale": "s", "mean": "m", "logvar": "log σ²", "x": "x", "dmean": "dm", "dlogvar": "d log σ², per pixel"},
+        (r"dm = d\mathrm{nll}\,\frac{m - x}{\sigma^2}",
+         r"d\,\log\sigma^2 = d\mathrm{nll}\,\tfrac{1}{2} \left( 1 - \frac{(x - m)^2}{\sigma^2} \right)"),
+        "The gradient starts here: the error of each pixel, in units of σ². dnll is one number for each image: 1 / (number of images in "
+        "the batch). A σ shared by all pixels gets the sum of theirs.",
+        {"dnll": "dnll", "mean": "m", "logvar": "log σ²", "x": "x", "dmean": "dm", "dlogvar": "d log σ², per pixel"},
         ("dmean", "dlogvar"),
     ),
 }  # fmt: skip

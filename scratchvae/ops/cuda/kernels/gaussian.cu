@@ -42,19 +42,20 @@ template <class T> __global__ void gaussian_kl(const T* mu, const T* logvar, int
   if (lane == 0) kl[row] = T(0.5) * sum;
 }
 
-// dμ = scale · μ,  dlogvar = scale · ½ (σ² − 1) (E16).   all (B, L).   NumPy twin: gaussian_kl_backward
+// dμ = dkl · μ,  dlogvar = dkl · ½ (σ² − 1) (E16).   dkl (B,), all others (B, L).   NumPy twin: gaussian_kl_backward
 // Plan: one thread per element. Moves 4 B L numbers; about 20 operations each. The inputs' rows lie stride_in apart.
 template <class T>
-__global__ void gaussian_kl_backward(T scale, const T* mu, const T* logvar, int stride_in, T* dmu, T* dlogvar, int stride, int B, int L) {
+__global__ void gaussian_kl_backward(const T* dkl, const T* mu, const T* logvar, int stride_in, T* dmu, T* dlogvar, int stride, int B, int L) {
   const long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x;
   if (i >= (long long)B * L) return;
   const long long from = i / L * stride_in + i % L, to = i / L * stride + i % L;
-  dmu[to] = scale * mu[from];
-  dlogvar[to] = T(0.5) * scale * expm1(logvar[from]);
+  const T of_row = dkl[i / L];
+  dmu[to] = of_row * mu[from];
+  dlogvar[to] = T(0.5) * of_row * expm1(logvar[from]);
 }
 
 // Draw ε, z = μ + σ ε, and the KL of each row, in one pass (E3, E13, E15).   mu, logvar → eps, z, std (B, L), kl (B,)
-// NumPy twin: rng.normal, then reparameterise, then gaussian_kl. With DRAW = false, ε is given and only read.
+// NumPy twin: sample_posterior, after rng.normal. With DRAW = false, ε is given and only read.
 // Plan: one warp per row, a lane per Philox counter (four columns). Moves 5 B L numbers; about 80 operations each.
 template <class T, bool DRAW>
 __global__ void sample_posterior(const T* mu, const T* logvar, int stride, T* eps, T* z, T* std, T* kl, int B, int L, unsigned first_row,
@@ -82,15 +83,16 @@ __global__ void sample_posterior(const T* mu, const T* logvar, int stride, T* ep
   if (lane == 0) kl[row] = T(0.5) * sum;
 }
 
-// Both gradients that meet at μ and logvar (E14 + E16): dμ = dz + s μ,  dlogvar = ½ (dz ε σ + s (σ² − 1)).   all (B, L)
-// NumPy twin: reparameterise_backward + gaussian_kl_backward, with s = kl_scale.
+// Both gradients that meet at μ and logvar (E14 + E16): dμ = dz + dkl μ,  dlogvar = ½ (dz ε σ + dkl (σ² − 1)).   dkl (B,), all others
+// (B, L).   NumPy twin: posterior_backward
 // Plan: one thread per element. Moves 7 B L numbers; about 25 operations each.
 template <class T>
-__global__ void posterior_backward(const T* dz, T kl_scale, const T* mu, const T* logvar, int stride_in, const T* eps, const T* std,
+__global__ void posterior_backward(const T* dz, const T* dkl, const T* mu, const T* logvar, int stride_in, const T* eps, const T* std,
                                    T* dmu, T* dlogvar, int stride, int B, int L) {
   const long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x;
   if (i >= (long long)B * L) return;
   const long long from = i / L * stride_in + i % L, to = i / L * stride + i % L;
-  dmu[to] = dz[i] + kl_scale * mu[from];
-  dlogvar[to] = T(0.5) * (dz[i] * eps[i] * std[i] + kl_scale * expm1(logvar[from]));
+  const T of_row = dkl[i / L];
+  dmu[to] = dz[i] + of_row * mu[from];
+  dlogvar[to] = T(0.5) * (dz[i] * eps[i] * std[i] + of_row * expm1(logvar[from]));
 }

@@ -7,11 +7,12 @@
 enum What { LOSS = 1, GRADIENT = 2 };
 constexpr int THREADS = 256;
 
-// −log p(x) = Σ log(1 + eᵃ) − x a (E17) and da = scale · (sigmoid(a) − x) (E18).   logits, x, da (B, D), nll (B,)
+// −log p(x) = Σ log(1 + eᵃ) − x a (E17) and da = dnll · (sigmoid(a) − x) (E18).   logits, x, da (B, D), dnll, nll (B,)
 // NumPy twin: bernoulli_nll, bernoulli_nll_backward. One e^−|a| serves both. Moves 2 to 3 B D numbers; about 40 operations each.
 template <class T, int V, int WHAT>
-__global__ void bernoulli(T scale, const T* logits, const T* x, T* nll, T* da, int D) {
+__global__ void bernoulli(const T* dnll, const T* logits, const T* x, T* nll, T* da, int D) {
   const long long row = blockIdx.x * (long long)D;
+  const T of_row = WHAT & GRADIENT ? dnll[blockIdx.x] : T(0);
   T sum = 0;
 #pragma unroll 1 // an image has few packs per thread; unrolled, float64 would spill
   for (int j = threadIdx.x * V; j < D; j += THREADS * V) {
@@ -20,7 +21,7 @@ __global__ void bernoulli(T scale, const T* logits, const T* x, T* nll, T* da, i
     for (int i = 0; i < V; ++i) {
       const T a = as.v[i], t = exp(a > 0 ? -a : a); // e^−|a|: nothing overflows
       if (WHAT & LOSS) sum += log(1 + t) + (a < 0 ? T(0) : a) - xs.v[i] * a;
-      if (WHAT & GRADIENT) gradient.v[i] = scale * ((a > 0 ? T(1) : t) / (1 + t) - xs.v[i]);
+      if (WHAT & GRADIENT) gradient.v[i] = of_row * ((a > 0 ? T(1) : t) / (1 + t) - xs.v[i]);
     }
     if (WHAT & GRADIENT) store(da + row + j, gradient);
   }
@@ -30,13 +31,14 @@ __global__ void bernoulli(T scale, const T* logits, const T* x, T* nll, T* da, i
   }
 }
 
-// −log p(x) = ½ Σ (x − m)²/σ² + logvar + log 2π (E19), dm = scale (m − x)/σ² and dlogvar = scale ½ (1 − (x − m)²/σ²) (E20).
-// mean, x, dmean, dlogvar (B, D), nll (B,); logvar broadcasts: element (r, c) stands at r · row_stride + c · column_stride.
+// −log p(x) = ½ Σ (x − m)²/σ² + logvar + log 2π (E19), dm = dnll (m − x)/σ² and dlogvar = dnll ½ (1 − (x − m)²/σ²) (E20).
+// mean, x, dmean, dlogvar (B, D), dnll, nll (B,); logvar broadcasts: element (r, c) stands at r · row_stride + c · column_stride.
 // NumPy twin: gaussian_nll, gaussian_nll_backward. Moves 2 to 5 B D numbers; about 25 operations each.
 template <class T, int WHAT>
-__global__ void gaussian(T scale, const T* mean, const T* logvar, int row_stride, int column_stride, const T* x, T* nll, T* dmean,
+__global__ void gaussian(const T* dnll, const T* mean, const T* logvar, int row_stride, int column_stride, const T* x, T* nll, T* dmean,
                          T* dlogvar, int D) {
   const long long row = blockIdx.x * (long long)D;
+  const T of_row = WHAT & GRADIENT ? dnll[blockIdx.x] : T(0);
   T sum = 0;
 #pragma unroll 1 // an image has few packs per thread; unrolled, float64 would spill
   for (int j = threadIdx.x; j < D; j += THREADS) {
@@ -44,8 +46,8 @@ __global__ void gaussian(T scale, const T* mean, const T* logvar, int row_stride
     const T inverse = exp(T(-0.5) * lv), ratio = (mean[row + j] - x[row + j]) * inverse; // (m − x) / σ
     if (WHAT & LOSS) sum += ratio * ratio + lv + T(1.8378770664093453); // log 2π
     if (WHAT & GRADIENT) {
-      dmean[row + j] = scale * ratio * inverse;
-      dlogvar[row + j] = T(0.5) * scale * (1 - ratio * ratio);
+      dmean[row + j] = of_row * ratio * inverse;
+      dlogvar[row + j] = T(0.5) * of_row * (1 - ratio * ratio);
     }
   }
   if (WHAT & LOSS) {
@@ -54,11 +56,12 @@ __global__ void gaussian(T scale, const T* mean, const T* logvar, int row_stride
   }
 }
 
-// Σ (y − x)² (E21) and dy = scale · 2 (y − x) (E22).   y, x, dy (B, D), error (B,)
+// Σ (y − x)² (E21) and dy = derror · 2 (y − x) (E22).   y, x, dy (B, D), derror, error (B,)
 // NumPy twin: squared_error, squared_error_backward. Moves 2 to 3 B D numbers; 4 operations each.
 template <class T, int V, int WHAT>
-__global__ void squared(T scale, const T* y, const T* x, T* error, T* dy, int D) {
+__global__ void squared(const T* derror, const T* y, const T* x, T* error, T* dy, int D) {
   const long long row = blockIdx.x * (long long)D;
+  const T of_row = WHAT & GRADIENT ? derror[blockIdx.x] : T(0);
   T sum = 0;
 #pragma unroll 1 // an image has few packs per thread; unrolled, float64 would spill
   for (int j = threadIdx.x * V; j < D; j += THREADS * V) {
@@ -67,7 +70,7 @@ __global__ void squared(T scale, const T* y, const T* x, T* error, T* dy, int D)
     for (int i = 0; i < V; ++i) {
       const T difference = ys.v[i] - xs.v[i];
       if (WHAT & LOSS) sum += difference * difference;
-      if (WHAT & GRADIENT) gradient.v[i] = 2 * scale * difference;
+      if (WHAT & GRADIENT) gradient.v[i] = 2 * of_row * difference;
     }
     if (WHAT & GRADIENT) store(dy + row + j, gradient);
   }

@@ -1,7 +1,8 @@
 """Softplus, and the Bernoulli likelihood of pixels, on logits (equations E10, E17 and E18).
 
 A logit a is the log odds of a pixel being on: its probability is sigmoid(a). Shapes: B images of D pixels. Likelihoods are in
-nats, summed over the pixels of an image: one number for each image. In training, where the loss is their mean, scale is 1/B.
+nats, summed over the pixels of an image: one number for each image. The gradient of a loss takes one number for each image and
+multiplies the image's row by it. In training, where the loss is the mean over B images, each of these numbers is 1/B.
 """
 
 import numpy as np
@@ -17,6 +18,6 @@ def bernoulli_nll(logits, x):
     return np.sum(softplus(logits) - x * logits, axis=1)
 
 
-def bernoulli_nll_backward(scale, logits, x):
-    """The gradient of scale · (the sum of nll over the batch) (E18); scale is a number.   logits, x (B, D) → dlogits (B, D)"""
-    return scale * (0.5 * (1 + np.tanh(0.5 * logits)) - x)
+def bernoulli_nll_backward(dnll, logits, x):
+    """The gradient of the sum of dnll · nll over the batch (E18).   dnll (B,) · logits, x (B, D) → dlogits (B, D)"""
+    return dnll[:, None] * (0.5 * (1 + np.tanh(0.5 * logits)) - x)

@@ -15,7 +15,7 @@ HINTS = (
     "−log p(x) for one pixel is −x log p − (1 − x) log(1 − p). Put p = sigmoid(a) in and simplify on paper until no log of "
     "a sigmoid is left: −log p and −log(1 − p) are each a softplus, of a or of −a, and those two differ by a.",
     "Sum over the pixels, keep the images apart. For the gradient: the slope of softplus is a function you know, and it must "
-    "not overflow either (exercise sigmoid). Do not forget scale.",
+    "not overflow either (exercise sigmoid). Then each row is multiplied by its number in dnll.",
 )
 
 
@@ -27,8 +27,8 @@ def nll(logits, x):
     return ops.bernoulli_nll(logits, x, np.empty(len(x)), (np.empty_like(x), np.empty_like(x)))
 
 
-def backward(scale, logits, x):
-    return ops.bernoulli_nll_backward(scale, logits, x, np.empty_like(x))
+def backward(dnll, logits, x):
+    return ops.bernoulli_nll_backward(dnll, logits, x, np.empty_like(x))
 
 
 def known_nll(logits, x):
@@ -40,16 +40,17 @@ def known_nll(logits, x):
     ]}  # fmt: skip
 
 
-def known_backward(scale, logits, x):
+def known_backward(dnll, logits, x):
     return {"dlogits": [
-        (backward(1.0, logits, x), "does not use scale"),
-        (scale * (logits - x), "compares logits with pixels: a logit is turned into a probability first"),
-        (backward(scale, logits, 0 * x), "does not use x"),
+        (backward(np.ones_like(dnll), logits, x), "does not use dnll"),
+        (backward(np.full_like(dnll, dnll.mean()), logits, x), "takes one number for all rows: dnll has one for each"),
+        (dnll[:, None] * (logits - x), "compares logits with pixels: a logit is turned into a probability first"),
+        (backward(dnll, logits, 0 * x), "does not use x"),
     ]}  # fmt: skip
 
 
-def slope(call, scale, logits, x):
-    return {"dlogits": (lambda v: scale * call("bernoulli_nll", v, x), logits)}
+def slope(call, dnll, logits, x):
+    return {"dlogits": (lambda v: dnll * call("bernoulli_nll", v, x), logits)}
 
 
 def one_in_total(exam):
@@ -65,12 +66,12 @@ def one_in_total(exam):
 def examine(exam):
     one = sized("BD", BATCHES, lambda B, D: (draw(1, B, D),))
     pairs = sized("BD", BATCHES, lambda B, D: (draw(1, B, D), draw_uniform(2, B, D)))
-    scaled = sized("BD", BATCHES, lambda B, D: (0.7, draw(1, B, D), draw_uniform(2, B, D)))
+    scaled = sized("BD", BATCHES, lambda B, D: (draw(3, B), draw(1, B, D), draw_uniform(2, B, D)))
     values = (100.0, -100.0, 1000.0, -1000.0)
     x = np.array([[0.0, 1.0]])
     exam.examine(Spec("softplus", ("a",), ("y",), softplus, one, extremes=[(f"a = {v:g}", (np.full((1, 2), v),)) for v in values]))
     exam.examine(Spec("bernoulli_nll", ("logits", "x"), ("nll",), nll, pairs, known_nll,
                       extremes=[(f"logits = {v:g}", (np.full((1, 2), v), x)) for v in values]))  # fmt: skip
     exam.layer("bernoulli_nll", "distribution", lambda: one_in_total(exam), exam.failed("bernoulli_nll", "shapes and dtypes"))
-    exam.examine(Spec("bernoulli_nll_backward", ("scale", "logits", "x"), ("dlogits",), backward, scaled, known_backward, slope,
-                      "bernoulli_nll", [(f"logits = {v:g}", (0.7, np.full((1, 2), v), x)) for v in values]))  # fmt: skip
+    exam.examine(Spec("bernoulli_nll_backward", ("dnll", "logits", "x"), ("dlogits",), backward, scaled, known_backward, slope,
+                      "bernoulli_nll", [(f"logits = {v:g}", (np.full(1, 0.7), np.full((1, 2), v), x)) for v in values]))  # fmt: skip

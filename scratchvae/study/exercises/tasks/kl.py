@@ -16,7 +16,7 @@ HINTS = (
     "Write the logarithm of both densities down, subtract, and take the mean over z drawn from the first one. You need two "
     "facts: what the means of (z − mu)² and of z² are. Four terms remain.",
     "Sum over the latents, keep the images apart. For the gradient, each latent stands alone: differentiate the four terms "
-    "one by one. By mu, three of them vanish; by logvar, two, and one becomes a constant. Do not forget scale.",
+    "one by one. By mu, three of them vanish; by logvar, two, and one becomes a constant. Then each row times its dkl.",
 )
 N = 20_000
 
@@ -25,9 +25,9 @@ def kl(mu, logvar):
     return ops.gaussian_kl(mu, logvar, np.empty(len(mu)), (np.empty_like(mu), np.empty_like(mu)))
 
 
-def backward(scale, mu, logvar):
+def backward(dkl, mu, logvar):
     dmu, dlogvar = np.empty_like(mu), np.empty_like(mu)
-    ops.gaussian_kl_backward(scale, mu, logvar, dmu, dlogvar)
+    ops.gaussian_kl_backward(dkl, mu, logvar, dmu, dlogvar)
     return dmu, dlogvar
 
 
@@ -46,23 +46,25 @@ def known_forward(mu, logvar):
     ]}  # fmt: skip
 
 
-def known_backward(scale, mu, logvar):
-    dmu, dlogvar = backward(1.0, mu, logvar)
+def known_backward(dkl, mu, logvar):
+    dmu, dlogvar = backward(np.ones_like(dkl), mu, logvar)
+    of_row = dkl[:, None]
     return {
-        "dmu": [(dmu, "does not use scale")],
+        "dmu": [(dmu, "does not use dkl"), (dkl.mean() * mu, "takes one number for all rows: dkl has one for each")],
         "dlogvar": [
-            (dlogvar, "does not use scale"),
-            (0.5 * scale * np.exp(logvar), "is not 0 at variance 1, where the divergence is smallest: a constant is missing"),
-            (0.5 * scale * (1 - np.exp(-logvar)), "is the derivative by the variance: by its logarithm, the chain rule adds a factor"),
-            (0.5 * scale * (np.exp(0.5 * logvar) - 1), "uses σ in place of σ²"),
+            (dlogvar, "does not use dkl"),
+            (dkl.mean() * dlogvar, "takes one number for all rows: dkl has one for each"),
+            (0.5 * of_row * np.exp(logvar), "is not 0 at variance 1, where the divergence is smallest: a constant is missing"),
+            (0.5 * of_row * (1 - np.exp(-logvar)), "is the derivative by the variance: by its logarithm, the chain rule adds a factor"),
+            (0.5 * of_row * (np.exp(0.5 * logvar) - 1), "uses σ in place of σ²"),
         ],
     }
 
 
-def slope(call, scale, mu, logvar):
+def slope(call, dkl, mu, logvar):
     return {
-        "dmu": (lambda v: scale * call("gaussian_kl", v, logvar), mu),
-        "dlogvar": (lambda v: scale * call("gaussian_kl", mu, v), logvar),
+        "dmu": (lambda v: dkl * call("gaussian_kl", v, logvar), mu),
+        "dlogvar": (lambda v: dkl * call("gaussian_kl", mu, v), logvar),
     }
 
 
@@ -81,9 +83,9 @@ def monte_carlo(exam):
 
 def examine(exam):
     forward = sized("BL", BATCHES, lambda B, L: (draw(1, B, L), draw(2, B, L)))
-    scaled = sized("BL", BATCHES, lambda B, L: (0.7, draw(1, B, L), draw(2, B, L)))
+    scaled = sized("BL", BATCHES, lambda B, L: (draw(3, B), draw(1, B, L), draw(2, B, L)))
     narrow = np.ones((1, 2)), np.full((1, 2), -1000.0)
     exam.examine(Spec("gaussian_kl", ("mu", "logvar"), ("kl",), kl, forward, known_forward, extremes=[("logvar = −1000", narrow)]))
     exam.layer("gaussian_kl", "distribution", lambda: monte_carlo(exam), exam.failed("gaussian_kl", "shapes and dtypes"))
-    exam.examine(Spec("gaussian_kl_backward", ("scale", "mu", "logvar"), ("dmu", "dlogvar"), backward, scaled, known_backward, slope,
-                      "gaussian_kl", [("logvar = −1000", (0.7, *narrow))]))  # fmt: skip
+    exam.examine(Spec("gaussian_kl_backward", ("dkl", "mu", "logvar"), ("dmu", "dlogvar"), backward, scaled, known_backward, slope,
+                      "gaussian_kl", [("logvar = −1000", (np.full(1, 0.7), *narrow))]))  # fmt: skip

@@ -15,7 +15,7 @@ MEAN_OVER_PIXELS = Bug(
     "framework examples, blog posts, research code",
     (
         Edit(LIKELIHOODS, "bernoulli_nll", "return np.sum(total, axis=1, out=out)", "return np.mean(total, axis=1, out=out)"),
-        Edit(LIKELIHOODS, "bernoulli_nll_backward", "out *= scale", "out *= scale / x.shape[1]"),
+        Edit(LIKELIHOODS, "bernoulli_nll_backward", "out *= dnll[:, None]", "out *= dnll[:, None] / x.shape[1]"),
     ),
     (17, 18),
     (f"{GITHUB}pytorch/examples/issues/817", f"{GITHUB}pytorch/examples/issues/234", f"{GITHUB}zdebruine/MMVAE/pull/19"),

@@ -89,8 +89,8 @@ KL_SIGN = Bug(
     "first attempts; and logs that report the KL with the wrong sign while training with the right one",
     (
         Edit(GAUSSIAN, "gaussian_kl", "out *= 0.5", "out *= -0.5"),
-        Edit(GAUSSIAN, "gaussian_kl_backward", "np.multiply(mu, scale, out=dmu)", "np.multiply(mu, -scale, out=dmu)"),
-        Edit(GAUSSIAN, "gaussian_kl_backward", "dlogvar *= 0.5 * scale", "dlogvar *= -0.5 * scale"),
+        Edit(GAUSSIAN, "gaussian_kl_backward", "np.multiply(mu, dkl[:, None], out=dmu)", "np.multiply(mu, -dkl[:, None], out=dmu)"),
+        Edit(GAUSSIAN, "gaussian_kl_backward", "dlogvar *= 0.5 * dkl[:, None]", "dlogvar *= -0.5 * dkl[:, None]"),
     ),
     (15, 16),
     (f"{GITHUB}AntixK/PyTorch-VAE/issues/68", f"{GITHUB}FluxML/model-zoo/pull/147"),
@@ -104,8 +104,8 @@ KL_WITHOUT_HALF = Bug(
     "course material",
     (
         Edit(GAUSSIAN, "gaussian_kl", "out *= 0.5", ""),
-        Edit(GAUSSIAN, "gaussian_kl_backward", "np.multiply(mu, scale, out=dmu)", "np.multiply(mu, 2 * scale, out=dmu)"),
-        Edit(GAUSSIAN, "gaussian_kl_backward", "dlogvar *= 0.5 * scale", "dlogvar *= scale"),
+        Edit(GAUSSIAN, "gaussian_kl_backward", "np.multiply(mu, dkl[:, None], out=dmu)", "np.multiply(mu, 2 * dkl[:, None], out=dmu)"),
+        Edit(GAUSSIAN, "gaussian_kl_backward", "dlogvar *= 0.5 * dkl[:, None]", "dlogvar *= dkl[:, None]"),
     ),
     (15, 16),
     (f"{GITHUB}SupaeroDataScience/deep-learning/pull/6",),

@@ -16,7 +16,7 @@ def extremes(copy):
         got = float(ops.bernoulli_nll(LOGITS, x, np.empty(1, np.float32), (np.empty_like(x), np.empty_like(x)))[0])
         what = f"−log p of x = {pixel:g} over logits from −10⁴ to 10⁴"
         yield near(got, exact, 1e-5)[0], got, f"{what} is {exact:,.1f} nats, and {got:,.1f} came out"
-        slope = ops.bernoulli_nll_backward(1.0, LOGITS, x, np.empty_like(x))
+        slope = ops.bernoulli_nll_backward(np.ones(1, np.float32), LOGITS, x, np.empty_like(x))
         worst = float(np.abs(slope - (0.5 + 0.5 * np.tanh(LOGITS / 2) - pixel)).max())
         yield worst < 1e-6, worst, f"its gradient there is off by {worst:.1e}"
 

@@ -85,11 +85,11 @@ def test_a_step_costs_what_can_be_worked_out_on_paper():
         ("affine", "784 → 400"): (4 * (B * D + D * H + H + B * H), 2 * B * D * H),
         # mu, logvar → eps, z, std and the KL of each row; and which step it is
         ("sample_posterior", ""): (4 * (5 * B * L + B) + 4, 80 * B * L),
-        ("bernoulli", ""): (4 * (3 * B * D + B), 40 * B * D),
+        ("bernoulli", ""): (4 * (3 * B * D + 2 * B), 40 * B * D),
         # dY, x (whose slope is taken from the same x), W → dX, dW, db; the first layer has no dX
         ("affine_backward", "400 → 784"): (4 * (B * D + 2 * B * H + 2 * D * H + D), 4 * B * D * H),
         ("affine_backward", "784 → 400"): (4 * (B * H + B * D + D * H + H), 2 * B * D * H),
-        ("posterior_backward", ""): (4 * 7 * B * L, 25 * B * L),
+        ("posterior_backward", ""): (4 * (7 * B * L + B), 25 * B * L),
         ("update", ""): (4 * 7 * N + 8, 12 * N),  # and the learning rate and the update's number
     }
     for key, cost in paper.items():
@@ -126,9 +126,9 @@ def test_the_kernel_that_the_book_walks_through_computes_what_the_real_one_does(
     module = CpuModule(launch.source("likelihoods.cu") + listing.replace("bernoulli", "walked"), name_expressions=["walked<float>"])
     draw, B, D = np.random.default_rng(0), 3, 300
     logits, x = draw.normal(0, 10, (B, D)).astype(np.float32), draw.random((B, D), np.float32)
-    results = []
+    dnll, results = draw.random(B, np.float32), []
     for run in (module.get_function("walked<float>"), OnCpu().build("likelihoods.cu", "bernoulli<float, 1, 3>")):
         nll, da = np.empty(B, np.float32), np.empty((B, D), np.float32)
-        run((B,), (256,), (np.float32(0.5), logits, x, nll, da, np.int32(D)))
+        run((B,), (256,), (dnll, logits, x, nll, da, np.int32(D)))
         results.append((nll, da))
     np.testing.assert_array_equal(*(np.concatenate([nll, da.ravel()]) for nll, da in results))

@@ -21,9 +21,24 @@ def _moment(moment):
     return Check(moment.name, abs(moment.z_score), 4.0, "standard errors")
 
 
+def _sampled(mu, logvar, eps):
+    """z, σ and KL from the operation that a posterior calls, which is E13 and E15."""
+    z, std, *work = (np.empty_like(mu) for _ in range(4))
+    kl = np.empty(len(mu), mu.dtype)
+    ops.sample_posterior(mu, logvar, eps, z, std, kl, work)
+    return z, std, kl
+
+
+def _gradients(dz, dkl, mu, logvar, eps, std):
+    """dμ and dlogvar from the operation that a posterior calls, which is E14 + E16."""
+    dmu, dlogvar, *work = (np.empty_like(mu) for _ in range(4))
+    ops.posterior_backward(dz, dkl, mu, logvar, eps, std, dmu, dlogvar, work)
+    return dmu, dlogvar
+
+
 def E13_reparameterise():
     mu, logvar, eps = _code(0), _code(1), _code(2)
-    z = ops.reparameterise(mu, logvar, eps, np.empty_like(mu), np.empty_like(mu))
+    z, _, _ = _sampled(mu, logvar, eps)
     by_hand = equal("", z, mu + np.sqrt(np.exp(logvar)) * eps)
     sampled = [_moment(sampled_variance_is_declared(logvar=v, reparameterise=ops.reparameterise)) for v in (-3.0, 1.5)]
     return all_hold("z is μ + √σ² · ε, and the variance of 20,000 draws is σ²", by_hand, *sampled)
@@ -31,10 +46,8 @@ def E13_reparameterise():
 
 def E14_reparameterise_backward():
     mu, logvar, eps, dz = _code(0), _code(1), _code(2), _code(3)
-    z, std = np.empty_like(mu), np.empty_like(mu)
-    ops.reparameterise(mu, logvar, eps, z, std)
-    dmu, dlogvar = np.empty_like(mu), np.empty_like(mu)
-    ops.reparameterise_backward(dz, eps, std, dmu, dlogvar)
+    _, std, _ = _sampled(mu, logvar, eps)
+    dmu, dlogvar = _gradients(dz, np.zeros(len(mu)), mu, logvar, eps, std)  # the KL counts for nothing
     through_mu = dz * (mu + 1j * H + np.exp(logvar / 2) * eps).imag / H
     through_logvar = dz * (mu + np.exp((logvar + 1j * H) / 2) * eps).imag / H
     claim = "dμ and dlogvar are the derivatives of μ + e^(logvar/2) ε, by complex steps"
@@ -42,8 +55,7 @@ def E14_reparameterise_backward():
 
 
 def _kl(mu, logvar):
-    work = np.empty_like(mu), np.empty_like(mu)
-    return ops.gaussian_kl(mu, logvar, np.empty(len(mu), mu.dtype), work)
+    return _sampled(mu, logvar, np.zeros_like(mu))[2]
 
 
 def E15_gaussian_kl():
@@ -61,8 +73,7 @@ def E15_gaussian_kl():
 
 def E16_gaussian_kl_backward():
     mu, logvar, dkl = _code(0), _code(1), np.linspace(-1, 1, len(_code(0)))
-    dmu, dlogvar = np.empty_like(mu), np.empty_like(mu)
-    ops.gaussian_kl_backward(dkl, mu, logvar, dmu, dlogvar)
+    dmu, dlogvar = _gradients(np.zeros_like(mu), dkl, mu, logvar, _code(2), _code(3))  # nothing comes through z
     numeric = np.empty((2, *mu.shape))
     for i in np.ndindex(mu.shape):
         step = np.zeros_like(mu, complex)

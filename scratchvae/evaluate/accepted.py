@@ -9,7 +9,7 @@ from ..data.options import Options
 from ..data.pixels import extent, to_rows
 from ..errors import ConfigError, DataError
 
-MODEL = ("kind", "terms", "weights", "config", "noise_columns", "data_size", "dtype")  # what a model names (docs/architecture.md)
+MODEL = ("kind", "terms", "reads", "objective", "config", "noise_columns", "data_size", "dtype")  # what a model names (docs/architecture.md)
 
 
 def accepted(model, data):

@@ -4,10 +4,11 @@ import numpy as np
 
 from .. import gate, rng
 from ..cores import worker_count
-from ..data import gather
 from ..errors import ConfigError, DataError, NonFiniteError, ShapeError
 from ..workers import Threads
+from ..nn.arena import planned
 from .accepted import accepted, check_model, values_of
+from .batch import fields_of, gathered
 from .measurement import Measurement
 
 BATCH = 500  # images at a time: fixed, so that threads change speed and never bits
@@ -16,16 +17,20 @@ ROUNDING = 1e-4  # nats per pixel: a float32 term of a logit up to 1,000 is off 
 UNIT = "nats per image, summed over pixels, mean over images"
 
 
-def image_terms(model, images, workers, seed=0, samples=1, replicas=None):
-    """The terms of the loss of every image, averaged over draws of z.   images (N, D) → {term: float64 (N,)}, nats
+def image_terms(model, fields, workers, seed=0, samples=1, replicas=None):
+    """The terms of the loss of every image, averaged over draws of z.   → {term: float64 (N,)}, nats
+
+    fields: {name: (N, …)} with all that the model reads, or images alone (N, D).
 
     ε of image i and draw k is normal(seed, EVALUATE, k, i): the same whatever the batches and threads. replicas: of the
     model, one per worker, for whoever evaluates again and again.
     """
     seed, samples = gate.whole("seed", seed, 0, 2**64 - 1), gate.whole("samples", samples)
     check_model(model)
+    images = fields["images"] if isinstance(fields, dict) else fields
     if getattr(images, "ndim", 0) != 2 or images.shape[1] != model.data_size:
         raise ShapeError(f"images must be rows (N, {model.data_size}), not {gate.shown(images)}")
+    fields = fields_of(model, fields)
     if model.backend.name == "numpy" and not hasattr(workers, "run"):
         raise ConfigError(f"workers must be Threads(count), opened by a with, not {gate.shown(workers)}")
     if model.backend.name != "numpy":
@@ -41,23 +46,23 @@ def image_terms(model, images, workers, seed=0, samples=1, replicas=None):
             group = mine[first : first + NOISE_BATCHES]
             for k in range(samples):
                 for rows, eps in zip(group, _noise(model, group, seed, k), strict=True):
-                    x = replica.scratch("batch", rows.stop - rows.start, images.shape[1], model.dtype)
-                    gather(images, np.arange(rows.start, rows.stop), x)
-                    with np.errstate(all="ignore"):  # what is not finite shows in the terms
-                        for term, values in replica.forward(x, eps).items():
+                    with np.errstate(all="ignore"), replica.arena.step(rows.stop - rows.start):  # what is not finite shows in the terms
+                        inputs = gathered(replica, fields, np.arange(rows.start, rows.stop))
+                        for term, values in zip(model.terms, replica.forward(*inputs, *eps), strict=True):
                             terms[term][rows] += values / samples
 
-    workers.run(share)
+    with planned(replicas):
+        workers.run(share)
     return terms
 
 
 def _noise(model, batches, seed, k):
-    """ε of draw k for each of these batches (slices of rows) → [(rows, L)], or Nones: drawn at once, which costs half as much"""
+    """[ε] of draw k for each of these batches (slices of rows), or []s: drawn at once, which costs half as much   → [[(rows, L)]]"""
     if not model.noise_columns:
-        return [None] * len(batches)
+        return [[]] * len(batches)
     rows = np.concatenate([np.arange(batch.start, batch.stop) for batch in batches])
     eps = rng.normal(seed, rng.EVALUATE, k, rows, model.noise_columns, model.dtype.type)
-    return np.split(eps, np.cumsum([batch.stop - batch.start for batch in batches])[:-1])
+    return [[part] for part in np.split(eps, np.cumsum([batch.stop - batch.start for batch in batches])[:-1])]
 
 
 def _device_terms(replica, images, seed, samples):
@@ -65,18 +70,20 @@ def _device_terms(replica, images, seed, samples):
     backend, ops, dtype, N = replica.backend, replica.ops, replica.dtype, len(images)
     on_device, order = backend.put(np.ascontiguousarray(images)), backend.put(np.arange(N))
     terms = {term: backend.empty((N,), np.float64) for term in replica.terms}
-    for start in range(0, N, BATCH):
-        rows = slice(start, min(start + BATCH, N))
-        x = replica.scratch("batch", rows.stop - start, images.shape[1], dtype)
-        ops.gather_batch(on_device, order, x, start // BATCH, BATCH)
-        eps = replica.scratch("noise", len(x), replica.noise_columns, dtype) if replica.noise_columns else None
-        for values in terms.values():
-            values[rows] = 0
-        for k in range(samples):
-            if eps is not None:
-                ops.normal(eps, seed, rng.EVALUATE, k, start)
-            for term, values in replica.forward(x, eps).items():
-                terms[term][rows] += values / samples
+    with planned([replica]):
+        for start in range(0, N, BATCH):
+            rows = slice(start, min(start + BATCH, N))
+            with replica.arena.step(rows.stop - start):
+                inputs = [ops.gather_batch(on_device, order, replica.new("images", (rows.stop - start, images.shape[1]), dtype), start // BATCH, BATCH)]
+                if replica.noise_columns:
+                    inputs.append(replica.new("eps", (rows.stop - start, replica.noise_columns), dtype))
+                for values in terms.values():
+                    values[rows] = 0
+                for k in range(samples):
+                    if replica.noise_columns:
+                        ops.normal(inputs[1], seed, rng.EVALUATE, k, start)
+                    for term, values in zip(replica.terms, replica.forward(*inputs), strict=True):
+                        terms[term][rows] += values / samples
     return {term: backend.get(values) for term, values in terms.items()}
 
 
@@ -93,7 +100,7 @@ def measure(model, dataset, split="test", seed=0, samples=1, threads=None):
     part = dataset.splits[gate.choice("split", split, dataset.splits)]
     seed = gate.whole("seed", seed, 0, 2**64 - 1)
     with Threads(worker_count(threads)) as workers:
-        terms = image_terms(model, part.images, workers, seed, samples)
+        terms = image_terms(model, part.fields, workers, seed, samples)
     _check(model, part.images.shape[1], terms)
     of_z = f"z sampled from q(z|x), {samples} sample{'s' if samples > 1 else ''} per image"
     drawn = of_z if model.noise_columns else "deterministic code"

@@ -6,22 +6,22 @@ from .. import backend as backends
 from .. import gate, nn, rng
 from ..errors import ConfigError, ShapeError
 from ..nn import init
+from ..nn.arena import planned
 from ..workers import Threads, blas_threads
 from .likelihood import LIKELIHOODS, Gaussian
+from .model import Model
 
 CHUNK = 500  # rows that encode and decode take at a time: bounds their memory, whatever they are given
 
 
-class Autoencoder(nn.Module):
+class Autoencoder(Model):
     """A deterministic autoencoder.   x (B, D) → z (B, L) → decoder output (B, D)
 
-    Its loss is the negative log-likelihood alone. `terms` names the parts of the loss and `weights` what each counts in
-    the objective, both read by training.
+    Its loss is the negative log-likelihood alone.
     """
 
     kind = "ae"
     terms = ("reconstruction",)
-    noise_columns = 0
 
     def __init__(
         self, data_size=784, hidden=(400,), latent=20, activation="relu", likelihood="bernoulli", sigma=None, init_W="glorot",
@@ -47,11 +47,10 @@ class Autoencoder(nn.Module):
             "data_size": data_size, "hidden": hidden, "latent": latent, "activation": activation,
             "likelihood": likelihood, "sigma": getattr(likelihood_module, "sigma", None), "init_W": init_W,
         }
-        self.data_size, self.latent = data_size, latent
+        self.latent = latent
         self.encoder = mlp([data_size, *hidden, self.code_size], act, start, input_gradient=False)
         self.decoder = mlp([latent, *reversed(hidden), data_size], act, start)
         self.likelihood = likelihood_module
-        self.weights = {"reconstruction": 1.0}
         self.seed = seed
         if seed is not None:
             self.initialise(seed, dtype, backends.get(backend))
@@ -62,24 +61,20 @@ class Autoencoder(nn.Module):
         return self.latent
 
     @property
-    def dtype(self):
-        return self.buffer.values.dtype
-
-    @property
     def support(self):
         """(lowest, highest) number that an image may hold: what the likelihood can explain."""
         return self.likelihood.support
 
     # The loss and its gradient ----------------------------------------------------------------------------------------
 
-    def forward(self, x, eps=None):
-        """x (B, D) → {"reconstruction": nll (B,)}, nats per image. eps is not used: nothing here is random."""
-        self.arrays(x=x)
-        return {"reconstruction": self.likelihood.forward(self.decoder.forward(self.encoder.forward(x)), x)}
+    def forward(self, x):
+        """x (B, D) → (reconstruction (B,),), nats per image"""
+        self.floats(x=x)
+        return (self.likelihood.forward(self.decoder.forward(self.encoder.forward(x)), x),)
 
-    def backward(self, scale):
-        """Write into every Parameter's grad the gradient of scale · Σ_images (the objective)."""
-        self.encoder.backward(self.decoder.backward(self.likelihood.backward(gate.number("scale", scale))))
+    def backward(self, dreconstruction):
+        """dreconstruction (B,), a number for each image. Writes the gradient of every Parameter."""
+        self.encoder.backward(self.decoder.backward(self.likelihood.backward(dreconstruction)[0]))
 
     # Use: NumPy arrays in and out, whatever the backend ---------------------------------------------------------------
 
@@ -158,12 +153,14 @@ class Autoencoder(nn.Module):
         starts = range(0, len(x), CHUNK)
 
         def share(model, starts):
-            for i in starts:
-                part, wanted = x[i : i + CHUNK].astype(self.dtype, copy=False), result[i : i + CHUNK]
-                out = wanted if here else self.scratch("result", len(part), width_out, self.dtype)
-                write(model, put(part), out)
-                if not here:
-                    wanted[...] = get(out)
+            with planned([model]):
+                for i in starts:
+                    part, wanted = x[i : i + CHUNK].astype(self.dtype, copy=False), result[i : i + CHUNK]
+                    with model.arena.step(len(part)):
+                        out = wanted if here else model.new("result", (len(part), width_out), self.dtype)
+                        write(model, put(part), out)
+                    if not here:
+                        wanted[...] = get(out)
 
         count = min(blas_threads(), len(starts)) if here and len(starts) > 1 else 1
         if count > 1:

@@ -6,7 +6,7 @@ from .. import gate, nn
 from ..nn import init
 
 SMALLEST_SIGMA = 2.0**-23
-CACHED = 100_000  # numbers in a scratch array, so that two of them and what they come from stay in a core's cache
+CACHED = 100_000  # numbers in a work array, so that two of them and what they come from stay in a core's cache
 
 
 class Bernoulli(nn.Module):
@@ -18,14 +18,13 @@ class Bernoulli(nn.Module):
     def forward(self, logits, x):
         """logits, x (B, D) → nll (B,), nats per image summed over pixels"""
         self.logits, self.x = logits, x
-        rows = min(len(x), max(1, CACHED // x.shape[1]))
-        work = self.scratch("total", rows, x.shape[1], x.dtype), self.scratch("term", rows, x.shape[1], x.dtype)
-        return self.ops.bernoulli_nll(logits, x, self.scratch("nll", len(x), None, x.dtype), work)
+        rows = min(len(x), max(1, CACHED // x.shape[1])), x.shape[1]
+        work = self.work(rows, x.dtype), self.work(rows, x.dtype)
+        return self.ops.bernoulli_nll(logits, x, self.new("nll", (len(x),), x.dtype), work)
 
-    def backward(self, scale):
-        """Gradient of scale · Σ nll → dlogits (B, D)"""
-        out = self.scratch("dlogits", *self.x.shape, self.x.dtype)
-        return self.ops.bernoulli_nll_backward(scale, self.logits, self.x, out)
+    def backward(self, dnll):
+        """dnll (B,) → dlogits (B, D), and None: x is data"""
+        return self.ops.bernoulli_nll_backward(dnll, self.logits, self.x, self.new("dlogits", self.x.shape, self.x.dtype)), None
 
     def mean(self, logits, out):
         """E[x] = sigmoid(logits).   (B, D) → out (B, D)"""
@@ -53,18 +52,17 @@ class Gaussian(nn.Module):
         if self.sigma is None:
             self.lv = self.logvar.value
         else:
-            self.lv = self.scratch("logvar", 1, None, x.dtype)
+            self.lv = self.new("logvar", (1,), x.dtype)
             self.lv[...] = 2 * np.log(self.sigma)
-        work = self.scratch("work", *x.shape, x.dtype)
-        return self.ops.gaussian_nll(mean, self.lv, x, self.scratch("nll", len(x), None, x.dtype), work)
+        return self.ops.gaussian_nll(mean, self.lv, x, self.new("nll", (len(x),), x.dtype), self.work(x.shape, x.dtype))
 
-    def backward(self, scale):
-        """Gradient of scale · Σ nll → dmean (B, D). Writes logvar.grad when σ is learned."""
-        dmean, dlogvar = (self.scratch(n, *self.x.shape, self.x.dtype) for n in ("dmean", "dlogvar"))
-        self.ops.gaussian_nll_backward(scale, self.m, self.lv, self.x, dmean, dlogvar)
+    def backward(self, dnll):
+        """dnll (B,) → dmean (B, D), and None: x is data. Writes logvar.grad when σ is learned."""
+        dmean, dlogvar = (self.new(name, self.x.shape, self.x.dtype) for name in ("dmean", "dlogvar"))
+        self.ops.gaussian_nll_backward(dnll, self.m, self.lv, self.x, dmean, dlogvar)
         if self.sigma is None:
             self.logvar.grad[0] = dlogvar.sum()
-        return dmean
+        return dmean, None
 
     def mean(self, mean, out):
         """E[x] is the decoder's output itself.   (B, D) → out (B, D)"""

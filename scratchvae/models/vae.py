@@ -1,8 +1,9 @@
 """The Variational AutoEncoder (Kingma & Welling, 2014): what it adds to an autoencoder, and nothing else."""
 
 from .. import gate
-from ..errors import ShapeError
 from .autoencoder import Autoencoder
+from .objective import Weighted
+from .posterior import Posterior
 
 
 class VAE(Autoencoder):
@@ -20,7 +21,8 @@ class VAE(Autoencoder):
         super().__init__(*arguments, **options)
         self.beta = float(gate.number("beta", beta, least=0))
         self.config["beta"] = self.beta
-        self.weights["kl"] = self.beta
+        self.posterior = Posterior()
+        self.objective = Weighted(reconstruction=1.0, kl=self.beta)
 
     @property
     def code_size(self):
@@ -32,40 +34,21 @@ class VAE(Autoencoder):
         return self.latent
 
     def forward(self, x, eps=None):
-        """x (B, D) · eps (B, L), or None for zeros → {"reconstruction": (B,), "kl": (B,)}, nats per image.
+        """x (B, D) · eps (B, L), or None for zeros → reconstruction (B,), kl (B,), nats per image.
 
-        The sum of both is −ELBO estimated with one sample of z, if eps was drawn from N(0, I).
+        Their sum is −ELBO estimated with one sample of z, if eps was drawn from N(0, I).
         """
-        self.arrays(x=x)
-        rows, dtype = len(x), x.dtype
-        L = self.latent
-        self.eps = self.scratch("eps", rows, L, dtype) if eps is None else eps
+        self.floats(x=x)
         if eps is None:
-            self.eps[...] = 0
-        self.arrays(eps=self.eps)
-        if self.eps.shape != (rows, L):
-            raise ShapeError(f"eps must be ({rows}, {L}), not {self.eps.shape}")
-        code = self.encoder.forward(x)
-        self.mu, self.logvar = code[:, :L], code[:, L:]
-        self.std = self.scratch("std", rows, L, dtype)
-        z = self.ops.reparameterise(self.mu, self.logvar, self.eps, self.scratch("z", rows, L, dtype), self.std)
-        work = self.scratch("total", rows, L, dtype), self.scratch("term", rows, L, dtype)
-        kl = self.ops.gaussian_kl(self.mu, self.logvar, self.scratch("kl", rows, None, dtype), work)
-        return {"reconstruction": self.likelihood.forward(self.decoder.forward(z), x), "kl": kl}
+            eps = self.new("eps", (len(x), self.latent), x.dtype)
+            eps[...] = 0
+        z, kl = self.posterior.forward(self.encoder.forward(x), eps)
+        return self.likelihood.forward(self.decoder.forward(z), x), kl
 
-    def backward(self, scale):
-        """Write into every Parameter's grad the gradient of scale · Σ_images (reconstruction + β KL).
-
-        At μ and logvar two gradients meet: one through z from the reconstruction, one from the KL.
-        """
-        scale = gate.number("scale", scale)
-        rows, L = self.mu.shape
-        dz = self.decoder.backward(self.likelihood.backward(scale))
-        through_z, from_kl = (self.scratch(n, rows, 2 * L, dz.dtype) for n in ("through_z", "from_kl"))
-        self.ops.reparameterise_backward(dz, self.eps, self.std, through_z[:, :L], through_z[:, L:])
-        self.ops.gaussian_kl_backward(scale * self.beta, self.mu, self.logvar, from_kl[:, :L], from_kl[:, L:])
-        through_z += from_kl
-        self.encoder.backward(through_z)
+    def backward(self, dreconstruction, dkl):
+        """One number for each image and term (B,). Writes the gradient of every Parameter."""
+        dz = self.decoder.backward(self.likelihood.backward(dreconstruction)[0])
+        self.encoder.backward(self.posterior.backward(dz, dkl)[0])
 
     def encode(self, x):
         """The posterior of each image.   x (N, D) or (D,) → mu (N, L), logvar (N, L), NumPy arrays"""

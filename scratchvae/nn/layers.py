@@ -28,14 +28,14 @@ class Dense(Module):
         if x.dtype != W.dtype:
             raise ShapeError(f"Dense holds {W.dtype} and was given {x.dtype}: convert one of them")
         self.x = x
-        return self.ops.affine(x, W, self.b.value, out=self.scratch("y", len(x), self.outputs, x.dtype))
+        return self.ops.affine(x, W, self.b.value, out=self.new("y", (len(x), self.outputs), x.dtype))
 
     def backward(self, dY):
         """dY (B, outputs) → dX (B, inputs) or None. Writes W.grad and b.grad."""
-        self.arrays(len(self.x), dY=dY)
-        if dY.shape[1] != self.outputs or dY.dtype != self.x.dtype:
-            raise ShapeError(f"Dense takes dY as (rows, {self.outputs}) {self.x.dtype}, not {dY.shape} {dY.dtype}")
-        dX = self.scratch("dX", len(dY), self.inputs, dY.dtype) if self.input_gradient else None
+        self.floats(dY=dY)
+        if dY.shape != (len(self.x), self.outputs) or dY.dtype != self.x.dtype:
+            raise ShapeError(f"Dense takes dY as {(len(self.x), self.outputs)} {self.x.dtype}, not {dY.shape} {dY.dtype}")
+        dX = self.new("dX", self.x.shape, dY.dtype) if self.input_gradient else None
         return self.ops.affine_backward(dY, self.x, self.W.value, dX, self.W.grad, self.b.grad)
 
     def operations(self, rows):
@@ -46,51 +46,92 @@ class Dense(Module):
 
 
 class Activation(Module):
-    """Element by element: subclasses name the pair of operations. x (B, N) → y (B, N)"""
+    """y = f(x), element by element.   x, y of one shape, (B, …)
+
+    A subclass names itself for configurations, and calls the pair of operations that it stands for.
+    """
 
     name = None
 
     def forward(self, x):
-        self.arrays(x=x)
+        self.floats(x=x)
         self.x = x
-        self.y = self.scratch("y", *x.shape, x.dtype)
-        self.work = self.scratch("work", *x.shape, x.dtype)
-        return getattr(self.ops, self.name)(x, self.y, self.work)
+        self.y = self.new("y", x.shape, x.dtype)
+        return self.f(x, self.y)
 
     def backward(self, dY):
-        self.arrays(len(self.x), dY=dY)
-        if dY.shape != self.x.shape or dY.dtype != self.x.dtype:
-            raise ShapeError(f"{type(self).__name__} takes dY as {self.x.shape} {self.x.dtype}, not {dY.shape} {dY.dtype}")
-        dX = self.scratch("dX", *dY.shape, dY.dtype)
-        return getattr(self.ops, f"{self.name}_backward")(dY, self.x, self.y, dX, self.work)
+        self.floats(dY=dY, like=self.x)
+        return self.df(dY, self.x, self.y, self.new("dX", dY.shape, dY.dtype))
 
 
 class ReLU(Activation):
     name = "relu"
 
+    def f(self, x, y):
+        return self.ops.relu(x, y)
+
+    def df(self, dY, x, y, dX):
+        return self.ops.relu_backward(dY, x, y, dX)
+
 
 class LeakyReLU(Activation):
     name = "leaky_relu"
+
+    def f(self, x, y):
+        return self.ops.leaky_relu(x, y, self.work(x.shape, x.dtype))
+
+    def df(self, dY, x, y, dX):
+        return self.ops.leaky_relu_backward(dY, x, y, dX)
 
 
 class Tanh(Activation):
     name = "tanh"
 
+    def f(self, x, y):
+        return self.ops.tanh(x, y)
+
+    def df(self, dY, x, y, dX):
+        return self.ops.tanh_backward(dY, x, y, dX)
+
 
 class Sigmoid(Activation):
     name = "sigmoid"
+
+    def f(self, x, y):
+        return self.ops.sigmoid(x, y)
+
+    def df(self, dY, x, y, dX):
+        return self.ops.sigmoid_backward(dY, x, y, dX)
 
 
 class Softplus(Activation):
     name = "softplus"
 
+    def f(self, x, y):
+        return self.ops.softplus(x, y, self.work(x.shape, x.dtype))
+
+    def df(self, dY, x, y, dX):
+        return self.ops.softplus_backward(dY, x, y, dX)
+
 
 class GELU(Activation):
     name = "gelu"
 
+    def f(self, x, y):
+        return self.ops.gelu(x, y)
+
+    def df(self, dY, x, y, dX):
+        return self.ops.gelu_backward(dY, x, y, dX, self.work(x.shape, x.dtype))
+
 
 class SiLU(Activation):
     name = "silu"
+
+    def f(self, x, y):
+        return self.ops.silu(x, y)
+
+    def df(self, dY, x, y, dX):
+        return self.ops.silu_backward(dY, x, y, dX, self.work(x.shape, x.dtype))
 
 
 ACTIVATIONS = {layer.name: layer for layer in (ReLU, LeakyReLU, Tanh, Sigmoid, Softplus, GELU, SiLU)}

@@ -2,8 +2,8 @@
 
 import contextlib
 import copy
-import itertools
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,27 +15,41 @@ from .parameter import Parameter, ParameterBuffer
 
 DRAWING = 28  # bytes for each number of the Parameter that is being drawn: words of 64 bits on their way to a float
 FEWER = "fewer or narrower layers need less"
-_serial = itertools.count()  # tells which scratch array was made first
+
+
+class Part(NamedTuple):
+    """Which rows of which batch a replica computes: what noise, and statistics of the batch, are functions of."""
+
+    seed: int = 0
+    step: int = 0
+    start: int = 0  # the place of the first of these rows in the batch
+    share: float = 1.0  # of the rows of the batch
 
 
 class Module:
     """Base of everything that maps arrays forward and gradients backward.
 
-    forward(x) returns y and remembers what backward needs. backward(dY) *writes* the gradient of each of the module's own
-    Parameters into its `.grad` and returns dX. One backward belongs to one forward: a Parameter stands in one place of one
-    model. What both return may be a buffer of the module's own, good until its next call.
+    forward(*inputs) returns an array, or a tuple of them, and remembers what backward needs. backward(*gradients of the outputs)
+    *writes* the gradient of each of the module's own Parameters into its `.grad` and returns the gradients of the inputs, None for one
+    that nobody asks for. A term of a loss is an output (B,), and its gradient a number for each row. Neither changes what it is given.
+    One backward belongs to one forward: a Parameter, and a module that remembers, stand in one place of one model.
 
+    Arrays come from `self.new` and `self.work`, which in training give out the same memory in every step (`nn.arena`).
     Parameters, modules, and lists or tuples of modules are found in the instance's attributes, in order of assignment;
     nothing is registered anywhere.
     """
 
     backend = backends.NUMPY
     buffer = None  # the ParameterBuffer, on the module that was initialised
+    arena = None  # where arrays come from, in a step: a Plan or Kept
+    training = False  # said for a whole tree by `train`
+    part = Part()  # which rows of which batch these are, where `wants_part`
+    wants_part = False
 
-    def forward(self, x):
+    def forward(self, *inputs):
         raise NotImplementedError(f"{type(self).__name__} has no forward")
 
-    def backward(self, dY):
+    def backward(self, *gradients):
         raise NotImplementedError(f"{type(self).__name__} has no backward")
 
     @property
@@ -46,13 +60,25 @@ class Module:
     def operations(self, rows):
         """Floating-point operations of one forward and one backward on `rows` rows, or None when not stated, as here."""
 
-    def arrays(self, rows=None, **given):
-        """Refuse what is no array (B, N) of this module's library, or not of `rows` rows. Raises ShapeError naming it."""
+    def floats(self, like=None, **given):
+        """Refuse what is no array (B, …) of floats of this module's library, or not of the shape and dtype of `like`, which forward
+        was given or returned. Raises ShapeError naming it."""
         for name, array in given.items():
-            if not isinstance(array, self.backend.xp.ndarray) or array.ndim != 2 or array.dtype.kind not in "fc":
-                raise ShapeError(f"{type(self).__name__} takes {name} as an array (rows, columns) of floats, not {gate.shown(array)}")
-            if rows is not None and len(array) != rows:
-                raise ShapeError(f"{type(self).__name__} takes {name} of {rows} rows, as forward was given, not {len(array)}")
+            if not isinstance(array, self.backend.xp.ndarray) or array.ndim == 0 or array.dtype.kind not in "fc":
+                raise ShapeError(f"{type(self).__name__} takes {name} as an array (rows, …) of floats, not {gate.shown(array)}")
+            if like is not None and (array.shape != like.shape or array.dtype != like.dtype):
+                raise ShapeError(
+                    f"{type(self).__name__} takes {name} as {like.shape} {like.dtype}, as forward had it, not {array.shape} {array.dtype}"
+                )
+
+    def new(self, name, shape, dtype):
+        """An uninitialised array of any shape. Its name is what the microscope and the message about a NaN call it."""
+        arena = self.arena
+        return self.backend.empty(shape, dtype) if arena is None else arena.new(self, name, shape, dtype)
+
+    def work(self, shape, dtype):
+        """The same for scratch that nobody looks at, free again when the caller forgets it."""
+        return self.new(None, shape, dtype)
 
     def __getattr__(self, name):
         if hasattr(type(self), name):  # a property that failed: let it say why
@@ -78,7 +104,7 @@ class Module:
             yield from child.modules(f"{prefix}.{name}" if prefix else name)
 
     def parameters(self):
-        """[(path, Parameter)] of the whole tree, such as ("encoder.0.W", …). Raises ShapeError if one stands in two places."""
+        """[(path, Parameter)] of the whole tree, such as ("encoder.0.W", …), those that are trained first. Raises ShapeError if one stands in two places."""
         found = [
             (f"{path}.{name}" if path else name, value)
             for path, module in self.modules()
@@ -87,7 +113,7 @@ class Module:
         ]
         if len({id(p) for _, p in found}) != len(found):
             raise ShapeError("a Parameter stands in two places of this model: backward would overwrite its gradient")
-        return found
+        return sorted(found, key=lambda named: not named[1].trained)
 
     # Life -------------------------------------------------------------------------------------------------------------
 
@@ -121,9 +147,7 @@ class Module:
         with backend.failures():
             values = backend.put(values)
             for _, module in self.modules():
-                if module.backend is not backend:
-                    module.backend = backend
-                    module.__dict__.pop("_scratch", None)
+                module.backend = backend
             return self.rebind(values)
 
     def rebind(self, values, grads=None):
@@ -132,38 +156,29 @@ class Module:
         return self
 
     def replica(self, dtype=None):
-        """A twin of an initialised module that shares its values and owns its gradients and caches.
+        """A twin of an initialised module that shares its values and owns its gradients and what it remembers.
 
         With a dtype, the twin owns a copy of the values in that dtype instead.
         """
         if self.buffer is None:
             raise ShapeError(f"{type(self).__name__} is not initialised: call initialise(seed) first")
-        memo = {id(m._scratch): {} for _, m in self.modules() if "_scratch" in vars(m)}  # scratch is not copied
-        memo |= {id(m.backend): m.backend for _, m in self.modules()}  # nor are libraries
+        memo = {id(m.backend): m.backend for _, m in self.modules()}  # libraries are not copied
+        memo |= {id(m.arena): None for _, m in self.modules()}  # nor is memory
         twin = copy.deepcopy(self, {**memo, id(self.buffer): None})
         return twin.rebind(self.buffer.values if dtype is None else self.buffer.values.astype(check_dtype(dtype)))
 
-    def scratch(self, name, rows, columns, dtype):
-        """An uninitialised (rows, columns) array, or (rows,) if columns is None, that is kept and given out again.
+    def use(self, arena):
+        """Let every array of this tree come from an arena, or with None be new each time. Returns self."""
+        for _, module in self.modules():
+            module.arena = arena
+        return self
 
-        Memory is taken when a larger batch is first seen, so the hot loop allocates nothing.
-        """
-        kept = self.__dict__.setdefault("_scratch", {})
-        array, _ = kept.get((name, columns, dtype), (None, 0))
-        if array is None or len(array) < rows:
-            shape = (rows,) if columns is None else (rows, columns)
-            array = self.backend.empty(shape, dtype)
-            kept[name, columns, dtype] = array, next(_serial)
-        return array[:rows]
-
-    def scratch_arrays(self):
-        """[(name, path, array)] of all scratch in the tree, in the order in which a first step needed it."""
-        held = [
-            (serial, name, path, array)
-            for path, module in self.modules()
-            for (name, *_), (array, serial) in module.__dict__.get("_scratch", {}).items()
-        ]
-        return [entry[1:] for entry in sorted(held, key=lambda entry: entry[0])]
+    def train(self, training=True):
+        """Say for the whole tree whether it learns, or is used: Dropout drops, and BatchNorm takes the batch's statistics, only in the
+        first case. Returns self."""
+        for _, module in self.modules():
+            module.training = training
+        return self
 
     def summary(self, columns=None, rows=128):
         """A table of the layers: output shape, parameters and operations of one step (see `nn.summary`)."""

@@ -10,28 +10,28 @@ import copy
 import numpy as np
 
 from .. import rng
-from ..data import gather
 from ..errors import ConfigError
+from ..evaluate.batch import gathered, terms_of
 from ..nn import Module, Parameter
 
 ROWS = 4  # images in a trial
 NEAR = 1e-4  # far above rounding, far below what a value of the past contributes where it counts
 HOUSE = "scratchvae."  # whose modules keep none, as a test says
-OURS = ("_scratch", "backend", "buffer")
+OURS = ("arena", "backend", "buffer", "part", "training")
 OUTCOME = "what the step computed"
 
 
-def refuse_state(model, images):
+def refuse_state(model, fields):
     """Raise ConfigError naming the module and the attribute in which a model keeps more than its Parameters from step to step.
 
-    images (N, D): the first few are what it is tried on. The model is left alone: replicas of it run. An attribute is state when a
+    fields: [(N, …)] of what the model reads: the first few rows are what it is tried on. The model is left alone: replicas of it run. An attribute is state when a
     step changes it, and when another value of it before that step makes another outcome, or another value after it; the other value of
     one that a first step makes is what a step on other images leaves.
     """
     owners = [path for path, module in model.modules() if not type(module).__module__.startswith(HOUSE)]
     if not owners:
         return
-    trial = _Trial(model, owners, images)
+    trial = _Trial(model, owners, fields)
     before, after = trial.step({})
     if not trial.step_ends_alike(after, {}, {}):
         raise ConfigError(
@@ -41,7 +41,7 @@ def refuse_state(model, images):
     moved = {place: _differs(before[place], after[place], 0) for place in before if place in after}
     moved = {place: where for place, where in moved.items() if any(np.any(part) for part in where)}
     others = {place: _other(before[place]) for place in moved}
-    _, elsewhere = trial.step({}, trial.x * 0.5 + 0.25)
+    _, elsewhere = trial.step({}, elsewhere=True)
     for place in sorted(after.keys() & elsewhere.keys() - before.keys() - {OUTCOME}):  # which a first step makes
         moved[place], others[place] = [np.True_] * len(_leaves(after[place])), elsewhere[place]
     if trial.step_ends_alike(after, others, moved):
@@ -57,24 +57,25 @@ def refuse_state(model, images):
 
 
 class _Trial:
-    def __init__(self, model, owners, images):
-        rows = min(ROWS, len(images))
-        x = gather(images, np.arange(rows), np.empty((rows, images.shape[1]), model.dtype))
-        eps = rng.normal(0, rng.CHECK, 0, np.arange(rows), model.noise_columns, model.dtype.type) if model.noise_columns else None
-        put = model.backend.put
-        self.model, self.owners, self.x, self.eps = model, owners, put(x), None if eps is None else put(eps)
+    def __init__(self, model, owners, fields):
+        rows = np.arange(min(ROWS, len(fields[0])))
+        inputs = gathered(model.replica().to("numpy"), fields, rows)
+        if model.noise_columns:
+            inputs.append(rng.normal(0, rng.CHECK, 0, rows, model.noise_columns, model.dtype.type))
+        self.model, self.owners, self.inputs = model, owners, [model.backend.put(array) for array in inputs]
 
-    def step(self, values, x=None):
+    def step(self, values, elsewhere=False):
         """One forward and backward of a replica that holds these values → its attributes {(path, name): value} before and after."""
-        replica = self.model.replica()
+        replica = self.model.replica().train()
         modules = dict(replica.modules())
         for (path, name), value in values.items():
             vars(modules[path])[name] = copy.deepcopy(value)
         before = self._attributes(modules)
         with np.errstate(all="ignore"):
-            terms = replica.forward(self.x if x is None else x, self.eps)
-            computed = [replica.backend.get(terms[name]).copy() for name in replica.terms]
-            replica.backward(1.0)
+            inputs = [x * 0.5 + 0.25 if elsewhere and x.dtype.kind == "f" else x for x in self.inputs]
+            terms = terms_of(replica, replica.forward(*inputs))
+            computed = [replica.backend.get(term).copy() for term in terms]
+            replica.descend(replica.backend.put(np.ones(len(inputs[0]), replica.dtype)))
         computed.append(replica.backend.get(replica.buffer.grads).copy())
         return before, {**self._attributes(modules), OUTCOME: computed}
 
@@ -95,23 +96,14 @@ class _Trial:
 
     def _attributes(self, modules):
         """Copies of what the modules hold beside Parameters and other modules."""
-        scratch = {id(_owner(array)) for _, _, array in modules[""].scratch_arrays()}  # of which some is never written
         return {
             (path, name): copy.deepcopy(value)
             for path in self.owners
             for name, value in vars(modules[path]).items()
             if name not in OURS
             and not isinstance(value, (Module, Parameter))
-            and id(_owner(value)) not in scratch
             and _leaves(value)
         }
-
-
-def _owner(array):
-    """The array whose memory this one is a view of."""
-    while getattr(array, "base", None) is not None:
-        array = array.base
-    return array
 
 
 def _differs(a, b, near):

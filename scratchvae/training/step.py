@@ -11,8 +11,10 @@ import numpy as np
 
 from .. import gate, rng
 from ..backend import aligned_empty
-from ..data import gather
-from ..errors import ConfigError, ShapeError
+from ..errors import ConfigError
+from ..evaluate.batch import fields_of, gathered
+from ..nn import Part
+from ..nn.arena import Kept, Plan
 from ..workers import Processes, Threads, processes_are_safe
 from .optimisers import Optimiser
 
@@ -30,14 +32,17 @@ def shard_bounds(rows, shards):
 class TrainingStep:
     """Trains a model on batches, in place. A context manager, which keeps the workers while it is open.
 
-        with TrainingStep(model, optimiser, images, batch_size=128, threads=2) as do:
+        with TrainingStep(model, optimiser, fields, batch_size=128, threads=2) as do:
             sums = do(rows, step, lr)
 
     While it is open the model's values and the optimiser's moments live in memory that all workers share.
     """
 
-    def __init__(self, model, optimiser, images, batch_size, *, threads=1, seed=0, shards=2, clip=None, forked=None):
-        """images (N, D) uint8 or float · batch_size: the largest that will come · optimiser: started
+    at_once, good = 1, 0  # steps that `run` takes before the caller may look; of those, the ones before one that was not finite
+
+    def __init__(self, model, optimiser, fields, batch_size, *, threads=1, seed=0, shards=2, clip=None, forked=None):
+        """fields: {name: (N, …)} with all that the model reads, or images alone (N, D), uint8 or float · batch_size: the largest that
+        will come · optimiser: started
 
         threads: workers, of which no more than `shards` are used · clip: largest global norm of the gradient, or None
         (E38; Pascanu et al., 2013) · forked: workers are processes, not threads; None where that is safe
@@ -45,15 +50,15 @@ class TrainingStep:
         if isinstance(model, type) or getattr(model, "buffer", None) is None or not hasattr(model, "terms"):
             raise ConfigError(f"model must be an initialised model, such as VAE(784), not {gate.shown(model)}")
         gate.instance("optimiser", optimiser, Optimiser, "an Optimiser that was started")
-        if getattr(images, "ndim", 0) != 2:
-            raise ShapeError(f"images must be rows (N, D), not {gate.shown(images)}")
+        self.fields = fields_of(model, fields)
         threads = gate.whole("threads", threads)
         forked = None if forked is None else gate.flag("forked", forked)
         shards, batch_size = gate.whole("shards", shards), gate.whole("batch_size", batch_size)
         clip = None if clip is None else gate.number("clip", clip, above=0)
-        batch_size = min(batch_size, len(images))
+        self.images = len(self.fields[0])
+        batch_size = min(batch_size, self.images)
         shards = min(shards, batch_size)  # no shard is empty, so more have no work
-        self.model, self.optimiser, self.images, self.seed, self.clip = model, optimiser, images, seed, clip
+        self.model, self.optimiser, self.seed, self.clip = model, optimiser, seed, clip
         count = min(threads, shards)
         phases = (self._forward_backward, self._square_norms, self._update)
         forked = processes_are_safe() if forked is None else forked
@@ -65,9 +70,11 @@ class TrainingStep:
         self.replicas = [model] + [model.replica() for _ in range(shards - 1)]
         for replica in self.replicas:
             replica.rebind(self.values, share(replica.buffer.grads))
+        self._told = [[m for _, m in replica.modules() if m.wants_part] for replica in self.replicas]
         self.grads = [replica.buffer.grads for replica in self.replicas]
-        size = self.values.size
+        size = model.buffer.trained
         self.chunks = [slice(i, min(i + CHUNK, size)) for i in range(0, size, CHUNK)]
+        self.state = slice(size, self.values.size)  # what is not trained
 
         # What the workers must know of this step, and what they find out.
         self._rows = share(np.zeros(batch_size, np.int64))
@@ -79,11 +86,14 @@ class TrainingStep:
         self._noise = [(None, None)] * shards
 
     def __enter__(self):
+        for replica in self.replicas:
+            replica.use(Plan(replica.backend.empty)).train()
         self.workers.__enter__()
         return self
 
     def __exit__(self, *exception):
         self.workers.__exit__(*exception)
+        self.model.use(None).train(False)
 
     def __call__(self, rows, step, lr):
         """One update from the images of these rows (B,).   step counts from 0 → {term: sum over the batch}, nats
@@ -104,11 +114,9 @@ class TrainingStep:
             self.workers.run(self._update)
         return total
 
-    at_once, good = 1, 0  # steps that run takes before the caller may look; of those, the ones before one that was not finite
-
     def order(self, epoch):
         """The order in which this epoch visits the images (N,)."""
-        return rng.permutation(self.seed, epoch, len(self.images))
+        return rng.permutation(self.seed, epoch, self.images)
 
     def run(self, order, place, count, step, schedule):
         """The update from batch `place` of the epoch that visits images in this order (N,). As DeviceStep.run, which takes more."""
@@ -116,9 +124,12 @@ class TrainingStep:
         return self(order[place * size : (place + 1) * size], step, schedule(step))
 
     def repeat(self):
-        """Forward and backward of the last batch once more, all in the caller, so that its replicas hold what was computed."""
+        """Forward and backward of the last batch once more, all in the caller and with every array kept.   → [(replica, its Kept)]"""
+        for replica in self.replicas:
+            replica.use(Kept(replica.backend.empty))
         for worker in range(self.workers.count):
             self._forward_backward(worker)
+        return [(replica, replica.arena) for replica in self.replicas]
 
     # The phases, each for one worker ----------------------------------------------------------------------------------
 
@@ -127,13 +138,16 @@ class TrainingStep:
         bounds = shard_bounds(batch, len(self.replicas))
         for i in range(worker, len(bounds), self.workers.count):
             start, stop = bounds[i]
-            replica = self.replicas[i]
-            x = replica.scratch("batch", stop - start, self.images.shape[1], self.values.dtype)
-            gather(self.images, self._rows[start:stop], x)
-            with np.errstate(all="ignore"):  # what is not finite shows in the sums, and is reported with its name
-                terms = replica.forward(x, self.noise(i, step, start, stop))
-                self._sums[i] = [terms[term].sum() for term in replica.terms]
-                replica.backward(1 / batch)
+            replica, rows = self.replicas[i], stop - start
+            for module in self._told[i]:
+                module.part = Part(self.seed, step, start, rows / batch)
+            with np.errstate(all="ignore"), replica.arena.step(rows):  # what is not finite shows in the sums, and is reported by its name
+                inputs = gathered(replica, self.fields, self._rows[start:stop])
+                terms = replica.forward(*inputs, *self.noise(i, step, start, stop))
+                self._sums[i] = [term.sum() for term in terms]
+                dL = replica.new("dL", (rows,), self.values.dtype)
+                dL[...] = 1 / batch
+                replica.descend(dL)
 
     def _square_norms(self, worker):
         with np.errstate(all="ignore"):
@@ -149,18 +163,20 @@ class TrainingStep:
                 if factor != 1:
                     g *= factor
                 self.optimiser.update(part, self.values, self.grads[0], self._work[worker][: g.size], lr, step + 1)
+            if worker == 0 and self.state.start < self.state.stop:
+                self.values[self.state] -= self._sum_shards(self.state)
 
     def noise(self, i, step, start, stop):
-        """ε (stop − start, L) of shard i's rows, or None, from a block of several steps that this worker drew at once."""
+        """[ε (stop − start, L)] of shard i's rows, from a block of several steps that this worker drew at once, or []."""
         if not self.model.noise_columns:
-            return None
+            return []
         first = step - step % NOISE_STEPS
         drawn, block = self._noise[i]
         if drawn != (first, start, stop):
             steps, rows = np.arange(first, min(first + NOISE_STEPS, 2**32)), np.arange(start, stop)
             block = rng.normal(self.seed, rng.LATENT, steps, rows, self.model.noise_columns, self.values.dtype.type)
             self._noise[i] = (first, start, stop), block
-        return block[step - first]
+        return [block[step - first]]
 
     def _sum_shards(self, part):
         """The chunk of the batch's gradient, added up in the fixed tree into the first shard's."""

@@ -7,17 +7,18 @@ from contextlib import contextmanager
 import numpy as np
 
 HEAVY = 1e4  # a weight in the loss from which on it is a likelier cause than the learning rate
-WORK = ("work", "total", "term")  # scratch of operations, which not all of them write to
 
 
-def first_not_finite(replicas):
-    """The name of the first tensor that holds a NaN or an infinity, in the order of computation: parameters, then outputs."""
-    if name := first_parameter_not_finite(replicas[0]):
+def first_not_finite(model, kept):
+    """The name of the first tensor that holds a NaN or an infinity, in the order of computation: parameters, then what each shard's
+    modules asked memory for.   kept: [(replica, its Kept)]"""
+    if name := first_parameter_not_finite(model):
         return name
-    for replica in replicas:
-        for name, path, array in replica.scratch_arrays():
-            if name not in WORK and not np.isfinite(array).all():
-                return f"{name} of {path or replica.kind}"
+    for replica, arena in kept:
+        paths = {id(module): path for path, module in replica.modules()}
+        for module, name, array in arena.arrays:
+            if array.dtype.kind == "f" and not model.backend.xp.isfinite(array).all():
+                return f"{name} of {paths[id(module)] or replica.kind}"
     return "the loss"
 
 

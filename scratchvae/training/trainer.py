@@ -11,6 +11,7 @@ from .. import gate
 from ..cores import worker_count
 from ..errors import BackendError, CheckpointError, NonFiniteError, ScratchVAEError
 from ..evaluate import accepted, image_terms
+from ..evaluate.batch import fields_of
 from ..files import replacing
 from ..workers import Threads
 from .chapters import START
@@ -33,7 +34,8 @@ class Trainer:
         gate.instance("settings", settings, Settings, "made by Settings(epochs=10, …)")
         data = accepted(model, data)
         self.images = data.train.images
-        refuse_state(model, self.images)
+        self.fields = dict(data.train.fields)
+        refuse_state(model, fields_of(model, self.fields))
         settings = settings.on(model, data)
         self.model, self.data, self.settings, self.origin = model, data, settings, origin
         self.steps_per_epoch = settings.steps_per_epoch(len(self.images))
@@ -122,7 +124,7 @@ class Trainer:
 
     def _run(self, log, progress, stop, until, threads, graph):
         s, folder, order = self.settings, log.folder, None
-        split, held_out = ("test", self.data.test.images) if self.data.validation is None else ("validation", self.data.validation.images)
+        split, held_out = ("test", self.data.test.fields) if self.data.validation is None else ("validation", self.data.validation.fields)
         threads = worker_count(threads) if self.model.backend.name == "numpy" else 1
         do = self._step_taker(threads, graph)
         replicas = [self.model.replica() for _ in range(threads)]
@@ -169,7 +171,7 @@ class Trainer:
         s = self.settings
         if self.model.backend.name == "numpy":
             own = {"threads": threads, "shards": s.shards}
-            return TrainingStep(self.model, self.optimiser, self.images, s.batch_size, seed=s.seed, clip=s.clip, **own)
+            return TrainingStep(self.model, self.optimiser, self.fields, s.batch_size, seed=s.seed, clip=s.clip, **own)
         own = {"precision": "tf32" if s.tf32 else "fp32", "graph": graph}
         return DeviceStep(self.model, self.optimiser, self.images, s.batch_size, seed=s.seed, clip=s.clip, **own)
 
@@ -194,8 +196,7 @@ class Trainer:
         return {"images": 0, **dict.fromkeys(self.model.terms, 0.0)}
 
     def _not_finite(self, do):
-        do.repeat()
-        tensor = first_not_finite(do.replicas)
+        tensor = first_not_finite(self.model, do.repeat())
         return NonFiniteError(f"{tensor} is not finite at step {self.step + 1} (epoch {self.place[0] + 1})")
 
     def _check_parameters(self):

@@ -5,8 +5,8 @@ import numpy as np
 from .. import gate, rng
 from ..cores import worker_count
 from ..errors import ConfigError, DataError, NonFiniteError, ShapeError
-from ..workers import Threads
 from ..nn.arena import planned
+from ..workers import Threads
 from .accepted import accepted, check_model, values_of
 from .batch import fields_of, gathered
 from .measurement import Measurement
@@ -74,9 +74,11 @@ def _device_terms(replica, images, seed, samples):
         for start in range(0, N, BATCH):
             rows = slice(start, min(start + BATCH, N))
             with replica.arena.step(rows.stop - start):
-                inputs = [ops.gather_batch(on_device, order, replica.new("images", (rows.stop - start, images.shape[1]), dtype), start // BATCH, BATCH)]
+                count = rows.stop - start
+                inputs = [replica.new("images", (count, images.shape[1]), dtype)]
+                ops.gather_batch(on_device, order, inputs[0], start // BATCH, BATCH)
                 if replica.noise_columns:
-                    inputs.append(replica.new("eps", (rows.stop - start, replica.noise_columns), dtype))
+                    inputs.append(replica.new("eps", (count, replica.noise_columns), dtype))
                 for values in terms.values():
                     values[rows] = 0
                 for k in range(samples):

@@ -104,7 +104,10 @@ class Module:
             yield from child.modules(f"{prefix}.{name}" if prefix else name)
 
     def parameters(self):
-        """[(path, Parameter)] of the whole tree, such as ("encoder.0.W", …), those that are trained first. Raises ShapeError if one stands in two places."""
+        """[(path, Parameter)] of the whole tree, such as ("encoder.0.W", …), those that are trained first.
+
+        Raises ShapeError if one stands in two places.
+        """
         found = [
             (f"{path}.{name}" if path else name, value)
             for path, module in self.modules()

@@ -24,7 +24,8 @@ OUTCOME = "what the step computed"
 def refuse_state(model, fields):
     """Raise ConfigError naming the module and the attribute in which a model keeps more than its Parameters from step to step.
 
-    fields: [(N, …)] of what the model reads: the first few rows are what it is tried on. The model is left alone: replicas of it run. An attribute is state when a
+    fields: [(N, …)] of what the model reads: the first few rows are what it is tried on.
+    The model is left alone: replicas of it run. An attribute is state when a
     step changes it, and when another value of it before that step makes another outcome, or another value after it; the other value of
     one that a first step makes is what a step on other images leaves.
     """

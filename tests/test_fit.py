@@ -109,7 +109,7 @@ def test_the_tensor_named_is_the_first_that_went_wrong(tiny_data, tiny_vae):
         fit(model, tiny_data, epochs=1)
     model = tiny_vae()
     model.buffer.view("encoder.2.b")[2:] = 500  # logvar: exp(250) is an infinity in float32
-    with pytest.raises(NonFiniteError, match="std of vae is not finite"):
+    with pytest.raises(NonFiniteError, match="std of posterior is not finite"):
         fit(model, tiny_data, epochs=1)
 
 
@@ -120,7 +120,7 @@ def test_the_name_is_found_in_whichever_worker_met_it(tiny_data, tiny_vae):
     model = tiny_vae(hidden=())
     model.buffer.view("encoder.0.W")[0, 2:] = 1000
     data = replace(tiny_data, train=Split(images, None))
-    with pytest.raises(NonFiniteError, match="std of vae is not finite"):
+    with pytest.raises(NonFiniteError, match="std of posterior is not finite"):
         fit(model, data, epochs=1, batch_size=60, threads=2)
 
 

@@ -63,9 +63,13 @@ def values_of(model):
     return {name: p.value.copy() for name, p in model.parameters()}
 
 
+def terms_of(model, x, eps=None):
+    """{term: (B,)} of one forward; eps is left out where the model draws no noise."""
+    return dict(zip(model.terms, model.forward(x, eps) if model.noise_columns else model.forward(x), strict=True))
+
+
 def objective(model, x, eps=None, scale=1.0):
-    terms = model.forward(x, eps)
-    return scale * sum(model.weights[k] * term.sum() for k, term in terms.items())
+    return scale * model.objective.forward(*terms_of(model, x, eps).values()).sum()
 
 
 def assert_agrees_with_the_oracle(model, rows):
@@ -79,7 +83,7 @@ def assert_agrees_with_the_oracle(model, rows):
 
     model.buffer.grads.fill(np.nan)
     np.testing.assert_allclose(objective(model, x, eps, scale), loss, rtol=1e-10)
-    model.backward(scale)
+    model.descend(np.full(rows, scale))
     for name, p in model.parameters():
         # Both are exact to rounding; 1e-10 of the tensor's largest gradient leaves room for the oracle's log(1 − p).
         np.testing.assert_allclose(p.grad, gradient[name], rtol=0, atol=1e-10 * np.abs(gradient[name]).max(), err_msg=name)
@@ -122,14 +126,14 @@ def test_unusual_sizes_agree_with_automatic_differentiation(kind, sizes, rows):
 def test_loss_and_gradient_of_a_batch_are_the_sums_over_any_split(kind, cuts):
     model = MODELS[kind](6, (5,), 2, dtype=np.float64)
     x, eps = RANDOM.uniform(size=(9, 6)), RANDOM.normal(size=(9, 2))
-    whole = {k: v.copy() for k, v in model.forward(x, eps).items()}
-    model.backward(1.0)
+    whole = terms_of(model, x, eps)
+    model.descend(np.ones(9))
     gradient = model.buffer.grads.copy()
     parts, summed = {k: [] for k in whole}, np.zeros_like(gradient)
     for part, noise in zip(np.split(x, cuts), np.split(eps, cuts), strict=True):
-        for k, v in model.forward(part, noise).items():
-            parts[k].append(v.copy())
-        model.backward(1.0)
+        for k, v in terms_of(model, part, noise).items():
+            parts[k].append(v)
+        model.descend(np.ones(len(part)))
         summed += model.buffer.grads
     assert list(whole) == list(model.terms) == list(model.weights)
     for k, v in whole.items():
@@ -142,17 +146,17 @@ def test_terms_are_sums_over_pixels_and_latents_not_means():
     """With all parameters 0: every pixel costs log 2 and the posterior is the prior, so the KL is 0."""
     model = VAE(10, (4,), 3, dtype=np.float64)
     model.buffer.values[:] = 0
-    terms = model.forward(RANDOM.uniform(size=(2, 10)))
+    terms = terms_of(model, RANDOM.uniform(size=(2, 10)))
     np.testing.assert_allclose(terms["reconstruction"], 10 * np.log(2), rtol=1e-14)
     np.testing.assert_allclose(terms["kl"], 0, atol=1e-15)
     model.encoder.layers[-1].b.value[:3] = 2.0  # μ = 2 in each latent: KL = 3 · 2² / 2
-    np.testing.assert_allclose(model.forward(np.zeros((1, 10)))["kl"], 6, rtol=1e-14)
+    np.testing.assert_allclose(terms_of(model, np.zeros((1, 10)))["kl"], 6, rtol=1e-14)
 
 
 def test_beta_counts_in_the_objective_and_not_in_the_kl_that_is_reported():
     x, eps = RANDOM.uniform(size=(3, 6)), RANDOM.normal(size=(3, 2))
     one, four = (VAE(6, (5,), 2, beta=beta, dtype=np.float64) for beta in (1, 4))
-    assert np.array_equal(one.forward(x, eps)["kl"], four.forward(x, eps)["kl"])
+    assert np.array_equal(terms_of(one, x, eps)["kl"], terms_of(four, x, eps)["kl"])
     assert one.weights == {"reconstruction": 1.0, "kl": 1.0}
     assert four.weights == {"reconstruction": 1.0, "kl": 4.0}
 
@@ -160,8 +164,8 @@ def test_beta_counts_in_the_objective_and_not_in_the_kl_that_is_reported():
 def test_forward_without_noise_decodes_the_mean_and_noise_of_another_shape_is_refused():
     model = VAE(6, (5,), 2, dtype=np.float64)
     x = RANDOM.uniform(size=(3, 6))
-    quiet = {k: v.copy() for k, v in model.forward(x).items()}
-    for k, v in model.forward(x, np.zeros((3, 2))).items():
+    quiet = terms_of(model, x)
+    for k, v in terms_of(model, x, np.zeros((3, 2))).items():
         assert np.array_equal(v, quiet[k])
     with pytest.raises(ShapeError, match=r"eps must be \(3, 2\), not \(3, 1\)"):
         model.forward(x, np.zeros((3, 1)))
@@ -221,7 +225,14 @@ def test_large_inputs_are_taken_in_chunks_without_changing_them(kind):
     np.testing.assert_allclose(model.codes(x), one_by_one, rtol=1e-12, atol=1e-14)
     one_by_one = np.concatenate([model.decode(part) for part in np.array_split(z, 29)])
     np.testing.assert_allclose(model.decode(z), one_by_one, rtol=1e-12)
-    assert max(len(a) for _, _, a in model.scratch_arrays()) == CHUNK
+
+
+def test_encode_and_decode_compute_a_chunk_of_rows_at_a_time(monkeypatch):
+    model, seen = VAE(6, (5,), 2), []
+    monkeypatch.setattr(model.encoder, "forward", lambda x, forward=model.encoder.forward: seen.append(len(x)) or forward(x))
+    monkeypatch.setattr(autoencoder, "blas_threads", lambda: 1)
+    model.encode(np.zeros((2 * CHUNK + 7, 6)))
+    assert seen == [CHUNK, CHUNK, 7]
 
 
 @pytest.mark.parametrize("kind", MODELS)

@@ -239,30 +239,18 @@ def test_a_module_without_forward_or_backward_says_which():
         Nothing().backward(0)
 
 
-def test_the_hot_loop_reuses_its_memory():
-    """Buffers grow when a larger batch is first seen; smaller batches use part of them."""
+def test_at_the_prompt_nothing_is_overwritten_behind_a_callers_back():
     net = network()
-    big, small = np.ones((8, 5), np.float32), np.ones((3, 5), np.float32)
-    first = net.forward(big)
-    address = first.ctypes.data
-    net.backward(np.ones((8, 3), np.float32))
-    arrays = [a for _, _, a in net.scratch_arrays()]
-    assert net.forward(small).ctypes.data == address
-    assert net.forward(big).ctypes.data == address
-    net.backward(np.ones((8, 3), np.float32))
-    assert all(a is b for a, b in zip(arrays, (a for _, _, a in net.scratch_arrays()), strict=True))
-    assert net.forward(np.ones((9, 5), np.float32)).shape == (9, 3)
+    one = net.forward(np.ones((2, 5), np.float32))
+    kept = one.copy()
+    net.forward(np.zeros((2, 5), np.float32))
+    assert np.array_equal(one, kept)
 
 
-def test_scratch_is_named_by_who_asked_for_it_in_the_order_of_asking():
-    net = network()
-    net.forward(np.ones((2, 5), np.float32))
-    net.backward(np.ones((2, 3), np.float32))
-    assert [(name, path) for name, path, _ in net.scratch_arrays()] == [
-        ("y", "0"), ("y", "1"), ("work", "1"), ("y", "2"), ("dX", "2"), ("dX", "1"), ("dX", "0"),
-    ]  # fmt: skip
-    rows = nn.Tanh().scratch("nll", 4, None, np.float32)
-    assert rows.shape == (4,)
+def test_a_mode_is_said_once_for_the_whole_tree():
+    net = nn.Sequential(nn.Sequential(nn.Tanh()), nn.Tanh())
+    assert all(module.training for _, module in net.train().modules())
+    assert not any(module.training for _, module in net.train(False).modules())
 
 
 # Summary --------------------------------------------------------------------------------------------------------------

@@ -170,7 +170,7 @@ def test_what_forward_only_remembers_is_no_state(tiny_data, layer, used):
     if used:
         for rows in (7, 3):
             model.forward(np.random.default_rng(rows).random((rows, 12), np.float32))
-            model.backward(1.0)
+            model.descend(np.ones(rows, np.float32))
     refuse_state(model, tiny_data.train.images)
 
 
@@ -181,10 +181,10 @@ def test_none_of_our_modules_keeps_any(tiny_data, monkeypatch, kind, activation,
     model = MODELS[kind](12, (8,), 2, activation=activation, likelihood=likelihood)
     for rows in (7, 3):
         model.forward(np.random.default_rng(rows).random((rows, 12), np.float32))
-        model.backward(1.0)
+        model.descend(np.ones(rows, np.float32))
     tried = []
     monkeypatch.setattr(state_module, "HOUSE", "nobody")
-    monkeypatch.setattr(state_module._Trial, "step", lambda *a, step=state_module._Trial.step: tried.append(a) or step(*a))
+    monkeypatch.setattr(state_module._Trial, "step", lambda *a, step=state_module._Trial.step, **b: tried.append(a) or step(*a, **b))
     refuse_state(model, tiny_data.train.images)
     assert len(tried) >= 2
 

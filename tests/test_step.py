@@ -27,7 +27,7 @@ def batch_gradient(model, images, rows, eps):
     """The gradient of the mean loss over these rows, in one piece and with no shards."""
     x = (images[rows] / model.dtype.type(255)).astype(model.dtype)
     model.forward(x, eps)
-    model.backward(1 / len(rows))
+    model.descend(np.full(len(rows), 1 / len(rows)))
     return model.buffer.grads.copy()
 
 
@@ -66,7 +66,7 @@ def test_the_sum_over_shards_is_the_gradient_of_the_batch(tiny_data, tiny_vae, s
     images, rows = tiny_data.train.images, np.arange(11)
     model = tiny_vae(dtype=np.float64)
     do, _ = train(model, images, rows, shards=shards, lr=0.0)
-    eps = np.concatenate([do.noise(i, 0, *bounds) for i, bounds in enumerate(shard_bounds(11, shards))])
+    eps = np.concatenate([do.noise(i, 0, *bounds)[0] for i, bounds in enumerate(shard_bounds(11, shards))])
     expected = batch_gradient(tiny_vae(dtype=np.float64), images, rows, eps)
     # The same sum in another order: rounding of 11 terms of size ~1 in float64.
     np.testing.assert_allclose(do.grads[0], expected, rtol=1e-12, atol=1e-13)
@@ -78,7 +78,7 @@ def test_a_short_batch_is_averaged_over_the_images_it_has(tiny_data, tiny_vae):
     once, sums = train(model, images, [4, 9, 2], batch_size=8, lr=0.0)
     mean_of_three = once.grads[0].copy()
     assert sums["reconstruction"] > 0
-    eps = np.concatenate([once.noise(i, 0, *bounds) for i, bounds in enumerate(shard_bounds(3, 2))])
+    eps = np.concatenate([once.noise(i, 0, *bounds)[0] for i, bounds in enumerate(shard_bounds(3, 2))])
     singles = [batch_gradient(tiny_vae(dtype=np.float64), images, [r], eps[i : i + 1]) for i, r in enumerate((4, 9, 2))]
     np.testing.assert_allclose(mean_of_three, sum(singles) / 3, rtol=1e-12, atol=1e-13)
 
@@ -100,7 +100,7 @@ def test_the_tree_adds_neighbours_first():
 def test_the_noise_of_an_image_is_that_of_its_row_in_the_batch_whatever_the_shards(tiny_data, tiny_vae, shards):
     do, _ = train(tiny_vae(), tiny_data.train.images, np.arange(11), shards=shards, seed=9)
     for step in (0, 5, 40):
-        drawn = np.concatenate([do.noise(i, step, *bounds) for i, bounds in enumerate(shard_bounds(11, shards))])
+        drawn = np.concatenate([do.noise(i, step, *bounds)[0] for i, bounds in enumerate(shard_bounds(11, shards))])
         assert np.array_equal(drawn, rng.normal(9, rng.LATENT, step, np.arange(11), 2))
 
 

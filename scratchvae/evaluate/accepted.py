@@ -9,7 +9,8 @@ from ..data.options import Options
 from ..data.pixels import extent, to_rows
 from ..errors import ConfigError, DataError
 
-MODEL = ("kind", "terms", "reads", "objective", "config", "noise_columns", "data_size", "dtype")  # what a model names (docs/architecture.md)
+# What a model names (docs/architecture.md).
+MODEL = ("kind", "terms", "reads", "objective", "config", "noise_columns", "data_size", "dtype")
 
 
 def accepted(model, data):

@@ -33,5 +33,5 @@ def terms_of(model, outputs):
     """The terms that forward returned, one (B,) for each of `model.terms`. Raises ConfigError for anything else."""
     if isinstance(outputs, tuple) and len(outputs) == len(model.terms) and all(np.ndim(term) == 1 for term in outputs):
         return outputs
-    found = "a dict" if isinstance(outputs, dict) else gate.shown(outputs)
-    raise ConfigError(f"{type(model).__name__}.forward returns a tuple with (B,) for each of its terms, {', '.join(model.terms)}, not {found}")
+    wanted = f"{type(model).__name__}.forward returns a tuple with (B,) for each of its terms, {', '.join(model.terms)}"
+    raise ConfigError(f"{wanted}, not {gate.shown(outputs)}")

@@ -150,7 +150,8 @@ class Module:
         with backend.failures():
             values = backend.put(values)
             for _, module in self.modules():
-                module.backend = backend
+                if module.backend is not backend:
+                    module.backend = backend
             return self.rebind(values)
 
     def rebind(self, values, grads=None):

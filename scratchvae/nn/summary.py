@@ -25,8 +25,9 @@ def summary(module, columns, rows):
         count = sum(p.value.size for _, p in leaf.parameters())
         operations = leaf.operations(rows)
         total += operations or 0
-        shape = "(B, " + ", ".join(map(str, shapes[path][1:])) + ")" if shapes.get(path, ())[1:] else "(B,)"
-        shape = shape if path in shapes else ""
+        if path not in shapes and not count:  # such as the objective: forward does not call it
+            continue
+        shape = " ".join("(B, " + ", ".join(map(str, one[1:])) + ")" if one[1:] else "(B,)" for one in shapes.get(path, ()))
         table.append((path or "·", type(leaf).__name__, shape, f"{count:,}" if count else "", f"{operations:,}" if operations else ""))
     table.append(("total", "", "", f"{twin.buffer.values.size:,}", f"{total:,}"))
 
@@ -41,7 +42,7 @@ def summary(module, columns, rows):
 def _recording(forward, shapes, path):
     def recorded(*arguments):
         y = forward(*arguments)
-        shapes[path] = np.shape(y)
+        shapes[path] = [part.shape for part in (y if isinstance(y, tuple) else (y,))]
         return y
 
     return recorded

@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import rng
 from ..errors import ConfigError
-from ..evaluate.batch import gathered, terms_of
+from ..evaluate.batch import fields_of, gathered, terms_of
 from ..nn import Module, Parameter
 
 ROWS = 4  # images in a trial
@@ -24,15 +24,14 @@ OUTCOME = "what the step computed"
 def refuse_state(model, fields):
     """Raise ConfigError naming the module and the attribute in which a model keeps more than its Parameters from step to step.
 
-    fields: [(N, …)] of what the model reads: the first few rows are what it is tried on.
-    The model is left alone: replicas of it run. An attribute is state when a
-    step changes it, and when another value of it before that step makes another outcome, or another value after it; the other value of
-    one that a first step makes is what a step on other images leaves.
+    fields: {name: (N, …)} with all that the model reads, or images alone: it is tried on the first few rows. The model is left alone:
+    replicas of it run. An attribute is state when a step changes it, and when another value of it before that step makes another
+    outcome, or another value after it; the other value of one that a first step makes is what a step on other images leaves.
     """
     owners = [path for path, module in model.modules() if not type(module).__module__.startswith(HOUSE)]
     if not owners:
         return
-    trial = _Trial(model, owners, fields)
+    trial = _Trial(model, owners, fields_of(model, fields))
     before, after = trial.step({})
     if not trial.step_ends_alike(after, {}, {}):
         raise ConfigError(

@@ -11,7 +11,6 @@ from .. import gate
 from ..cores import worker_count
 from ..errors import BackendError, CheckpointError, NonFiniteError, ScratchVAEError
 from ..evaluate import accepted, image_terms
-from ..evaluate.batch import fields_of
 from ..files import replacing
 from ..workers import Threads
 from .chapters import START
@@ -35,7 +34,7 @@ class Trainer:
         data = accepted(model, data)
         self.images = data.train.images
         self.fields = dict(data.train.fields)
-        refuse_state(model, fields_of(model, self.fields))
+        refuse_state(model, self.fields)
         settings = settings.on(model, data)
         self.model, self.data, self.settings, self.origin = model, data, settings, origin
         self.steps_per_epoch = settings.steps_per_epoch(len(self.images))

@@ -21,6 +21,7 @@ from .categorical import categorical_nll, categorical_nll_backward, embedding, e
 from .convolution import conv2d, conv2d_backward, conv2d_work, conv_transpose2d, conv_transpose2d_backward
 from .dropout import dropout, dropout_backward
 from .gaussian import gaussian_kl, gaussian_kl_backward, reparameterise, reparameterise_backward
+from .heat_maps import heat_maps
 from .joining import concat, concat_backward, plus
 from .likelihoods import (
     bernoulli_nll,

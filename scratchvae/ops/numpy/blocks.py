@@ -5,7 +5,7 @@ Output y has seen the image's row s m + a if the kernel has a row s y + i = s m 
 the outputs m, m − 1, …, m − k + 1, k = ⌈kh / s⌉, through the rows a, a + s, a + 2s … of the kernel: a convolution of dY, of stride 1,
 with the kernel taken apart by the stride and mirrored, from O channels to the s t I numbers of a block:
 
-    dX[s m + a, t n + b, c] = Σ_(i, j, o) dY[m − i, n − j, o] W[s i + a, t j + b, c, o]
+    dX[s m + a, t n + b, c] = Σ_(i, j, o) dY[m − i, n − j, o] W[s i + a, t j + b, c, o] (E64)
 
 One product of these patches of dY with that kernel gives dX, and one of the same patches with the blocks of X gives dW. A kernel that
 is no whole number of strides is filled up with zeros. With stride 1 a block is a pixel, and nothing is cut.

@@ -5,7 +5,7 @@ patches.py. Patches are kh·kw times as large as an image, so they are made for 
 for, stay in the cache, and are made again in backward. `work` is a flat array of at least `conv2d_work(…)` numbers.
 
 The way back to the image is not `patches_backward`, whose patches add to one another's pixels, but the same sum asked from the other
-side: which outputs has a pixel gone to? blocks.py says which. They are patches of dY, and serve dX and dW both.
+side: which outputs has a pixel gone to? blocks.py says which (E64). They are patches of dY, and serve dX and dW both.
 """
 
 from math import prod
@@ -27,7 +27,7 @@ def conv2d_work(image, kernel, stride=(1, 1), pad=(0, 0)):
 
 
 def conv2d(x, W, b, out, work, stride=(1, 1), pad=(0, 0)):
-    """Y = patches(X) W + b.   x (B, H, W, I) · W (kh, kw, I, O) · b (O,) → out (B, h, w, O)"""
+    """Y = patches(X) W + b (E62).   x (B, H, W, I) · W (kh, kw, I, O) · b (O,) → out (B, h, w, O)"""
     matrix = W.reshape(-1, W.shape[3])
     for part, P, padded in _chunks(work, len(x), _patched(x.shape, W.shape, stride, pad)):
         patches(x[part], P, padded, stride, pad)
@@ -36,7 +36,7 @@ def conv2d(x, W, b, out, work, stride=(1, 1), pad=(0, 0)):
 
 
 def conv2d_backward(dY, x, W, dX, dW, db, work, stride=(1, 1), pad=(0, 0)):
-    """dX = patches_backward(dY Wᵀ),  dW = patches(X)ᵀ dY,  db = Σ_pixels dY.   Writes dX as x, dW as W, db (O,).
+    """dX = patches_backward(dY Wᵀ),  dW = patches(X)ᵀ dY,  db = Σ_pixels dY (E63, E64).   Writes dX as x, dW as W, db (O,).
 
     dX may be None when nobody asks for it, as in a network's first layer: then the patches are those of X, which has few channels.
     """
@@ -56,7 +56,7 @@ def conv2d_backward(dY, x, W, dX, dW, db, work, stride=(1, 1), pad=(0, 0)):
 
 
 def conv_transpose2d(x, W, b, out, work, stride=(1, 1), pad=(0, 0)):
-    """Y = patches_backward(X Wᵀ) + b: each pixel spreads a patch.   x (B, h, w, O) · W (kh, kw, I, O) · b (I,) → out (B, H, W, I)
+    """Y = patches_backward(X Wᵀ) + b (E65): each pixel spreads a patch.   x (B, h, w, O) · W (kh, kw, I, O) · b (I,) → out (B, H, W, I)
 
     H may be any height of which the kernel makes h: from (h − 1) s + kh − 2p up to s − 1 more.
     """
@@ -69,7 +69,7 @@ def conv_transpose2d(x, W, b, out, work, stride=(1, 1), pad=(0, 0)):
 
 
 def conv_transpose2d_backward(dY, x, W, dX, dW, db, work, stride=(1, 1), pad=(0, 0)):
-    """dX = patches(dY) W,  dW = patches(dY)ᵀ X,  db = Σ_pixels dY.   Writes dX as x, dW as W, db (I,). dX may be None."""
+    """dX = patches(dY) W,  dW = patches(dY)ᵀ X,  db = Σ_pixels dY (E66).   Writes dX as x, dW as W, db (I,). dX may be None."""
     return _looked_backward(dY, x, W, dX, dW, db, dY, work, stride, pad)
 
 

@@ -23,7 +23,7 @@ def test_every_operation_stands_in_the_table():
     public = {name for name in vars(ops) if callable(getattr(ops, name)) and not name.startswith("_")}
     others = {"affine", "affine_backward", "reparameterise_backward", "weight_decay"}  # products and a sum, rounded once or twice
     # Copies, sums and products over a window, a group or a table, held against loops in test_convolution.py and test_image_ops.py.
-    files = ("categorical", "convolution", "dropout", "joining", "normalisation", "patches", "pooling")
+    files = ("blocks", "categorical", "convolution", "dropout", "joining", "normalisation", "patches", "pooling")
     others |= {name for name in public if getattr(ops, name).__module__.rpartition(".")[2] in files}
     others |= {"sample_posterior", "posterior_backward"}  # two of the others, one after the other
     assert public - measured == others

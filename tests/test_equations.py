@@ -265,6 +265,74 @@ def test_E59_kinds():
     holds(59)
 
 
+def test_E60_patches():
+    holds(60)
+
+
+def test_E61_patches_backward():
+    holds(61)
+
+
+def test_E62_conv2d():
+    holds(62)
+
+
+def test_E63_conv2d_backward():
+    holds(63)
+
+
+def test_E64_conv2d_by_blocks():
+    holds(64)
+
+
+def test_E65_conv_transpose2d():
+    holds(65)
+
+
+def test_E66_conv_transpose2d_backward():
+    holds(66)
+
+
+def test_E67_max_pool():
+    holds(67)
+
+
+def test_E68_average_pool():
+    holds(68)
+
+
+def test_E69_upsample_nearest():
+    holds(69)
+
+
+def test_E70_upsample_bilinear():
+    holds(70)
+
+
+def test_E71_normalise():
+    holds(71)
+
+
+def test_E72_normalise_backward():
+    holds(72)
+
+
+def test_E73_dropout():
+    holds(73)
+
+
+def test_E74_embedding():
+    holds(74)
+
+
+def test_E75_categorical_nll():
+    holds(75)
+
+
+def test_E76_categorical_nll_backward():
+    holds(76)
+
+
 # The binding -------------------------------------------------------------------------------------------------------------
 
 

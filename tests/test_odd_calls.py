@@ -151,6 +151,16 @@ CALLS = {
     "difference": lambda: (evaluate.difference, {"a": MEASUREMENT, "b": MEASUREMENT}),
     "table": lambda: (evaluate.table, {"measured": {"a": MEASUREMENT}}),
     "accepted": lambda: (evaluate.accepted, {"model": _vae(), "data": _data()}),
+    "confusion": lambda: (evaluate.confusion, {"predicted": [0, 1, 2], "truth": [0, 1, 1], "classes": 3}),
+    "dice": lambda: (evaluate.dice, {"counts": [[2, 0], [1, 3]]}),
+    "iou": lambda: (evaluate.iou, {"counts": [[2, 0], [1, 3]]}),
+    "peaks": lambda: (evaluate.peaks, {"maps": np.ones((2, 3, 4, 5))}),
+    "pck": lambda: (
+        evaluate.pck,
+        {"predicted": np.zeros((3, 2, 2)), "points": np.ones((3, 2, 2)), "reference": np.ones(3), "alpha": 0.1,
+         "counted": np.ones((3, 2), bool)},
+    ),
+    "psnr": lambda: (evaluate.psnr, {"predicted": X, "truth": X / 2, "peak": 1.0}),
     "gradcheck": lambda: (
         gradcheck,
         {"module": nn.Dense(3, 2), "x": np.ones((2, 3)), "eps": None, "rows": 2, "seed": 0, "method": "difference", "sample": 2,

@@ -97,7 +97,7 @@ def add_data_options(sub):
     add("--grey", action="store_true", help="make the colour images of a folder grey")
     add("--labels", metavar="FILE|COLUMN", help="a .csv of file,label for a folder, one label per image for a .npy, a column of a table")
     add("--scale", choices=SCALES, help="columns of a table: to [0, 1] (default for .csv), to mean 0 and deviation 1, or as they are")
-    add("--split-seed", type=seed, default=0, help="of the tenth held out as test where the data are not split")
+    add("--split-seed", type=seed, default=0, help="of the tenth held out as test where data are not split, and of sets that are made")
 
 
 def given_data_options(o):

@@ -28,7 +28,7 @@ class Split:
              uint8 and any other number float32. What a model takes, such as [0, 1], is compared when it meets the data
     labels   (N,) uint8 or int64, or None where there are none. Names are given numbers
     classes  the names of labels 0, 1, … in sorted order, or ()
-    others   further fields by name, (N, …) of any shape: floats become float32, all finite; whole numbers and bools stay as they are
+    others   further fields by name, (N, …) of any shape: floats become float32, all finite; whole numbers and bools stay
     fields   {"images": …, "labels": … where there are any, and the others}: what a model may read of a batch
 
     Raises DataError naming the first row and column at fault.
@@ -141,12 +141,12 @@ class Dataset:
                     f"{self.name}: the {part} images have {split.images.shape[1]} pixels, but {of} images have {size}: "
                     "give all splits the same image size"
                 )
-            fields, those = ({name: (a.dtype.kind, a.shape[1:]) for name, a in one.others.items()} for one in (split, self.train))
-            for name in sorted({*fields, *those}):
-                if fields.get(name) != those.get(name):
+            for name in sorted({*split.others, *self.train.others}):
+                here, there = _kind(split, name), _kind(self.train, name)
+                if here != there:
                     raise DataError(
-                        f"{self.name}: field {name}: {_field(split, name)} in the {part} split, and {_field(self.train, name)} in "
-                        "the training split: give all splits the same fields"
+                        f"{self.name}: field {name}: {here} in the {part} split, and {there} in the training split: "
+                        "give all splits the same fields"
                     )
 
     @property
@@ -157,8 +157,8 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 (hex) over dtype, shape and bytes of all images, and of further fields in the order of their names; computed once, and
-        never on a copy of more than BLOCK bytes.
+        """sha256 (hex) over dtype, shape and bytes of all images, and of further fields in the order of their names; computed
+        once, and never on a copy of more than BLOCK bytes.
 
         A run remembers it and refuses to resume on other data. Labels are left out.
         """
@@ -200,7 +200,8 @@ class Dataset:
         }
 
 
-def _field(split, name):
+def _kind(split, name):
+    """The type and shape of a field, in words."""
     found = split.others.get(name)
     return "none" if found is None else f"{found.dtype} ({', '.join(['N', *map(str, found.shape[1:])])})"
 
@@ -208,10 +209,10 @@ def _field(split, name):
 def gather(array, rows, out):
     """out[i] = array[rows[i]], for the images of a batch or any other field.   array (N, …) · rows (B,) → out (B, …)
 
-    Into floats, uint8 is divided by 255 (divided, not multiplied by 1/255: so each is the float nearest to k/255, and any backend that
-    divides gets the same bits), and other numbers are copied. Into whole numbers, such as class maps, only whole numbers that fit are
-    copied, as they are. `array` is never converted as a whole: the only temporary is a batch of its own type, so two threads may gather
-    at once into different `out`.
+    Into floats, uint8 is divided by 255 (divided, not multiplied by 1/255: so each is the float nearest to k/255, and any backend
+    that divides gets the same bits), and other numbers are copied. Into whole numbers, as of labels and class maps, only whole numbers
+    that fit are copied, and uint8 as it is. `array` is never converted as a whole: the only temporary is a batch of its own type, so
+    two threads may gather at once into different `out`.
 
     rows  integers in [0, N), in any order, repeats allowed
     out   overwritten and returned
@@ -219,13 +220,14 @@ def gather(array, rows, out):
     Raises ShapeError if `out` does not fit, DataError if a row does not exist.
     """
     if not isinstance(out, np.ndarray) or not getattr(array, "shape", ()):
-        raise ShapeError(f"gather takes rows of an array (N, …) into an array (B, …), not {gate.shown(array)} into {gate.shown(out)}")
+        raise ShapeError(f"gather takes rows of an array (N, …) into one (B, …), not {gate.shown(array)} into {gate.shown(out)}")
     rows = rows if isinstance(rows, np.ndarray) else gate.array(rows, "rows")
-    fits = out.dtype.kind == "f" if array.dtype.kind == "f" else out.dtype.kind == "f" or np.can_cast(array.dtype, out.dtype)
+    holds = out.dtype.kind == "f" or (out.dtype.kind in "biu" and np.can_cast(array.dtype, out.dtype))
+    fits = array.dtype.kind in "biuf" and holds
     if out.shape != (rows.size, *array.shape[1:]) or not fits or rows.ndim != 1:
         raise ShapeError(
-            f"gathering rows {rows.shape} of {array.dtype} {array.shape} does not go into {out.dtype} {out.shape}: make `out` with "
-            f"np.empty((len(rows), *array.shape[1:]), np.float32){' or its own dtype' * (array.dtype.kind != 'f')}"
+            f"gathering rows {rows.shape} of {array.dtype} {array.shape} does not go into {out.dtype} {out.shape}: "
+            f"make `out` with np.empty((len(rows), *array.shape[1:]), np.float32){' or its own dtype' * (array.dtype.kind != 'f')}"
         )
     if rows.size == 0:
         return out

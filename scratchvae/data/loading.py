@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from scratchvae import gate
+from scratchvae.data import generated
 from scratchvae.data.arrays import load_npy, load_npz, read_npz
 from scratchvae.data.dataset import Dataset, Split
 from scratchvae.data.fetch import fetch
@@ -20,7 +21,7 @@ from scratchvae.data.options import Options
 from scratchvae.data.tables import load_csv
 from scratchvae.errors import DataError
 
-NAMES = ("mnist-small", *KNOWN_SETS)
+NAMES = ("mnist-small", *KNOWN_SETS, *generated.NAMES)
 
 BUNDLED = Path(__file__).with_name("bundled") / "mnist_small.npz"
 BUNDLED_SHA256 = "4ff31a68777e57cad7e7885458d2d8babde29255d715e8e355f8fb6779038253"
@@ -33,6 +34,8 @@ def load(
 
     "mnist-small"             bundled: the first 5,000 training and 1,000 test images of MNIST; needs no network
     "mnist", "fashion-mnist"  60,000 and 10,000 images; downloaded on first use, see `scratchvae.data.fetch`
+    "clutter", "overlap", "figures", "clutter-mnist", "overlap-mnist"
+                              made with `seed`, and with further fields; see `scratchvae.data.generated`
     a path                    a folder of images or of idx files, a .npz, .npy or .csv; write "./mnist" for a folder
                               that has the name of a set
 
@@ -47,6 +50,8 @@ def load(
         name_or_path = gate.file_path("name_or_path", name_or_path)
     if str(name_or_path) in NAMES:
         options.only(where=name_or_path)
+        if name_or_path in generated.NAMES:
+            return generated.generate(name_or_path, options.seed, load)
         known = KNOWN_SETS.get(str(name_or_path))
         return load_bundled(BUNDLED) if known is None else load_known(known)
     try:

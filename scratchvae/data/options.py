@@ -18,7 +18,7 @@ class Options:
               for a table: the name of its column of labels
     scale     of a table's columns, on its training rows: "unit" to [0, 1], "standard" to mean 0 and deviation 1, "none"
     held_out  where there is no test split: "shuffled", a tenth of every label by the seed; "last", the last tenth
-    seed      of the images held out
+    seed      of the images held out, and of a generated set
     """
 
     size: tuple[int, int] | None = None

@@ -1,7 +1,13 @@
 """What a trained model is worth, in numbers that say what they are."""
 
 from .accepted import accepted, values_of
+from .denoising import psnr
+from .key_points import pck, peaks
 from .losses import image_terms, measure
 from .measurement import Measurement, difference, table
+from .segmentation import confusion, dice, iou
 
-__all__ = ["Measurement", "accepted", "difference", "image_terms", "measure", "table", "values_of"]
+__all__ = [
+    "Measurement", "accepted", "confusion", "dice", "difference", "image_terms", "iou", "measure", "pck", "peaks", "psnr", "table",
+    "values_of",
+]  # fmt: skip

@@ -28,6 +28,7 @@ from .gaussian import (
     reparameterise_backward,
     sample_posterior,
 )
+from .heat_maps import heat_maps
 from .joining import concat, concat_backward, plus
 from .likelihoods import (
     bernoulli_nll,

@@ -14,7 +14,7 @@ EPSILON = 1e-5
 
 
 def normalise(x, scale, shift, out, xhat, mean, rstd, eps=EPSILON):
-    """y = scale · x̂ + shift,  x̂ = (x − mean) · rstd,  rstd = 1/√(variance + ε).
+    """y = scale · x̂ + shift,  x̂ = (x − mean) · rstd,  rstd = 1/√(variance + ε) (E71).
 
     x (R, P, G, D) · scale, shift (G, D) → writes mean, rstd (R, G), xhat and out as x. The variance is the mean of (x − mean)²,
     not E x² − mean², which loses its digits where the mean is large.
@@ -36,7 +36,7 @@ def normalise(x, scale, shift, out, xhat, mean, rstd, eps=EPSILON):
 
 
 def normalise_backward(dY, xhat, rstd, scale, dX, dscale, dshift, work):
-    """dx = rstd · (dx̂ − mean(dx̂) − x̂ · mean(dx̂ x̂)),  dx̂ = dY · scale;  dscale = Σ dY x̂,  dshift = Σ dY.
+    """dx = rstd · (dx̂ − mean(dx̂) − x̂ · mean(dx̂ x̂)),  dx̂ = dY · scale;  dscale = Σ dY x̂,  dshift = Σ dY (E72).
 
     The means are those of forward. Writes dX as dY (R, P, G, D), dscale, dshift (G, D). work is scratch as dY.
     """
@@ -56,7 +56,7 @@ def normalise_backward(dY, xhat, rstd, scale, dX, dscale, dshift, work):
 
 
 def standardise(x, mean, rstd, scale, shift, out, xhat):
-    """y = scale · x̂ + shift,  x̂ = (x − mean) · rstd, with a mean and rstd that were found before: batch norm in use.
+    """y = scale · x̂ + shift,  x̂ = (x − mean) · rstd, with a mean and rstd that were found before (E71): batch norm in use.
 
     x (R, P, G, D) · mean, rstd, scale, shift (G, D) → writes xhat and out as x
     """
@@ -68,7 +68,7 @@ def standardise(x, mean, rstd, scale, shift, out, xhat):
 
 
 def standardise_backward(dY, xhat, rstd, scale, dX, dscale, dshift):
-    """dx = dY · scale · rstd,  dscale = Σ dY x̂,  dshift = Σ dY: mean and rstd are constants.   As normalise_backward"""
+    """dx = dY · scale · rstd,  dscale = Σ dY x̂,  dshift = Σ dY (E72): mean and rstd are constants.   As normalise_backward"""
     np.multiply(dY, xhat, out=dX)
     np.sum(dX, axis=(0, 1), out=dscale)
     np.sum(dY, axis=(0, 1), out=dshift)

@@ -9,48 +9,42 @@ from numpy.lib.stride_tricks import as_strided
 
 
 def patches(x, out, work=None, stride=(1, 1), pad=(0, 0)):
-    """P[b, y, x, i, j, c] = X[b, s y + i − p, t x + j − q, c], 0 outside.   x (B, H, W, C) → out (B, h, w, kh, kw, C)
+    """P[b, y, x, i, j, c] = X[b, s y + i − p, t x + j − q, c], 0 outside (E60).   x (B, H, W, C) → out (B, h, w, kh, kw, C)
 
     work (B, H + 2p, W + 2q, C) holds the padded images; where nothing is padded it is not needed.
     """
-    np.copyto(out, _windows(_padded(x, work, pad), out.shape, stride))
+    source = x if pad == (0, 0) else placed(x, work, pad)
+    np.copyto(out, windows(source, out.shape, stride))
     return out
 
 
 def patches_backward(dP, dX, work=None, stride=(1, 1), pad=(0, 0)):
-    """dX[b, s y + i − p, t x + j − q, c] = Σ dP[b, y, x, i, j, c]: a pixel's blame is the sum over the windows that hold it.
+    """dX[b, s y + i − p, t x + j − q, c] = Σ dP[b, y, x, i, j, c] (E61): a pixel's blame is the sum over the windows that hold it.
 
     dP (B, h, w, kh, kw, C) → dX (B, H, W, C). work as for patches. This is the adjoint: ⟨patches x, P⟩ = ⟨x, patches_backward P⟩.
     """
-    (s, t), (_, h, w, kh, kw, _) = stride, dP.shape
+    (s, t), (p, q), (_, h, w, kh, kw, _), (_, height, width, _) = stride, pad, dP.shape, dX.shape
     total = dX if pad == (0, 0) else work
     total[...] = 0
     for i in range(kh):
         for j in range(kw):
             total[:, i : i + s * h : s, j : j + t * w : t] += dP[:, :, :, i, j]
     if total is not dX:
-        np.copyto(dX, _inside(total, pad))
+        np.copyto(dX, total[:, p : p + height, q : q + width])
     return dX
 
 
-def _padded(x, work, pad):
-    """x with zeros around it, written into work; x itself where none are asked for."""
-    if pad == (0, 0):
-        return x
-    (p, q), (_, height, width, _) = pad, x.shape
-    work[:, :p], work[:, p + height :], work[:, :, :q], work[:, :, q + width :] = 0, 0, 0, 0
-    np.copyto(_inside(work, pad), x)
+def placed(x, work, before):
+    """x among zeros: work[b, r + before[0], c + before[1]] = x[b, r, c] as far as that is within work, and 0 elsewhere."""
+    top, left = before
+    a, b = max(top, 0), max(top, 0, min(top + x.shape[1], work.shape[1]))
+    c, d = max(left, 0), max(left, 0, min(left + x.shape[2], work.shape[2]))
+    work[:, :a], work[:, b:], work[:, a:b, :c], work[:, a:b, d:] = 0, 0, 0, 0
+    work[:, a:b, c:d] = x[:, a - top : b - top, c - left : d - left]
     return work
 
 
-def _inside(padded, pad):
-    """The image within its padding: a view."""
-    (p, q), (_, height, width, _) = pad, padded.shape
-    return padded[:, p : height - p, q : width - q]
-
-
-def _windows(x, shape, stride):
+def windows(x, shape, stride):
     """Every window of x: a view of `shape` (B, h, w, kh, kw, C) that copies nothing."""
     images, rows, columns, channels = x.strides
-    steps = (images, stride[0] * rows, stride[1] * columns, rows, columns, channels)
-    return as_strided(x, shape, steps, writeable=False)
+    return as_strided(x, shape, (images, stride[0] * rows, stride[1] * columns, rows, columns, channels), writeable=False)

@@ -8,7 +8,7 @@ import numpy as np
 
 
 def max_pool(x, out, size=(2, 2), stride=(2, 2)):
-    """y = the largest number of each window, channel by channel.   x (B, H, W, C) → out (B, h, w, C)"""
+    """y = the largest number of each window, channel by channel (E67).   x (B, H, W, C) → out (B, h, w, C)"""
     first, *others = _places(x, out.shape, size, stride)
     np.copyto(out, first)
     for place in others:
@@ -17,7 +17,7 @@ def max_pool(x, out, size=(2, 2), stride=(2, 2)):
 
 
 def max_pool_backward(dY, x, y, dX, work, size=(2, 2), stride=(2, 2)):
-    """dY goes to the place that the largest number came from, the first one where several are equal.   Writes dX (B, H, W, C).
+    """dY goes to the place that the largest number came from, the first one where several are equal (E67).   Writes dX (B, H, W, C).
 
     Where windows overlap, a pixel gets the sum of what they send it. work is two scratch arrays as y.
     """
@@ -33,7 +33,7 @@ def max_pool_backward(dY, x, y, dX, work, size=(2, 2), stride=(2, 2)):
 
 
 def average_pool(x, out, size=(2, 2), stride=(2, 2)):
-    """y = the mean of each window, channel by channel.   x (B, H, W, C) → out (B, h, w, C)"""
+    """y = the mean of each window, channel by channel (E68).   x (B, H, W, C) → out (B, h, w, C)"""
     out[...] = 0
     for place in _places(x, out.shape, size, stride):
         out += place
@@ -42,7 +42,7 @@ def average_pool(x, out, size=(2, 2), stride=(2, 2)):
 
 
 def average_pool_backward(dY, dX, work, size=(2, 2), stride=(2, 2)):
-    """Each pixel of a window gets dY / (kh kw).   dY (B, h, w, C) → dX (B, H, W, C). work is scratch as dY."""
+    """Each pixel of a window gets dY / (kh kw) (E68).   dY (B, h, w, C) → dX (B, H, W, C). work is scratch as dY."""
     np.multiply(dY, 1 / (size[0] * size[1]), out=work)
     dX[...] = 0
     for dplace in _places(dX, dY.shape, size, stride):
@@ -51,14 +51,14 @@ def average_pool_backward(dY, dX, work, size=(2, 2), stride=(2, 2)):
 
 
 def upsample_nearest(x, out):
-    """y[b, f m + i, g n + j] = x[b, m, n]: each pixel becomes f × g.   x (B, H, W, C) → out (B, f H, g W, C)"""
+    """y[b, f m + i, g n + j] = x[b, m, n] (E69): each pixel becomes f × g.   x (B, H, W, C) → out (B, f H, g W, C)"""
     for place in _places(out, x.shape, *_factors(x, out)):
         np.copyto(place, x)
     return out
 
 
 def upsample_nearest_backward(dY, dX):
-    """dX = the sum of dY over each pixel's block.   dY (B, f H, g W, C) → dX (B, H, W, C)"""
+    """dX = the sum of dY over each pixel's block (E69).   dY (B, f H, g W, C) → dX (B, H, W, C)"""
     dX[...] = 0
     for place in _places(dY, dX.shape, *_factors(dX, dY)):
         dX += place
@@ -66,17 +66,18 @@ def upsample_nearest_backward(dY, dX):
 
 
 def upsample_bilinear(x, out, work):
-    """Straight lines between the centres of pixels, first down the columns, then along the rows.   x (B, H, W, C) → out (B, f H, g W, C)
+    """Straight lines between the centres of pixels, first down the columns, then along the rows (E70).
 
-    With f rows in place of one, row f m + i lies at m + d, d = (i + ½) / f − ½, and is (1 − |d|) x[m] + |d| x[m ± 1]; beyond the
-    first and the last row there is but that row itself. work is two scratch arrays (B, f H, W, C).
+    x (B, H, W, C) → out (B, f H, g W, C). With f rows in place of one, row f m + i lies at m + d, d = (i + ½) / f − ½, and is
+    (1 − |d|) x[m] + |d| x[m ± 1]; beyond the first and the last row there is but that row itself. work is two scratch arrays
+    (B, f H, W, C).
     """
     _lines(x, work[0], 1)
     return _lines(work[0], out, 2)
 
 
 def upsample_bilinear_backward(dY, dX, work):
-    """The adjoint: each blame goes back to the two pixels with the shares they had.   dY (B, f H, g W, C) → dX (B, H, W, C)"""
+    """The adjoint: each blame goes back to the two pixels with the shares they had (E70).   dY (B, f H, g W, C) → dX (B, H, W, C)"""
     _lines_backward(dY, work[0], work[1], 2)
     return _lines_backward(work[0], dX, work[1].reshape(-1)[: dX.size].reshape(dX.shape), 1)
 

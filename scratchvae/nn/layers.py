@@ -1,8 +1,8 @@
-"""Dense layers, activations and their composition. Each layer calls one pair of operations and remembers what it needs."""
+"""Dense layers and activations. Each calls one pair of operations and remembers what it needs."""
 
 from .. import gate
 from ..backend import same_library
-from ..errors import ConfigError, ShapeError
+from ..errors import ShapeError
 from . import init
 from .module import Module
 from .parameter import Parameter
@@ -135,23 +135,3 @@ class SiLU(Activation):
 
 
 ACTIVATIONS = {layer.name: layer for layer in (ReLU, LeakyReLU, Tanh, Sigmoid, Softplus, GELU, SiLU)}
-
-
-class Sequential(Module):
-    """Layers one after the other; parameters are named by place: "0.W", "0.b", "2.W" …"""
-
-    def __init__(self, *layers):
-        for layer in layers:
-            if not isinstance(layer, Module):
-                raise ConfigError(f"Sequential takes modules, as Sequential(Dense(4, 3), Tanh()), not {gate.shown(layer)}")
-        self.layers = list(layers)
-
-    def forward(self, x):
-        for layer in self.layers:
-            x = layer.forward(x)
-        return x
-
-    def backward(self, dY):
-        for layer in reversed(self.layers):
-            dY = layer.backward(dY)
-        return dY

@@ -24,6 +24,7 @@ class Part(NamedTuple):
     step: int = 0
     start: int = 0  # the place of the first of these rows in the batch
     share: float = 1.0  # of the rows of the batch
+    place: int = 0  # of the module among those of its model that want to know: for noise of its own
 
 
 class Module:

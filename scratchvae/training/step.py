@@ -139,8 +139,8 @@ class TrainingStep:
         for i in range(worker, len(bounds), self.workers.count):
             start, stop = bounds[i]
             replica, rows = self.replicas[i], stop - start
-            for module in self._told[i]:
-                module.part = Part(self.seed, step, start, rows / batch)
+            for place, module in enumerate(self._told[i]):
+                module.part = Part(self.seed, step, start, rows / batch, place)
             with np.errstate(all="ignore"), replica.arena.step(rows):  # what is not finite shows in the sums, and is reported by its name
                 inputs = gathered(replica, self.fields, self._rows[start:stop])
                 terms = replica.forward(*inputs, *self.noise(i, step, start, stop))

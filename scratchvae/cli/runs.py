@@ -28,6 +28,7 @@ from .options import (
     whole,
 )
 
+MODEL_OPTIONS = ("hidden", "filters", "latent", "activation", "likelihood", "sigma", "beta", "init_W")
 MOST_TILES = 10_000  # each is up to 112 pixels high and wide
 
 
@@ -37,14 +38,15 @@ def add(commands):
     add = sub.add_argument
     add("--data", default="mnist-small", help="mnist-small (bundled), mnist, fashion-mnist, a folder of images, or a .npz, .npy or .csv")
     add_data_options(sub)
-    add("--model", choices=("vae", "ae"), default="vae", help="variational or plain autoencoder")
-    add("--hidden", type=sizes, default="400", help="sizes of the encoder's hidden layers, such as 400,200; '' for none")
-    add("--latent", type=at_least_1, default=20, help="size of z")
-    add("--activation", default="relu", help="relu, leaky_relu, tanh, sigmoid, softplus, gelu or silu")
-    add("--likelihood", choices=("bernoulli", "gaussian"), default="bernoulli", help="what the decoder's output means")
+    add("--model", choices=("vae", "ae", "conv-vae"), default="vae", help="variational, plain or convolutional variational autoencoder")
+    add("--hidden", type=sizes, help="sizes of the encoder's hidden layers, such as 400,200; '' for none (default: 400)")
+    add("--filters", type=sizes, help="channels after each convolution of a conv-vae (default: 32,64)")
+    add("--latent", type=at_least_1, help="size of z (default: 20)")
+    add("--activation", help="relu, leaky_relu, tanh, sigmoid, softplus, gelu or silu (default: relu)")
+    add("--likelihood", choices=("bernoulli", "gaussian"), help="what the decoder's output means (default: bernoulli)")
     add("--sigma", type=number, help="fixed pixel σ of the gaussian likelihood (default: learned)")
     add("--beta", type=number, help="weight of the KL in a VAE (default: 1)")
-    add("--init", choices=("glorot", "he", "lecun"), default="glorot", help="initial weights")
+    add("--init", dest="init_W", choices=("glorot", "he", "lecun"), help="initial weights (default: glorot)")
     add_settings(sub)
     add("--validation", type=number, metavar="FRACTION",
         help="of the training images, set apart to find the best epoch by (default: none; 0.1 with --patience)")  # fmt: skip
@@ -102,15 +104,7 @@ def train(o):
     data = load(o.data, **given_data_options(o))
     if o.validation is not None or (o.patience is not None and data.validation is None):
         data = data.with_validation(0.1 if o.validation is None else o.validation)
-    options = {"beta": o.beta} if o.model == "vae" else {}
-    if o.model == "ae" and o.beta is not None:
-        raise ConfigError("--beta belongs to --model vae")
-    if o.beta is None:
-        options.pop("beta", None)
-    model = MODELS[o.model](
-        data.train.images.shape[1], o.hidden, o.latent, o.activation, o.likelihood, o.sigma, o.init, seed=o.seed,
-        backend=o.backend, **options
-    )
+    model = MODELS[o.model].of_data(data, seed=o.seed, backend=o.backend, **_options(o))
     _refuse_ignored(o, o.backend)
     settings = Settings(**given(o)).on(model, data)
     out = o.out or _free_folder(f"runs/{o.model}-{Path(data.name).stem}")
@@ -119,7 +113,7 @@ def train(o):
         print("".join(f"{printable(line)}\n" for line in said), end="")
         epochs = counted(settings.epochs, "epoch")
         images = counted(len(data.train.images), "image")
-        print(f"{describe(model)} on {printable(data.name)}: {images}, {epochs} → {printable(out)}", flush=True)
+        print(f"{model.described} on {printable(data.name)}: {images}, {epochs} → {printable(out)}", flush=True)
     fit(model, data, out=out, threads=o.threads, graph=not o.no_graph, max_seconds=o.time, **settings.to_dict())
     return _finish(model, data, out, o)
 
@@ -174,7 +168,7 @@ def sample(o):
     refuse_input(out, run.checkpoint_path, run.best_path, note["location"])
     with run.writing() if run.config_path.exists() else nullcontext():
         if out.suffix == ".png":
-            plots.draw_samples(model, shape, out, f"Samples of {describe(model)}", n=o.n, seed=o.seed)
+            plots.draw_samples(model, shape, out, f"Samples of {model.described}", n=o.n, seed=o.seed)
         elif out.suffix == ".csv":
             write_csv(out, model.sample(o.n, o.seed), note)
         else:
@@ -194,13 +188,16 @@ def plot(o):
 # What the commands share ------------------------------------------------------------
 
 
-def describe(model):
-    """ "VAE 784-400-20", for titles and messages; of more hidden layers than anybody reads, their number."""
-    hidden = model.config["hidden"]
-    between = hidden if len(hidden) <= 8 else [*hidden[:3], f"… {len(hidden) - 4:,} more …", hidden[-1]]
-    sizes = "-".join(map(str, [model.data_size, *between, model.latent]))
-    beta = f", β = {model.beta:g}" if getattr(model, "beta", 1) != 1 else ""
-    return f"{ {'vae': 'VAE', 'ae': 'Autoencoder'}[model.kind] } {sizes}{beta}"
+def _options(o):
+    """What was asked for of the model. Raises ConfigError for an option that it does not have."""
+    from ..models import MODELS
+
+    asked = {name: value for name, value in vars(o).items() if name in MODEL_OPTIONS and value is not None}
+    for name in asked:
+        if name not in MODELS[o.model].options():
+            having = [kind for kind, model in MODELS.items() if name in model.options()]
+            raise ConfigError(f"--{name.removesuffix('_W')} belongs to --model {' or '.join(having)}")
+    return asked
 
 
 def _finish(model, data, out, o):
@@ -226,7 +223,7 @@ def _draw(model, data, out, best=None):
         config, records, two = folder.config(), folder.records(), two_epochs(out)
         last = max((record["epoch"] for record in records), default=0)
         epoch = f"{two[0]:g}, the best of {two[1]:g}" if two and best is not False else f"{last:g}"
-        title = f"{describe(model)}, {data.name} ({counted(len(data.train.images), 'image')}), epoch {epoch}"
+        title = f"{model.described}, {data.name} ({counted(len(data.train.images), 'image')}), epoch {epoch}"
         chapters = [chapter["ended"]["epoch"] for chapter in config["history"]]
         return [str(path) for path in plots.draw_all(model, data, records, out, title, chapters)]
 

@@ -5,7 +5,6 @@ import json
 from .. import __version__
 from ..errors import ConfigError, counted, printable
 from .options import add_backend, add_data_options, add_threads, at_least_1, command, given_data_options, refuse_input, seed
-from .runs import describe
 
 
 def add(commands):
@@ -98,7 +97,7 @@ def info(o):
         print(json.dumps(config, indent=2))
     else:
         chapters = "\n".join(story(config))
-        print(f"{describe(model)} on {printable(config['data']['name'])}\n{chapters}\n\n{model.summary()}")
+        print(f"{model.described} on {printable(config['data']['name'])}\n{chapters}\n\n{model.summary()}")
 
 
 def _describe_split(split):

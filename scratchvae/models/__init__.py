@@ -1,8 +1,11 @@
 """The models. They know no file and no clock."""
 
 from .autoencoder import Autoencoder
+from .conv_vae import ConvVAE
+from .model import Model
+from .objective import Weighted
 from .vae import VAE
 
-MODELS = {model.kind: model for model in (VAE, Autoencoder)}
+MODELS = {model.kind: model for model in (VAE, Autoencoder, ConvVAE)}
 
-__all__ = ["MODELS", "VAE", "Autoencoder"]
+__all__ = ["MODELS", "VAE", "Autoencoder", "ConvVAE", "Model", "Weighted"]

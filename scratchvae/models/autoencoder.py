@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from .. import backend as backends
 from .. import gate, nn, rng
 from ..errors import ConfigError, ShapeError
 from ..nn import init
@@ -20,7 +19,7 @@ class Autoencoder(Model):
     Its loss is the negative log-likelihood alone.
     """
 
-    kind = "ae"
+    kind, name = "ae", "Autoencoder"
     terms = ("reconstruction",)
 
     def __init__(
@@ -33,27 +32,27 @@ class Autoencoder(Model):
 
         Raises ConfigError for sizes below 1 and names that do not exist, BackendError where there is no CUDA.
         """
-        if not isinstance(hidden, (tuple, list)):
-            raise ConfigError(f"hidden must be a list of sizes, such as [400], not {gate.shown(hidden)}")
-        data_size, latent = gate.whole("data_size", data_size), gate.whole("latent", latent)
-        hidden = [gate.whole(f"hidden[{i}]", n) for i, n in enumerate(hidden)]
-        act = nn.ACTIVATIONS[gate.choice("activation", activation, nn.ACTIVATIONS)]
-        start = init.INITS[gate.choice("init_W", init_W, init.INITS)]
-        like = LIKELIHOODS[gate.choice("likelihood", likelihood, LIKELIHOODS)]
-        if sigma is not None and like is not Gaussian:
-            raise ConfigError(f"sigma belongs to the gaussian likelihood, not to {likelihood}")
-        likelihood_module = like() if like is not Gaussian else like(sigma)
-        self.config = {
-            "data_size": data_size, "hidden": hidden, "latent": latent, "activation": activation,
-            "likelihood": likelihood, "sigma": getattr(likelihood_module, "sigma", None), "init_W": init_W,
-        }
+        data_size, latent, hidden = gate.whole("data_size", data_size), gate.whole("latent", latent), whole_list("hidden", hidden)
+        act, start, like = parts_of(activation, init_W, likelihood, sigma)
         self.latent = latent
         self.encoder = mlp([data_size, *hidden, self.code_size], act, start, input_gradient=False)
         self.decoder = mlp([latent, *reversed(hidden), data_size], act, start)
-        self.likelihood = likelihood_module
-        self.seed = seed
-        if seed is not None:
-            self.initialise(seed, dtype, backends.get(backend))
+        self.likelihood = like
+        self.config = {
+            "data_size": data_size, "hidden": hidden, "latent": latent, "activation": activation,
+            "likelihood": likelihood, "sigma": getattr(like, "sigma", None), "init_W": init_W,
+        }
+        self.start(seed, dtype, backend)
+
+    @classmethod
+    def of_data(cls, data, **options):
+        return cls(data.train.images.shape[1], **options)
+
+    @property
+    def described(self):
+        hidden = self.config["hidden"]
+        between = hidden if len(hidden) <= 8 else [*hidden[:3], f"… {len(hidden) - 4:,} more …", hidden[-1]]
+        return f"{self.name} {'-'.join(map(str, [self.data_size, *between, self.latent]))}"
 
     @property
     def code_size(self):
@@ -171,6 +170,23 @@ class Autoencoder(Model):
             with self.backend.failures():
                 share(self, starts)
         return result
+
+
+def whole_list(name, sizes):
+    """[sizes], each 1 or more. Raises ConfigError."""
+    if not isinstance(sizes, (tuple, list)):
+        raise ConfigError(f"{name} must be a list of sizes, such as [400], not {gate.shown(sizes)}")
+    return [gate.whole(f"{name}[{i}]", n) for i, n in enumerate(sizes)]
+
+
+def parts_of(activation, init_W, likelihood, sigma):
+    """The activation's class, the initialiser and the likelihood of these names. Raises ConfigError."""
+    act = nn.ACTIVATIONS[gate.choice("activation", activation, nn.ACTIVATIONS)]
+    start = init.INITS[gate.choice("init_W", init_W, init.INITS)]
+    like = LIKELIHOODS[gate.choice("likelihood", likelihood, LIKELIHOODS)]
+    if sigma is not None and like is not Gaussian:
+        raise ConfigError(f"sigma belongs to the gaussian likelihood, not to {likelihood}")
+    return act, start, like(sigma) if like is Gaussian else like()
 
 
 def mlp(sizes, activation, init_W, input_gradient=True):

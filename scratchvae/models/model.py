@@ -1,7 +1,9 @@
 """What training, evaluation and files ask of a model, and what they need not be told."""
 
+import inspect
 from functools import cached_property
 
+from .. import backend as backends
 from .. import gate, nn
 from .objective import Weighted
 
@@ -34,6 +36,33 @@ class Model(nn.Module):
     def kind(self):
         """Its name in files."""
         return type(self).__name__
+
+    @property
+    def described(self):
+        """What it is, for titles and messages: "VAE 784-400-20"."""
+        return f"{self.kind} of {self.buffer.values.size:,} parameters"
+
+    @classmethod
+    def of_data(cls, data, **options):
+        """A model for a data set, by its `image_shape` and its fields. Raises ConfigError for a data set that it cannot take."""
+        return cls(image_shape=data.image_shape, **options)
+
+    @classmethod
+    def options(cls):
+        """The names of what __init__ takes, those that it hands on to the class above included."""
+        names = []
+        for kind in cls.__mro__:
+            parameters = inspect.signature(kind.__init__).parameters.values()
+            names += [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name != "self"]
+            if not any(p.kind == p.VAR_KEYWORD for p in parameters):
+                return names
+        return names
+
+    def start(self, seed, dtype, backend):
+        """Give the parameters their first values, or with seed None leave that to `initialise`."""
+        self.seed = seed
+        if seed is not None:
+            self.initialise(seed, dtype, backends.get(backend))
 
     @cached_property
     def objective(self):

@@ -13,16 +13,23 @@ class VAE(Autoencoder):
     2017), and the objective is not an ELBO.
     """
 
-    kind = "vae"
+    kind, name = "vae", "VAE"
     terms = ("reconstruction", "kl")
 
     def __init__(self, *arguments, beta=1.0, **options):
         """The arguments of Autoencoder, and beta ≥ 0, the weight of the KL. Raises ConfigError."""
+        self.weigh(beta)
         super().__init__(*arguments, **options)
-        self.beta = float(gate.number("beta", beta, least=0))
         self.config["beta"] = self.beta
-        self.posterior = Posterior()
-        self.objective = Weighted(reconstruction=1.0, kl=self.beta)
+
+    def weigh(self, beta):
+        """What of a VAE is not in an autoencoder: a posterior, and a KL that counts β times."""
+        self.beta = float(gate.number("beta", beta, least=0))
+        self.posterior, self.objective = Posterior(), Weighted(reconstruction=1.0, kl=self.beta)
+
+    @property
+    def described(self):
+        return super().described + (f", β = {self.beta:g}" if self.beta != 1 else "")
 
     @property
     def code_size(self):

@@ -90,7 +90,7 @@ class Reshape(Module):
         return x.reshape(len(x), *self.shape)
 
     def backward(self, dY):
-        return dY.reshape(self.before)
+        return None if dY is None else dY.reshape(self.before)
 
 
 class Flatten(Module):
@@ -101,4 +101,4 @@ class Flatten(Module):
         return x.reshape(len(x), prod(x.shape[1:]))
 
     def backward(self, dY):
-        return dY.reshape(self.before)
+        return None if dY is None else dY.reshape(self.before)

@@ -19,6 +19,8 @@ def summary(module, columns, rows):
         leaf.forward = _recording(leaf.forward, shapes, path)  # an instance attribute, on the replica alone
     twin.forward(twin.backend.put(np.zeros((1, columns), twin.buffer.values.dtype)))
 
+    called = list(shapes)
+    leaves.sort(key=lambda named: called.index(named[0]) if named[0] in shapes else len(called))
     table = [("layer", "kind", "output", "parameters", "operations")]
     total = 0
     for path, leaf in leaves:

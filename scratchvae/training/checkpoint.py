@@ -89,18 +89,19 @@ def read_run(folder):
         raise
 
 
-def load_model(path, backend=None, best=None):
+def load_model(path, backend=None, best=None, model=None):
     """The trained model in a run folder or a checkpoint file, on a backend, whichever it was trained on.
 
+    model: the class, where it is one of your own; it is made again as model(**config, seed=None).
     best: of a run folder, the epoch that was best on the validation images (best.npz), or with False the last one; by default the best
     where there is one. Raises CheckpointError, RunFolderError (also where the folder's files do not belong together) or BackendError.
     """
     path, folder = gate.file_path("path", path), RunFolder(path)
     if not path.is_dir():
         _, config, arrays = read_checkpoint(path)
-        return model_of(path, config, arrays, backend)
+        return model_of(path, config, arrays, backend, model)
     if not folder.config_path.exists():
-        return load_model(folder.checkpoint_path, backend)
+        return load_model(folder.checkpoint_path, backend, model=model)
     config, state, arrays = read_run(folder)
     if arrays is None:
         raise CheckpointError(f"{folder.checkpoint_path}: no such checkpoint: `scratchvae resume {path}` begins the run again")
@@ -108,8 +109,8 @@ def load_model(path, backend=None, best=None):
     if best and not kept:
         raise CheckpointError(f"{path} has no best.npz: it has no validation split, or has not come to the end of an epoch")
     if best is False or not kept or kept["step"] == state["step"]:
-        return model_of(folder.checkpoint_path, config, arrays, backend)
-    return model_of(folder.best_path, config, read_best(folder, kept), backend)
+        return model_of(folder.checkpoint_path, config, arrays, backend, model)
+    return model_of(folder.best_path, config, read_best(folder, kept), backend, model)
 
 
 def read_best(folder, kept):
@@ -133,12 +134,12 @@ def two_epochs(path):
     return (state["best"]["epoch"], epoch_at(config, state["step"])) if state and state.get("best") else None
 
 
-def model_of(path, config, arrays, backend=None):
+def model_of(path, config, arrays, backend=None, kind=None):
     """The model that a configuration describes, with a checkpoint's arrays as its parameters, on a backend.
 
     Nothing is allocated unless the arrays in the file are those of that model. Raises CheckpointError, naming `path`, or BackendError.
     """
-    model = _undrawn(path, config)
+    model = _undrawn(path, config, kind)
     held = {name: array for name, array in arrays.items() if name.startswith("parameters/")}
     dtype = next((array.dtype for array in held.values() if array.dtype in (np.float32, np.float64)), np.dtype(np.float32))
     parameters = {f"parameters/{name}": parameter.shape for name, parameter in model.parameters()}
@@ -186,11 +187,19 @@ def load_arrays(path, arrays, model, optimiser=None):
             target[...] = model.backend.put(held[name])
 
 
-def _undrawn(path, config):
-    """The model that a configuration describes, its parameters without values: nothing is allocated. Raises CheckpointError."""
+def _undrawn(path, config, made_by=None):
+    """The model that a configuration describes, its parameters without values: nothing is allocated. Raises CheckpointError.
+
+    made_by: its class, where it is none of ours.
+    """
     try:
         kind, told = config["model"]["kind"], config["model"]["config"]
-        model = MODELS[kind](**told, seed=None)
+        if made_by is None and kind not in MODELS:
+            named = kind if isinstance(kind, str) and kind.isidentifier() else "its class"
+            raise ConfigError(f"{gate.shown(kind)} is no model of ours; for one of yours, load_model(path, model={named[:100]})")
+        model = (made_by or MODELS[kind])(**told, seed=None)
+        if model.kind != kind:
+            raise ConfigError(f"it is of a {gate.shown(kind)}, not of a {model.kind}")
         if model.config != told:
             raise ConfigError(f"{next(differences(told, model.config))[0]} is not as a model has it")
         return model

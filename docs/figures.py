@@ -500,7 +500,7 @@ def launches(path):
     with page(path, title, WIDTH, 820, whole=True) as sheet:
         ax = sheet.axes(300, 50, sheet.width - 320, sheet.height - 125)
         for at, (a, b) in enumerate(zip(small, large, strict=True)):
-            colour = BLUE if a.layer else VERMILION
+            colour = BLUE if a.kernel.startswith("affine") else VERMILION
             ax.plot([launch.operations / launch.bytes for launch in (a, b)], [at, at], color=colour, linewidth=1.2)
             ax.plot(b.operations / b.bytes, at, "o", color=colour, markersize=9, markerfacecolor="white", markeredgewidth=1.6)
             ax.plot(a.operations / a.bytes, at, "o", color=colour, markersize=9)

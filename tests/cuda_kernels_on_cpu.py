@@ -33,7 +33,7 @@ GROUPS = [
      + _each_width("activation_backward<{T}, {0}, {V}>", ACTIVATIONS[1:])),
     ("noise.cu", ["words", "normal<float>", "normal<double>"]),
     ("gaussian.cu", _each("{}<{}>", ("reparameterise", "reparameterise_backward", "gaussian_kl", "gaussian_kl_backward",
-                                      "posterior_backward"), TYPES) + _each("sample_posterior<{}, {}>", TYPES, ("true", "false"))),
+                                      "posterior_backward", "sample_posterior"), TYPES)),
     ("likelihoods.cu", _each_width("{0}<{T}, {V}, {1}>", ("bernoulli", "squared"), (1, 2, 3))
      + _each("gaussian<{}, {}>", TYPES, (1, 2, 3))),
     ("gather.cu", _each("gather<{}, {}, {}, {}>", TYPES, ("unsigned char", "float"), (1, 4), ("true", "false"))),

@@ -57,7 +57,7 @@ def test_a_missing_barrier_of_end_of_step_is_seen_in_some_order_of_threads(missi
     for schedule in SCHEDULES:
         module.set_schedule(schedule, seed=1)
         window, counters, rate = np.zeros(3), np.zeros(3, np.uint32), np.zeros(1, np.float32)
-        arguments = terms, np.int32(2), np.int64(700), window, counters, rates, rate
+        arguments = *terms, *[None] * 6, np.int32(2), np.int64(700), window, counters, rates, rate
         module.get_function("end_of_step<float>")((1,), (launch.THREADS,), arguments)
         right.append(np.allclose(window, [*terms.astype(np.float64).sum(axis=1), 1], rtol=1e-12))
     assert all(right) == (missing == "none")

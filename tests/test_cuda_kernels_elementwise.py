@@ -142,11 +142,10 @@ def test_the_posteriors_operations_equal_their_twins(B, L, dtype, halves, schedu
         cuda.posterior_backward(dz, dkl, mu, logvar, eps, std0, dmu, dlogvar)
         floor = np.abs(through[1]).max() + np.abs(kl_part[1]).max()
         close(dmu, through[0] + kl_part[0]), close(dlogvar, through[1] + kl_part[1], floor=floor)
-        kept, z2, std2, kl2 = eps.copy(), blank((B, L), dtype), blank((B, L), dtype), blank(B, dtype)
-        cuda.sample_posterior(mu, logvar, kept, z2, std2, kl2)
-    np.testing.assert_array_equal(kept, eps)
-    np.testing.assert_array_equal(std2, std)
-    close(z2, z0, floor=np.abs(z0).max()), close(kl2, kl0, floor=L * big)
+        z2, std2, kl2 = blank((B, L), dtype), blank((B, L), dtype), blank(B, dtype)
+        cuda.sample_posterior(mu, logvar, eps, z2, std2, kl2)
+    for both, alone in ((z2, z), (std2, std), (kl2, kl)):
+        np.testing.assert_array_equal(both, alone)
 
 
 def test_near_the_prior_the_kernels_keep_the_digits_of_the_kl():
@@ -165,19 +164,6 @@ def test_near_the_prior_the_kernels_keep_the_digits_of_the_kl():
             assert float(dlogvar[0, 0]) == pytest.approx(slope, rel=4 * 2.0**-23)
             cuda.posterior_backward(dz, one, mu, logvar, eps, std, dmu, dlogvar)
             assert float(dlogvar[0, 0]) == pytest.approx(slope, rel=4 * 2.0**-23)
-
-
-@given(
-    B=st.integers(1, 6), L=st.integers(1, 9), dtype=dtypes, seed=st.integers(0, 2**64 - 1), step=st.integers(0, 2**32 - 1),
-    schedule=schedules,
-)  # fmt: skip
-def test_a_posterior_samples_with_the_noise_of_its_rows(B, L, dtype, seed, step, schedule):
-    mu, logvar, _ = posterior(3, B, L, dtype, True)
-    eps, z, std, kl = blank((B, L), dtype), blank((B, L), dtype), blank((B, L), dtype), blank(B, dtype)
-    with run_on(OnCpu(schedule)):
-        cuda.sample_posterior(mu, logvar, eps, z, std, kl, seed=seed, step=np.array([step], np.uint32), first_row=7)
-    close(eps, rng.normal(seed, rng.LATENT, step, 7 + np.arange(B), L, dtype), ulps=8, floor=2 * np.pi)
-    close(z, mu + std * eps, floor=np.abs(z).max())
 
 
 # Likelihoods ----------------------------------------------------------------------------------------------------------

@@ -210,7 +210,7 @@ NEEDED = {
     "normal": (lambda: cuda.normal(H4(*WIDE), 0, 0, 0), ROWS * COLUMNS // 4),
     "reparameterise": (lambda: cuda.reparameterise(*(H4(*LATENTS) for _ in range(5))), prod(LATENTS)),
     "gaussian_kl": (lambda: cuda.gaussian_kl(H4(*LATENTS), H4(*LATENTS), H4(LATENTS[0])), LATENTS[0] * 32),
-    "posterior": (lambda: cuda.sample_posterior(*(H4(*LATENTS) for _ in range(5)), H4(LATENTS[0]), seed=0), LATENTS[0] * 32),
+    "posterior": (lambda: cuda.sample_posterior(*(H4(*LATENTS) for _ in range(5)), H4(LATENTS[0])), LATENTS[0] * 32),
 }
 
 

@@ -79,13 +79,15 @@ def test_a_step_costs_what_can_be_worked_out_on_paper():
     B, D, H, L = 128, 784, 400, 20
     N = (D * H + H) + (H * 2 * L + 2 * L) + (L * H + H) + (H * D + D)
     step = {(a.kernel, a.layer): a for a in launches_of_a_step(B, H, L, D)}
-    assert len(step) == 14
+    assert len(step) == 16
     paper = {
         ("gather", ""): (B * D + 8 * B + 4 * B * D + 4, B * D),  # uint8 pixels, int64 rows, float32; and which batch it is
         ("affine", "784 → 400"): (4 * (B * D + D * H + H + B * H), 2 * B * D * H),
-        # mu, logvar → eps, z, std and the KL of each row; and which step it is
-        ("sample_posterior", ""): (4 * (5 * B * L + B) + 4, 80 * B * L),
-        ("bernoulli", ""): (4 * (3 * B * D + 2 * B), 40 * B * D),
+        ("normal", ""): (4 * B * L + 4, 40 * B * L),  # and which step it is
+        # mu, logvar, eps → z, std and the KL of each row
+        ("sample_posterior", ""): (4 * (5 * B * L + B), 40 * B * L),
+        ("bernoulli", "loss"): (4 * (2 * B * D + B), 30 * B * D),
+        ("bernoulli", "gradient"): (4 * (3 * B * D + B), 30 * B * D),
         # dY, x (whose slope is taken from the same x), W → dX, dW, db; the first layer has no dX
         ("affine_backward", "400 → 784"): (4 * (B * D + 2 * B * H + 2 * D * H + D), 4 * B * D * H),
         ("affine_backward", "784 → 400"): (4 * (B * H + B * D + D * H + H), 2 * B * D * H),

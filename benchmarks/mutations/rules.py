@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ROOMS = {  # room → where it stands, first match counts
-    "CUDA glue": ("ops/cuda/*.py", "training/device_step.py", "training/launches.py"),
+    "CUDA glue": ("ops/cuda/*.py", "training/device_step.py", "nn/chain.py"),
     "ops": ("ops/numpy/*.py", "rng.py"),
     "nn": ("nn/*.py", "backend.py"),
     "models": ("models/*.py",),

@@ -195,4 +195,4 @@ def mlp(sizes, activation, init_W, input_gradient=True):
     for i, (inputs, outputs) in enumerate(zip(sizes, sizes[1:], strict=False)):
         layers += [activation()] if i else []
         layers.append(nn.Dense(inputs, outputs, init_W, input_gradient=input_gradient or i > 0))
-    return nn.Sequential(*layers)
+    return nn.Chain(*layers)

@@ -52,8 +52,7 @@ class Gaussian(nn.Module):
         if self.sigma is None:
             self.lv = self.logvar.value
         else:
-            self.lv = self.new("logvar", (1,), x.dtype)
-            self.lv[...] = 2 * np.log(self.sigma)
+            self.lv = self._given(mean)
         return self.ops.gaussian_nll(mean, self.lv, x, self.new("nll", (len(x),), x.dtype), self.work(x.shape, x.dtype))
 
     def backward(self, dnll):
@@ -61,8 +60,15 @@ class Gaussian(nn.Module):
         dmean, dlogvar = (self.new(name, self.x.shape, self.x.dtype) for name in ("dmean", "dlogvar"))
         self.ops.gaussian_nll_backward(dnll, self.m, self.lv, self.x, dmean, dlogvar)
         if self.sigma is None:
-            self.logvar.grad[0] = dlogvar.sum()
+            self.ops.sum_all(dlogvar, self.logvar.grad)
         return dmean, None
+
+    def _given(self, like):
+        """log σ² (1,), made once: a step that a GPU repeats cannot be handed a number."""
+        held = vars(self).get("lv")
+        if type(held) is type(like) and held.dtype == like.dtype:
+            return held
+        return self.backend.put(np.full(1, 2 * np.log(self.sigma), like.dtype))
 
     def mean(self, mean, out):
         """E[x] is the decoder's output itself.   (B, D) → out (B, D)"""

@@ -1,5 +1,6 @@
 """The module system: Module, Parameter, layers and their initial values. Knows no model and no file."""
 
+from .chain import Chain
 from .composition import Concat, Flatten, Reshape, Residual, Sequential, Skip
 from .convolution import Conv2D, ConvTranspose2D
 from .dropout import Dropout
@@ -11,7 +12,7 @@ from .parameter import Parameter, ParameterBuffer
 from .pooling import AveragePool, MaxPool, Upsample
 
 __all__ = [
-    "ACTIVATIONS", "GELU", "AveragePool", "BatchNorm", "Concat", "Conv2D", "ConvTranspose2D", "Dense", "Dropout", "Embedding",
+    "ACTIVATIONS", "GELU", "AveragePool", "BatchNorm", "Chain", "Concat", "Conv2D", "ConvTranspose2D", "Dense", "Dropout", "Embedding",
     "Flatten", "GroupNorm", "LayerNorm", "LeakyReLU", "MaxPool", "Module", "Parameter", "ParameterBuffer", "Part", "ReLU", "Reshape",
     "Residual", "Sequential", "SiLU", "Sigmoid", "Skip", "Softplus", "Tanh", "Upsample",
 ]

@@ -13,6 +13,7 @@ class Dropout(Module):
     y = x.   any shape (B, …)"""
 
     wants_part = True
+    capturable = False  # its numbers come from the host
 
     def __init__(self, rate=0.5):
         self.rate = gate.number("rate", rate, least=0, below=1)

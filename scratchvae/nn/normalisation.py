@@ -86,6 +86,7 @@ class BatchNorm(Normalisation):
     """
 
     wants_part = True
+    capturable = False  # its running statistics are computed by the array library
 
     def __init__(self, channels, rate=0.1):
         super().__init__(channels, channels)

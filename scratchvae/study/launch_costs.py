@@ -13,15 +13,16 @@ from ..training import DeviceStep, Optimiser
 
 # What a kernel reads of the array that it then overwrites; and operations per number of the result, as the kernels state them.
 IN_PLACE = {"update": "pmv", "end_of_step": ("window", "counters")}
-PER_NUMBER = {"gather": ("out", 1), "sample_posterior": ("z", 80), "bernoulli": ("x", 40), "posterior_backward": ("dz", 25),
-              "update": ("p", 12), "end_of_step": ("terms", 1)}  # fmt: skip
+PER_NUMBER = {"gather": ("out", 1), "normal": ("out", 40), "sample_posterior": ("z", 40), "bernoulli": ("x", 30),
+              "posterior_backward": ("dz", 25), "update": ("p", 12), "end_of_step": ("term0", 2)}  # fmt: skip
 SCRATCH = ("partials", "tickets")  # of split-K: small, and used only where a product has few tiles
 _SIGNATURE = r"__global__[^;{{]*?\b{}\s*\(([^)]*)\)\s*{{"
 _PARAMETER = re.compile(r"(const )?[\w ]+?(\*?) ?(\w+)$")
 
 
 class Launch(NamedTuple):
-    """layer: "784 → 400", of a matrix product · bytes: of every array that it must read or write, once each
+    """layer: "784 → 400", of a matrix product; "loss" or "gradient", of a likelihood
+    bytes: of every array that it must read or write, once each
     operations: floating-point; of a matrix product, those of the product alone
     """
 
@@ -52,6 +53,8 @@ class Notebook:
         def write_down(grid, block, arguments, shared_mem=0):
             named = {name: argument for (_, _, name), argument in zip(parameters, arguments, strict=True)}
             layer = f"{named['I']} → {named['O']}" if kernel.startswith("affine") else ""
+            if kernel == "bernoulli":
+                layer = "gradient" if named["nll"] is None else "loss"
             self.launches.append(Launch(kernel, layer, int(np.prod(grid)), int(np.prod(block)), *_cost(kernel, parameters, named)))
 
         return write_down

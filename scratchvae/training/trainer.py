@@ -172,7 +172,7 @@ class Trainer:
             own = {"threads": threads, "shards": s.shards}
             return TrainingStep(self.model, self.optimiser, self.fields, s.batch_size, seed=s.seed, clip=s.clip, **own)
         own = {"precision": "tf32" if s.tf32 else "fp32", "graph": graph}
-        return DeviceStep(self.model, self.optimiser, self.images, s.batch_size, seed=s.seed, clip=s.clip, **own)
+        return DeviceStep(self.model, self.optimiser, self.fields, s.batch_size, seed=s.seed, clip=s.clip, **own)
 
     def _keep(self, folder, unless_dear=False):
         """Write the checkpoint of this step; unless_dear: not when the last was written less than ten times ago of what that took."""

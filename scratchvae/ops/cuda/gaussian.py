@@ -3,11 +3,8 @@
 mu and logvar (and dmu and dlogvar) may be the two halves of one (B, 2L) array; other arrays are contiguous.
 """
 
-import numpy as np
-
-from ... import rng
 from .check import check, row_stride
-from .launch import C_NAMES, int32, launch, number, per_element
+from .launch import C_NAMES, int32, launch, per_element
 
 _FILE = "gaussian.cu"
 _WARPS = 4  # per block, one row each
@@ -46,19 +43,15 @@ def gaussian_kl_backward(dkl, mu, logvar, dmu, dlogvar):
     per_element(_FILE, f"gaussian_kl_backward<{C_NAMES[dtype]}>", mu.size, arguments)
 
 
-def sample_posterior(mu, logvar, eps, z, std, kl, work=None, seed=None, step=0, stream=rng.LATENT, first_row=0):
+def sample_posterior(mu, logvar, eps, z, std, kl, work=None):
     """reparameterise, then gaussian_kl, in one launch (E13, E15).   mu, logvar, eps (B, L) → writes z, std (B, L), kl (B,)
 
-    With a seed, ε = normal(seed, stream, step, first_row + arange(B), L) is drawn as well and written to eps (E3). step is a
-    number, or a (1,) uint32 array on the device. work is not used.
+    work is not used.
     """
     shape = mu.shape
     dtype = check("sample_posterior", eps=(eps, shape), z=(z, shape), std=(std, shape), kl=(kl, shape[:1]))
     stride = row_stride("sample_posterior", shape, dtype, mu=mu, logvar=logvar)
-    draw = seed is not None
-    noise = np.uint32(first_row), np.uint64(seed or 0), np.uint32(stream), *number(step, np.dtype(np.uint32))
-    expression = f"sample_posterior<{C_NAMES[dtype]}, {str(draw).lower()}>"
-    _per_row(expression, len(mu), (mu, logvar, int32(stride), eps, z, std, kl, *_sizes(mu), *noise))
+    _per_row(f"sample_posterior<{C_NAMES[dtype]}>", len(mu), (mu, logvar, int32(stride), eps, z, std, kl, *_sizes(mu)))
     return z
 
 

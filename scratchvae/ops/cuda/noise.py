@@ -1,4 +1,4 @@
-"""Noise written to memory. Training draws it inside the kernels that use it (sample_posterior, gather_batch)."""
+"""Noise written to memory, where a model reads it. Pixels are binarised with noise that nobody else reads, inside gather_batch."""
 
 import numpy as np
 

@@ -37,6 +37,7 @@ from .likelihoods import (
     gaussian_nll_backward,
     squared_error,
     squared_error_backward,
+    sum_all,
 )
 from .normalisation import normalise, normalise_backward, standardise, standardise_backward
 from .optimisers import adagrad, adam, adamw, momentum, nesterov, rmsprop, sgd, weight_decay

@@ -3,7 +3,6 @@
 // mu and logvar are often the two halves of one (B, 2L) array, so rows of theirs (and of their gradients) lie `stride`
 // numbers apart; every other array is contiguous. All of it is small (B · L numbers): what counts is one launch instead of five.
 #include "common.cuh"
-#include "philox.cuh"
 
 // z = μ + σ ε,  σ = exp(logvar / 2) (E13).   all (B, L).   NumPy twin: reparameterise
 // Plan: one thread per element. Moves 5 B L numbers; about 20 operations each.
@@ -54,30 +53,20 @@ __global__ void gaussian_kl_backward(const T* dkl, const T* mu, const T* logvar,
   dlogvar[to] = T(0.5) * of_row * expm1(logvar[from]);
 }
 
-// Draw ε, z = μ + σ ε, and the KL of each row, in one pass (E3, E13, E15).   mu, logvar → eps, z, std (B, L), kl (B,)
-// NumPy twin: sample_posterior, after rng.normal. With DRAW = false, ε is given and only read.
-// Plan: one warp per row, a lane per Philox counter (four columns). Moves 5 B L numbers; about 80 operations each.
-template <class T, bool DRAW>
-__global__ void sample_posterior(const T* mu, const T* logvar, int stride, T* eps, T* z, T* std, T* kl, int B, int L, unsigned first_row,
-                                 unsigned long long seed, unsigned stream, const unsigned* step_at, unsigned step) {
+// z = μ + σ ε and the KL of each row, in one pass (E13, E15).   mu, logvar, eps → z, std (B, L), kl (B,)
+// NumPy twin: sample_posterior
+// Plan: one warp per row, its lanes L / 32 columns each, then a fixed tree. Moves 5 B L numbers; about 40 operations each.
+template <class T>
+__global__ void sample_posterior(const T* mu, const T* logvar, int stride, const T* eps, T* z, T* std, T* kl, int B, int L) {
   const int row = blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32, lane = threadIdx.x % 32;
   if (row >= B) return; // a whole warp at a time
-  const unsigned now = number(step_at, step);
   T sum = 0;
-  for (int group = lane; 4 * group < L; group += 32) {
-    Normals<T> noise = {};
-    if constexpr (DRAW) noise = normals<T>(group, first_row + row, now, stream, seed);
-    for (int j = 0; j < 4; ++j) {
-      const int column = 4 * group + j;
-      if (column >= L) break;
-      const long long from = (long long)row * stride + column, to = (long long)row * L + column;
-      const T m = mu[from], lv = logvar[from], sigma = exp(T(0.5) * lv);
-      const T e = DRAW ? noise.v[j] : eps[to];
-      if constexpr (DRAW) eps[to] = e;
-      std[to] = sigma;
-      z[to] = m + sigma * e;
-      sum += m * m + (expm1(lv) - lv);
-    }
+  for (int j = lane; j < L; j += 32) {
+    const long long from = (long long)row * stride + j, to = (long long)row * L + j;
+    const T m = mu[from], lv = logvar[from], sigma = exp(T(0.5) * lv);
+    std[to] = sigma;
+    z[to] = m + sigma * eps[to];
+    sum += m * m + (expm1(lv) - lv);
   }
   sum = warp_sum(sum);
   if (lane == 0) kl[row] = T(0.5) * sum;

@@ -1,4 +1,4 @@
-// Noise written to memory: for sampling from the prior, and to compare with NumPy. Training draws it where it is used.
+// Noise written to memory, where a model reads it.
 #include "common.cuh"
 #include "philox.cuh"
 
@@ -16,7 +16,7 @@ __global__ void words(unsigned* out, unsigned rows, unsigned columns, unsigned f
 }
 
 // ε ~ N(0, 1) (E3).   out (rows, columns), row r holding the noise of row first_row + r.   NumPy twin: rng.normal
-// Plan: one thread per counter, that is per four columns. Writes rows · columns numbers; about 150 operations per counter.
+// Plan: one thread per counter, that is per four columns. Writes rows · columns numbers; about 40 operations each.
 template <class T>
 __global__ void normal(T* out, unsigned rows, unsigned columns, unsigned first_row, unsigned long long seed, unsigned stream,
                        const unsigned* step_at, unsigned step) {

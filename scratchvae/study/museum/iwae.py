@@ -10,6 +10,7 @@ import numpy as np
 from ... import rng
 from ...errors import ConfigError
 from ...models import VAE
+from ...models.objective import Weighted
 
 LOG_2PI = float(np.log(2 * np.pi))
 CHUNK = 50  # importance samples at a time, which bounds the memory that an estimate takes
@@ -22,7 +23,7 @@ def bound(log_w):
 
 
 def bound_backward(dbound, log_w):
-    """d log w_k = dbound · w_k / Σ w: the normalised weights.   log_w (B, K) → (B, K)"""
+    """d log w_k = dbound · w_k / Σ w: the normalised weights.   dbound (B, 1) · log_w (B, K) → (B, K)"""
     w = np.exp(log_w - log_w.max(axis=1, keepdims=True))
     return dbound * w / w.sum(axis=1, keepdims=True)
 
@@ -38,7 +39,7 @@ class IWAE(VAE):
         super().__init__(*arguments, **options)
         if samples < 1 or self.beta != 1:
             raise ConfigError(f"the bound takes samples of at least 1 and no beta, not {samples} and {self.beta}")
-        self.samples, self.weights = samples, {"bound": 1.0}
+        self.samples, self.objective = samples, Weighted(bound=1.0)
         self.config["samples"] = samples
 
     @property
@@ -46,10 +47,10 @@ class IWAE(VAE):
         return self.samples * self.latent
 
     def forward(self, x, eps=None):
-        """x (B, D) · eps (B, K L) → {"bound": −bound (B,)}, nats per image"""
+        """x (B, D) · eps (B, K L) → (−bound (B,),), nats per image"""
         eps = np.zeros((len(x), self.noise_columns), x.dtype) if eps is None else eps
         self.log_w = self.log_weights(x, eps)
-        return {"bound": -bound(self.log_w)}
+        return (-bound(self.log_w),)
 
     def log_weights(self, x, eps):
         """log w_k = log p(x|z_k) + log p(z_k) − log q(z_k|x).   x (B, D) · eps (B, K L) → (B, K)"""
@@ -64,11 +65,11 @@ class IWAE(VAE):
         log_q = -0.5 * (self.eps**2 + logvar + LOG_2PI).sum(axis=1)
         return (log_p - nll - log_q).reshape(B, K)
 
-    def backward(self, scale):
-        """Write into every Parameter's grad the gradient of scale · Σ_images (−bound)."""
+    def backward(self, dloss):
+        """dloss (B,), a number for each image. Writes the gradient of every Parameter."""
         B, K = self.log_w.shape
-        dlog_w = bound_backward(-scale, self.log_w).reshape(B * K, 1)
-        dz = self.decoder.backward(self.likelihood.backward(-dlog_w))
+        dlog_w = bound_backward(-dloss[:, None], self.log_w).reshape(B * K, 1)
+        dz = self.decoder.backward(self.likelihood.backward(-dlog_w[:, 0])[0])
         dz -= dlog_w * self.z  # from log p(z)
         dcode = np.empty((B * K, 2 * self.latent), dz.dtype)
         dmu, dlogvar = dcode[:, : self.latent], dcode[:, self.latent :]

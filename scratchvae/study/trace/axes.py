@@ -5,7 +5,7 @@ from ... import nn
 # Of each argument: "row" for the images, i and o for what enters and leaves the layer that called.
 _AFFINE = {"x": "row i", "W": "i o", "b": "o", "out": "row o"}
 _AFFINE_BACKWARD = {"dY": "row o", "x": "row i", "W": "i o", "dX": "row i", "dW": "i o", "db": "o"}
-_LIKELIHOOD = {"logvar": "shared", "scale": ""}  # all others: row pixel
+_LIKELIHOOD = {"logvar": "shared", "dnll": "row"}  # all others: row pixel
 
 
 def axes_of(model):
@@ -14,10 +14,11 @@ def axes_of(model):
     ends = {"encoder": ("pixel", "code" if model.noise_columns else "latent"), "decoder": ("latent", "pixel")}
     for room, (axis, end) in ends.items():
         layers = getattr(model, room).layers
+        last = max(i for i, layer in enumerate(layers) if isinstance(layer, nn.Dense))
         for i, layer in enumerate(layers):
             leaves = axis
             if isinstance(layer, nn.Dense):
-                leaves = end if i == len(layers) - 1 else f"{room}.{i}"
+                leaves = end if i == last else f"{room}.{i}"
             found[f"{room}.{i}"] = axis, leaves
             axis = leaves
     return found
@@ -31,8 +32,8 @@ def axes_for(table, call, argument, data):
         names = _AFFINE[argument]
     elif call.name == "affine_backward":
         names = _AFFINE_BACKWARD[argument]
-    else:  # an activation, or what the model itself does with μ and log σ²
-        names = "row o" if call.path else "row latent"
+    else:  # an activation, or what the posterior does with μ and log σ²
+        names = "row o" if call.path in table else "row latent"
     enters, leaves = table.get(call.path, ("", ""))
     meaning = {"row": "image", "i": enters, "o": leaves}
     return tuple(meaning.get(name, name) for name in names.split())[: data.ndim]

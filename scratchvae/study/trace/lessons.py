@@ -129,7 +129,10 @@ PAINTED = "The mean of p(x | z): what the decoder would paint. Only for looking 
 LOSS = "Both prices in nats: how badly the image is redrawn, and how much z gives away. Their sum, −ELBO, is what training makes smaller."
 LOSS_ALONE = "How badly the image is redrawn, in nats: this is what training makes smaller."
 SPLIT = Lesson(
-    (r"d\mu = dz + s\,\beta\,\mu", r"d\,\log\sigma^2 = \tfrac{1}{2}\,dz\,\varepsilon\,\sigma + s\,\beta\,\tfrac{1}{2} (\sigma^2 - 1)"),
+    (
+        r"d\mu = dz + d\mathrm{KL}\,\mu",
+        r"d\,\log\sigma^2 = \tfrac{1}{2}\,dz\,\varepsilon\,\sigma + d\mathrm{KL}\,\tfrac{1}{2} (\sigma^2 - 1)",
+    ),
     "Two gradients are added here. The one through z pulls μ and σ to where this z redraws the image better; the KL pulls μ to 0 and "
     "σ to 1. At an optimum what they do to each weight of the encoder cancels, on average over images and noise.", {}, (),
 )  # fmt: skip

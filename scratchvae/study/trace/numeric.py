@@ -31,10 +31,11 @@ class Check:
 
 
 class Numeric:
-    """Measures derivatives of scale · Σ_images (objective) at one input. A twin of the model in complex128 is what runs."""
+    """Measures derivatives of Σ_images dL · (objective) at one input. A twin of the model in complex128 is what runs."""
 
-    def __init__(self, model, x, eps, scale, seed=0):
-        self.twin, self.scale, self.seed = model.replica(np.complex128), scale, seed
+    def __init__(self, model, x, eps, dL, seed=0):
+        """dL (B,): what each image counts"""
+        self.twin, self.dL, self.seed = model.replica(np.complex128), dL, seed
         self.inputs = (x.astype(np.complex128),) if eps is None else (x.astype(np.complex128), eps.astype(np.complex128))
         self.modules = dict(self.twin.modules())
         self.drawn = 0
@@ -83,8 +84,8 @@ class Numeric:
 
     def _objective(self, terms):
         """Contributions to the chosen terms of the objective.   → (M,)"""
-        forward = self.twin.forward(*self.inputs)
-        return np.concatenate([self.scale * self.twin.weights[name] * np.ravel(forward[name]) for name in terms])
+        found = zip(self.twin.terms, self.twin.forward(*self.inputs), strict=True)
+        return np.concatenate([self.dL * self.twin.weights[name] * term for name, term in found if name in terms])
 
 
 @contextmanager

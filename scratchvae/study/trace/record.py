@@ -25,13 +25,19 @@ class Call:
 
 
 class RecordingOps:
-    """The operations of one module: each runs as it is, and its call is added to a list."""
+    """The operations of one module: each runs as it is, and its call is added to a list.
 
-    def __init__(self, ops, path, calls):
-        self._ops, self._path, self._calls = ops, path, calls
+    whole: names of operations. Of one that is not among them and calls others, such as sample_posterior, the calls of those are added.
+    """
+
+    def __init__(self, ops, path, calls, whole):
+        self._ops, self._path, self._calls, self._whole = ops, path, calls, whole
 
     def __getattr__(self, name):
         function = getattr(self._ops, name)
+        parts = () if name in self._whole else [part for part in function.__code__.co_names if hasattr(self._ops, part)]
+        if parts:  # the same code, which finds recorders under the names that it calls
+            return FunctionType(function.__code__, {**function.__globals__, **{part: getattr(self, part) for part in parts}})
 
         def recorded(*positional, **named):
             arguments = inspect.signature(function).bind(*positional, **named).arguments
@@ -43,11 +49,14 @@ class RecordingOps:
         return recorded
 
 
-def listen(module):
-    """Make every module of this tree write its calls into one list, which is returned. For a replica: it stays that way."""
+def listen(module, whole):
+    """Make every module of this tree write its calls into one list, which is returned. For a replica: it stays that way.
+
+    whole: names of the operations that are written down as they are called (see RecordingOps).
+    """
     calls = []
     for path, part in module.modules():
-        part.backend = part.backend._replace(ops=RecordingOps(part.backend.ops, path, calls))  # on the instance alone
+        part.backend = part.backend._replace(ops=RecordingOps(part.backend.ops, path, calls, whole))  # on the instance alone
     return calls
 
 

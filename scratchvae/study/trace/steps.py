@@ -46,36 +46,36 @@ class _Telling:
             eps = rng.normal(seed, rng.LATENT, 0, np.arange(len(x)), model.noise_columns, np.float64)
         eps = np.asarray(eps, np.float64) if model.noise_columns else None
         self.model, self.x, self.eps, self.lr = model, x, eps, lr
-        self.scale, self.L = 1 / len(x), model.latent
+        self.dL, self.L = np.full(len(x), 1 / len(x)), model.latent
         self.graph, self.axes = Graph(model), axes_of(model)
-        self.last = f"encoder.{len(model.encoder.layers) - 1}"  # after it, the code
         self.steps, self.made = [], {}
         self.run()
-        self.numeric = Numeric(model, x, eps, self.scale, seed)
+        self.numeric = Numeric(model, x, eps, self.dL, seed)
 
     def run(self):
         """Forward, backward, update and forward again, on one replica that writes its calls down."""
         self.twin = twin = self.model.replica(np.float64)
-        calls = listen(twin)
+        calls = listen(twin, whole=LESSONS)
 
         def taken():
             held, calls[:] = list(calls), []
             return held
 
-        self.terms = {name: np.array(term) for name, term in twin.forward(self.x, self.eps).items()}
+        inputs = [self.x] if self.eps is None else [self.x, self.eps]
+        self.terms = dict(zip(twin.terms, twin.forward(*inputs), strict=True))
         self.forward = taken()
-        given = self.forward[-1].before  # of the likelihood
-        output = given.get("logits", given.get("mean"))
+        output = next(iter(_calls_of("likelihood", self.forward)[0].before.values()))  # what it was given first
+        self.last = _calls_of("encoder", self.forward)[-1].path  # what leaves it is the code
         self.reconstruction = twin.likelihood.mean(output, np.empty_like(output))
         self.painting = taken()
-        twin.backward(self.scale)
+        twin.descend(self.dL)
         self.backward = taken()
         self.before = twin.buffer.values.copy()
         optimiser = Optimiser("adam", backend=twin.backend)  # whose operations write themselves down too
         optimiser.start(twin.buffer.values)
         optimiser.update(slice(None), twin.buffer.values, twin.buffer.grads, np.empty_like(self.before), self.lr, 1)
         (self.adam,) = taken()
-        self.after = {name: np.array(term) for name, term in twin.forward(self.x, self.eps).items()}
+        self.after = dict(zip(twin.terms, twin.forward(*inputs), strict=True))
 
     def tell(self, image_shape, title, notes):
         notes = [*notes, lessons.FLOAT64]
@@ -161,14 +161,15 @@ class _Telling:
         through_z, from_kl = (np.hstack([v.data for v in step.values if v.role == "out"]) for step in self.steps[-2:])
         check = self.numeric.of_output("encoder", total, slice(None), self.twin.terms)
         values = [Value("dμ", "out", LATENTS, total[:, : self.L]), Value("d log σ²", "out", LATENTS, total[:, self.L :])]
-        numbers = equations(self.steps[-2].function) + equations(self.steps[-1].function)
         title, split = "Where two gradients meet: μ and log σ²", Split(through_z, from_kl, total, check)
-        self.add("split", "backward", title, ("mu", "logvar"), lessons.SPLIT, type(self.model).backward, values, numbers, split)
+        function = self.model.backend.ops.posterior_backward
+        self.add("split", "backward", title, ("mu", "logvar"), lessons.SPLIT, function, values, split=split)
         self.made[total.tobytes(), total.shape] = "split"
 
     def tell_update(self):
         """Adam on one block, the encoder's last weights, where both gradients have arrived; and the loss after it."""
-        name, axes = f"{self.last}.W", self.axes[self.last]
+        name = [name for name in self.twin.buffer.names if name.startswith("encoder.") and name.endswith(".W")][-1]
+        axes = self.axes[name.removesuffix(".W")]
         view, adam = self.twin.buffer.view, self.adam.function
         g, m, v, after = (view(name, self.adam.after[key]) for key in ("g", "m", "v", "p"))
         before = view(name, self.before)
@@ -234,4 +235,9 @@ class _Telling:
 
     def loss(self, terms):
         """The objective: the mean over the images of the weighted sum of the terms, as training reports it."""
-        return float(sum(self.model.weights[name] * term.sum() for name, term in terms.items()) * self.scale)
+        return float(sum(self.model.weights[name] * term.sum() for name, term in terms.items()) / len(self.x))
+
+
+def _calls_of(room, calls):
+    """Those that a module, or one below it, made, by the name under which the model holds it."""
+    return [call for call in calls if call.path == room or call.path.startswith(f"{room}.")]

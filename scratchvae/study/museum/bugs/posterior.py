@@ -36,11 +36,11 @@ EPSILON_DRAWN_TWICE = Bug(
     "autoencoders written without a framework",
     (
         Edit(
-            "models/vae.py", "VAE.backward",
-            "self.ops.reparameterise_backward(dz, self.eps, self.std, through_z[:, :L], through_z[:, L:])",
+            "models/posterior.py", "Posterior.backward",
+            "self.ops.posterior_backward(dz, dkl, self.mu, self.logvar, self.eps, self.std, dcode[:, :L], dcode[:, L:], work)",
             "import numpy as np\n"
             "eps = np.random.default_rng(0).standard_normal((rows, L)).astype(dz.dtype)\n"
-            "self.ops.reparameterise_backward(dz, eps, self.std, through_z[:, :L], through_z[:, L:])",
+            "self.ops.posterior_backward(dz, dkl, self.mu, self.logvar, eps, self.std, dcode[:, :L], dcode[:, L:], work)",
         ),
     ),
     (14,),

@@ -18,8 +18,8 @@ ONE_EPSILON_PER_BATCH = Bug(
         Edit(
             STEP,
             "TrainingStep.noise",
-            "return block[step - first]",
-            "return np.repeat(block[step - first][:1], stop - start, axis=0)",
+            "return [block[step - first]]",
+            "return [np.repeat(block[step - first][:1], stop - start, axis=0)]",
         ),
     ),
     (13,),

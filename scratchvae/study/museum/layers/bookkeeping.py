@@ -41,7 +41,7 @@ def _noise(copy, images):
     optimiser.start(model.buffer.values)
     do = training.TrainingStep(model, optimiser, images, BATCH, threads=1, shards=2)
     half = BATCH // 2
-    steps = [np.concatenate([do.noise(0, step, 0, half), do.noise(1, step, half, BATCH)]) for step in (0, 1, 40)]
+    steps = [np.concatenate(do.noise(0, step, 0, half) + do.noise(1, step, half, BATCH)) for step in (0, 1, 40)]
     same = BATCH - len(np.unique(steps[0].round(12), axis=0))
     yield same == 0, same, f"{same} of a batch's {BATCH} images get the ε of another"
     same = sum(np.array_equal(steps[0], later) for later in steps[1:])
@@ -59,8 +59,8 @@ def textbook(model, images):
         order = rng.permutation(0, epoch, len(images))
         for rows in (order[i : i + BATCH] for i in range(0, len(images), BATCH)):
             eps = rng.normal(0, rng.LATENT, step, np.arange(len(rows)), model.latent, np.float64)
-            total += sum(float(term.sum()) for term in model.forward(images[rows] / 255, eps).values())
-            model.backward(1 / len(rows))
+            total += sum(float(term.sum()) for term in model.forward(images[rows] / 255, eps))
+            model.descend(np.full(len(rows), 1 / len(rows)))
             g, step = model.buffer.grads, step + 1
             m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
             values -= LR * (m / (1 - 0.9**step)) / (np.sqrt(v / (1 - 0.999**step)) + 1e-8)

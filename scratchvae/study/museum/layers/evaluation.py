@@ -45,7 +45,7 @@ def evaluation(copy):
 def _minus_elbo(model, x, samples):
     """−ELBO by the rule that `image_terms` states for its noise."""
     draws = [_noise(model, k, len(x)) for k in range(samples)]
-    return float(np.mean([sum(term.sum() for term in model.forward(x, eps).values()) for eps in draws]) / len(x))
+    return float(np.mean([sum(term.sum() for term in model.forward(x, eps)) for eps in draws]) / len(x))
 
 
 def _log_weights(model, x, samples):

@@ -173,10 +173,11 @@ def estimators(path):
     vae = trained("vae", 400, 20, 60).replica(np.float64)
     image = np.repeat(test_images()[:1].astype(float), 5000, axis=0)
     noise = normal(5000, 20, 7)
-    nll = vae.forward(image, noise)["reconstruction"].copy()
-    by_path = vae.decoder.backward(vae.likelihood.backward(1.0)).var(axis=0)
-    plain = (nll[:, None] * noise / vae.std).var(axis=0)
-    baseline = ((nll - nll.mean())[:, None] * noise / vae.std).var(axis=0)
+    nll, _ = vae.forward(image, noise)
+    std = vae.posterior.std
+    by_path = vae.decoder.backward(vae.likelihood.backward(np.ones_like(nll))[0]).var(axis=0)
+    plain = (nll[:, None] * noise / std).var(axis=0)
+    baseline = ((nll - nll.mean())[:, None] * noise / std).var(axis=0)
 
     title = (
         "Two gradients of the same mean\nVariance of one draw. Left: f(z) = z², μ = 1 (lines E52, dots measured). "

@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from scratchvae import VAE, fit
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
@@ -22,6 +25,25 @@ spec.loader.exec_module(run_blocks)
 def test_every_block_runs_and_prints_what_the_book_shows(path):
     for line, printed, shown in run_blocks.run(path):
         assert run_blocks.same(printed, shown), f"{path.name}:{line} printed\n{printed}\nand the book shows\n{shown}"
+
+
+@pytest.mark.parametrize("options", [
+    {}, {"beta": 0.5}, {"likelihood": "gaussian"}, {"hidden": (7, 5), "activation": "silu", "dtype": np.float64},
+])  # fmt: skip
+def test_the_short_loop_leaves_the_bits_that_fit_leaves(options, tiny_data):
+    text = (DOCS / "05-the-implementation.md").read_text(encoding="utf-8")
+    imports, loop = re.search(r"```python\n((?:import|from) .*?)\n\n(def plain_fit.*?)\n\n", text, re.DOTALL).groups()
+    assert loop.count("\n") < 30
+    namespace = {}
+    exec(f"{imports}\n{loop}", namespace)
+    plain, trained = (VAE(**{"data_size": 12, "hidden": (8,), "latent": 2, "seed": 3} | options) for _ in range(2))
+    with namespace["Threads"](1):
+        history = namespace["plain_fit"](plain, tiny_data.train.images, epochs=3, batch_size=9, seed=4)
+    assert len(tiny_data.train.images) % 9  # the last batch is short
+    records = fit(trained, tiny_data, epochs=3, batch_size=9, seed=4, shards=1, threads=1, progress=False, log_every=1000)
+    assert plain.buffer.values.tobytes() == trained.buffer.values.tobytes()
+    reported = [r["reconstruction"] + r["kl"] for r in records if r["split"] == "train"]
+    assert history == pytest.approx(reported, rel=1e-6)
 
 
 def test_a_block_that_fails_is_told_by_chapter_and_line(tmp_path):

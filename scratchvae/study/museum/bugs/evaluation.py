@@ -33,7 +33,7 @@ TEST_LOSS_OF_THE_TRAINING_SET = Bug(
         Edit(
             "training/trainer.py", "Trainer._run",
             "terms = image_terms(self.model, held_out, validators, s.seed, replicas=replicas)",
-            "terms = image_terms(self.model, self.images, validators, s.seed, replicas=replicas)",
+            "terms = image_terms(self.model, self.fields, validators, s.seed, replicas=replicas)",
         ),
     ),
     (),

@@ -59,8 +59,10 @@ TRAINING_ON_THE_TEST_SET = Bug(
     (
         Edit(
             TRAINER, "Trainer.__init__",
-            "self.images = data.train.images",
-            "import numpy as np\nself.images = np.concatenate([data.train.images, data.test.images])",
+            "self.images = data.train.images\nself.fields = dict(data.train.fields)",
+            "import numpy as np\n"
+            "self.images = np.concatenate([data.train.images, data.test.images])\n"
+            'self.fields = {"images": self.images}',
         ),
     ),
     (),

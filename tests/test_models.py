@@ -7,11 +7,12 @@ from autograd import value_and_grad
 
 from scratchvae import rng
 from scratchvae.errors import ConfigError, DataError, ShapeError
-from scratchvae.models import MODELS, VAE, Autoencoder, autoencoder
+from scratchvae.models import VAE, Autoencoder, autoencoder
 from scratchvae.models.autoencoder import CHUNK
 from scratchvae.nn import init
 
 RANDOM = np.random.default_rng(0)
+MODELS = {model.kind: model for model in (VAE, Autoencoder)}  # those of dense layers
 ACTIVATIONS = {
     "relu": lambda a: anp.where(a > 0, a, 0),
     "leaky_relu": lambda a: anp.where(a > 0, a, 0.01 * a),

@@ -15,8 +15,9 @@ def fields_of(model, given):
     given = given if isinstance(given, dict) else {"images": given}
     if missing := [name for name in model.reads if name not in given]:
         raise DataError(f"{type(model).__name__} reads {missing[0]}, and the data have {', '.join(given)}")
-    if getattr(given["images"], "ndim", 0) != 2:
-        raise ShapeError(f"images must be rows (N, D), not {gate.shown(given['images'])}")
+    images = given.get("images")
+    if "images" in model.reads and (getattr(images, "ndim", 0) != 2 or images.shape[1] != model.data_size):
+        raise ShapeError(f"images must be rows (N, {model.data_size}), not {gate.shown(images)}")
     return [given[name] for name in model.reads]
 
 

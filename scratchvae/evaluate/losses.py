@@ -4,7 +4,7 @@ import numpy as np
 
 from .. import gate, rng
 from ..cores import worker_count
-from ..errors import ConfigError, DataError, NonFiniteError, ShapeError
+from ..errors import ConfigError, DataError, NonFiniteError
 from ..nn.arena import planned
 from ..workers import Threads
 from .accepted import accepted, check_model, values_of
@@ -27,10 +27,8 @@ def image_terms(model, fields, workers, seed=0, samples=1, replicas=None):
     """
     seed, samples = gate.whole("seed", seed, 0, 2**64 - 1), gate.whole("samples", samples)
     check_model(model)
-    images = fields["images"] if isinstance(fields, dict) else fields
-    if getattr(images, "ndim", 0) != 2 or images.shape[1] != model.data_size:
-        raise ShapeError(f"images must be rows (N, {model.data_size}), not {gate.shown(images)}")
     fields = fields_of(model, fields)
+    images = fields[0]
     if model.backend.name == "numpy" and not hasattr(workers, "run"):
         raise ConfigError(f"workers must be Threads(count), opened by a with, not {gate.shown(workers)}")
     if model.backend.name != "numpy":

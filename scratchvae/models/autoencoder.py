@@ -1,5 +1,7 @@
 """The autoencoder: x → encoder → z → decoder → a distribution over x; and what can be done with any latent space."""
 
+from math import prod
+
 import numpy as np
 
 from .. import gate, nn, rng
@@ -8,7 +10,7 @@ from ..nn import init
 from ..nn.arena import planned
 from ..workers import Threads, blas_threads
 from .likelihood import LIKELIHOODS, Gaussian
-from .model import Model
+from .model import Model, shape_of
 
 CHUNK = 500  # rows that encode and decode take at a time: bounds their memory, whatever they are given
 
@@ -46,7 +48,7 @@ class Autoencoder(Model):
 
     @classmethod
     def of_data(cls, data, **options):
-        return cls(data.train.images.shape[1], **options)
+        return cls(prod(shape_of(data)), **options)
 
     @property
     def described(self):

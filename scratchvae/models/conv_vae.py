@@ -8,6 +8,7 @@ from .. import gate, nn
 from ..errors import ConfigError
 from ..nn.convolution import pair
 from .autoencoder import parts_of, whole_list
+from .model import shape_of
 from .vae import VAE
 
 
@@ -54,7 +55,7 @@ class ConvVAE(VAE):
 
     @classmethod
     def of_data(cls, data, **options):
-        return cls(data.image_shape, **options)
+        return cls(shape_of(data), **options)
 
     @property
     def data_size(self):

@@ -20,10 +20,12 @@ class Bernoulli(nn.Module):
         self.logits, self.x = logits, x
         rows = min(len(x), max(1, CACHED // x.shape[1])), x.shape[1]
         work = self.work(rows, x.dtype), self.work(rows, x.dtype)
-        return self.ops.bernoulli_nll(logits, x, self.new("nll", (len(x),), x.dtype), work)
+        self.nll = self.new("nll", (len(x),), x.dtype)
+        return self.ops.bernoulli_nll(logits, x, self.nll, work)
 
     def backward(self, dnll):
         """dnll (B,) → dlogits (B, D), and None: x is data"""
+        self.floats(dnll=dnll, like=self.nll)
         return self.ops.bernoulli_nll_backward(dnll, self.logits, self.x, self.new("dlogits", self.x.shape, self.x.dtype)), None
 
     def mean(self, logits, out):
@@ -53,10 +55,12 @@ class Gaussian(nn.Module):
             self.lv = self.logvar.value
         else:
             self.lv = self._given(mean)
-        return self.ops.gaussian_nll(mean, self.lv, x, self.new("nll", (len(x),), x.dtype), self.work(x.shape, x.dtype))
+        self.nll = self.new("nll", (len(x),), x.dtype)
+        return self.ops.gaussian_nll(mean, self.lv, x, self.nll, self.work(x.shape, x.dtype))
 
     def backward(self, dnll):
         """dnll (B,) → dmean (B, D), and None: x is data. Writes logvar.grad when σ is learned."""
+        self.floats(dnll=dnll, like=self.nll)
         dmean, dlogvar = (self.new(name, self.x.shape, self.x.dtype) for name in ("dmean", "dlogvar"))
         self.ops.gaussian_nll_backward(dnll, self.m, self.lv, self.x, dmean, dlogvar)
         if self.sigma is None:

@@ -5,6 +5,7 @@ from functools import cached_property
 
 from .. import backend as backends
 from .. import gate, nn
+from ..errors import ConfigError
 from .objective import Weighted
 
 
@@ -45,7 +46,7 @@ class Model(nn.Module):
     @classmethod
     def of_data(cls, data, **options):
         """A model for a data set, by its `image_shape` and its fields. Raises ConfigError for a data set that it cannot take."""
-        return cls(image_shape=data.image_shape, **options)
+        return cls(shape_of(data), **options)
 
     @classmethod
     def options(cls):
@@ -84,4 +85,12 @@ class Model(nn.Module):
 
     def descend(self, dL):
         """Write into every Parameter's grad the gradient of Σ_rows dL · L, after forward.   dL (B,)"""
+        self.floats(dL=dL)
         self.backward(*self.objective.backward(dL))
+
+
+def shape_of(data):
+    """The shape of an image of a data set. Raises ConfigError for what is none."""
+    if not hasattr(data, "image_shape") or not hasattr(data, "train"):
+        raise ConfigError(f"a model is made for a Dataset, as of scratchvae.load_data, not for {gate.shown(data)}")
+    return data.image_shape

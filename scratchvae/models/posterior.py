@@ -15,15 +15,17 @@ class Posterior(nn.Module):
             raise ShapeError(f"eps must be ({rows}, {L}), not {eps.shape}")
         self.mu, self.logvar, self.eps = code[:, :L], code[:, L:], eps
         self.std, z = self.new("std", (rows, L), code.dtype), self.new("z", (rows, L), code.dtype)
-        kl, work = self.new("kl", (rows,), code.dtype), (self.work((rows, L), code.dtype), self.work((rows, L), code.dtype))
-        self.ops.sample_posterior(self.mu, self.logvar, eps, z, self.std, kl, work)
-        return z, kl
+        self.kl, work = self.new("kl", (rows,), code.dtype), (self.work((rows, L), code.dtype), self.work((rows, L), code.dtype))
+        self.ops.sample_posterior(self.mu, self.logvar, eps, z, self.std, self.kl, work)
+        return z, self.kl
 
     def backward(self, dz, dkl):
         """dz (B, L), dkl (B,) → dcode (B, 2L), and None: ε is noise
 
         At μ and log σ² two gradients meet: one through z, one from the KL.
         """
+        self.floats(dz=dz, like=self.std)
+        self.floats(dkl=dkl, like=self.kl)
         rows, L = dz.shape
         dcode = self.new("dcode", (rows, 2 * L), dz.dtype)
         work = self.work((rows, L), dz.dtype), self.work((rows, L), dz.dtype)

@@ -84,6 +84,7 @@ class Reshape(Module):
 
     def forward(self, x):
         """Raises ShapeError where the numbers of a row are not as many."""
+        self.floats(x=x)
         if prod(x.shape[1:]) != prod(self.shape):
             raise ShapeError(f"Reshape makes rows of {self.shape}, {prod(self.shape)} numbers, and was given {x.shape}")
         self.before = x.shape
@@ -97,6 +98,7 @@ class Flatten(Module):
     """Each row as one line of numbers; nothing is copied.   x (B, …) → (B, N)"""
 
     def forward(self, x):
+        self.floats(x=x)
         self.before = x.shape
         return x.reshape(len(x), prod(x.shape[1:]))
 

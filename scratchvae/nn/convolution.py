@@ -38,7 +38,7 @@ class Kernel(Module):
         self.size, self.stride, self.pad = pair("size", size), pair("stride", stride), pair("pad", pad, 0)
         self.input_gradient = input_gradient
         shape, fans = self.kernel()
-        self.W = Parameter(shape, partial(init_W, fans=fans) if init_W in init.INITS.values() else init_W)
+        self.W = Parameter(shape, partial(init_W, fans=fans) if any(init_W is one for one in init.INITS.values()) else init_W)
         self.b = Parameter((self.outputs,), init_b)
 
     def given(self, x):

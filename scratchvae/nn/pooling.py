@@ -1,6 +1,7 @@
 """Smaller and larger images: pooling and upsampling, channel by channel, on images (B, H, W, C)."""
 
-from ..errors import ConfigError, ShapeError
+from .. import gate
+from ..errors import ShapeError
 from .convolution import images, pair
 from .module import Module
 
@@ -55,9 +56,7 @@ class Upsample(Module):
 
     def __init__(self, factor=2, how="nearest"):
         """factor: one whole number, or (height, width) · how: "nearest" (E69) or "bilinear" (E70). Raises ConfigError."""
-        self.factor, self.how = pair("factor", factor), how
-        if how not in ("nearest", "bilinear"):
-            raise ConfigError(f'how is "nearest" or "bilinear", not {how!r}')
+        self.factor, self.how = pair("factor", factor), gate.choice("how", how, ("nearest", "bilinear"))
 
     def forward(self, x):
         images(self, x)

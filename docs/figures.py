@@ -21,6 +21,7 @@ from scratchvae.data import Dataset, Split, gather
 from scratchvae.files import replacing
 from scratchvae.ops import numpy as ops
 from scratchvae.ops.cuda.ladder import RUNGS, numbers_asked
+from scratchvae.plots.latent import COLOURS
 from scratchvae.plots.page import BLUE, BODY, GREEN, GREY, INK, RULE, SMALL, VERMILION, page, wrap
 from scratchvae.plots.tiles import mosaic, tiles
 from scratchvae.study import gradients
@@ -523,9 +524,74 @@ def launches(path):
             sheet.text(x + 24, 14, text, va="center")
 
 
+# The page on data ----------------------------------------------------------------------------------------------------------
+
+
+def rgb(colour):
+    return np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+
+
+def data_clutter(path):
+    draw_set(path, "clutter", 32, "One digit on fragments of others and noise; 40 × 40 pixels", {
+        "images": in_grey, "clean": in_grey, "segments": in_colours,
+    })  # fmt: skip
+
+
+def data_overlap(path):
+    draw_set(path, "overlap", 8, "Two or three digits, one over another, and noise; 40 × 40 pixels", {
+        "images": in_grey, "clean": in_grey, "segments": in_colours,
+    })  # fmt: skip
+
+
+def data_figures(path):
+    draw_set(path, "figures", 0, "A stick figure and a box; 48 × 48 pixels\nRed: joints that the box hides; heat maps of σ = 1.5 pixels", {
+        "images": in_grey, "points": ringed, "heat maps": as_heat,
+    })  # fmt: skip
+
+
+def draw_set(path, name, first, said, rows):
+    """Six training images of a set, a row for each way to show them: its name, and what makes pictures of the Split and a field."""
+    data = scratchvae.load_data(name)
+    split, side, left = data.train.take(np.arange(first, first + 6)), 120, 170
+    with page(path, f"{name}\n{said}", WIDTH, 620, whole=True) as sheet:
+        for r, (row, make) in enumerate(rows.items()):
+            sheet.text(0, r * (side + 6) + side / 2, row, va="center")
+            sheet.picture(left, r * (side + 6), mosaic(make(split, data.image_shape, row, side), 6, 6))
+        if "segments" in rows:
+            for digit, colour in enumerate(COLOURS):
+                sheet.text(left + 36 + 75 * digit, 3 * (side + 6) + 20, str(digit), va="center")
+                sheet.picture(left + 4 + 75 * digit, 3 * (side + 6) + 12, np.tile(rgb(colour), (16, 24, 1)))
+
+
+def in_grey(split, shape, name, side):
+    return tiles(split.fields[name].reshape(6, -1) / 255, shape, (side, side))
+
+
+def in_colours(split, shape, name, side):
+    colours = np.stack([np.full(3, 0.94), *map(rgb, COLOURS)])[split.fields[name]]
+    return tiles(colours.reshape(6, -1), (*shape, 3), (side, side))
+
+
+def ringed(split, shape, name, side):
+    """The clean figures, dimmed, with a ring around each joint."""
+    pictures = np.repeat(0.75 * in_grey(split, shape, "clean", side)[..., None], 3, axis=3)
+    down, across = np.mgrid[:side, :side] + 0.5
+    for picture, points, visible in zip(pictures, split.fields[name], split.fields["visible"], strict=True):
+        for (x, y), seen in zip((points + 0.5) * side / shape[0], visible, strict=True):
+            picture[np.abs(np.hypot(across - x, down - y) - 4.5) < 1.1] = rgb("#66b3ff" if seen else "#ff5a4a")
+    return pictures
+
+
+def as_heat(split, shape, _, side):
+    """The highest of all joints' heat maps."""
+    points = split.fields["points"]
+    maps = ops.heat_maps(points, 1.5, np.empty((6, *shape, points.shape[1]), np.float32)).max(axis=3)
+    return tiles(maps.reshape(6, -1), shape, (side, side))
+
+
 FIGURES = (
     ae_reconstructions, reconstructions, bottleneck, random_codes, manifold, latent_vae, latent_ae, bounds, estimators, blur,
-    activations, steps, speed, ladder, ladder_traffic, launches,
+    activations, steps, speed, ladder, ladder_traffic, launches, data_clutter, data_overlap, data_figures,
 )  # fmt: skip
 
 

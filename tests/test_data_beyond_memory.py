@@ -107,6 +107,23 @@ def test_a_folder_beyond_memory_trains_to_the_same_values_and_is_decoded_once(fo
     assert load(folder).fingerprint == in_memory.fingerprint
 
 
+def test_what_is_held_out_of_classes_is_the_same_in_memory_where_it_is_read_in_the_order_of_the_split(folder, request):
+    for i in range(0, 300, 3):
+        (folder / "ab"[i % 2]).mkdir(exist_ok=True)
+        (folder / f"{i:03}.png").rename(folder / "ab"[i % 2] / f"{i:03}.png")
+    for path in folder.glob("*.png"):
+        path.unlink()
+    in_memory = load(folder, seed=5)
+    assert in_memory.train.images.base is in_memory.test.images.base  # two parts of one array: nothing was moved
+    request.getfixturevalue("small_memory")
+    mapped = load(folder, seed=5)
+    assert isinstance(mapped.train.images, Rows)
+    for part, split in in_memory.splits.items():
+        np.testing.assert_array_equal(split.images, np.asarray(mapped.splits[part].images))
+        np.testing.assert_array_equal(split.labels, mapped.splits[part].labels)
+    assert in_memory.preparation == mapped.preparation
+
+
 def test_a_changed_file_another_wish_or_a_cut_copy_is_decoded_anew(folder, small_memory):
     Image.fromarray(IMAGES[7]).save(folder / "007.png", compress_level=0)  # of one length, whatever its pixels
     first = load(folder)

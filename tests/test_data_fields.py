@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from scratchvae import fit, resume
+from scratchvae import fit, resume, rng
 from scratchvae.cli import main
 from scratchvae.data import Dataset, Split, gather, load, load_again, save_npz
 from scratchvae.data.mapped import Rows
@@ -169,6 +169,14 @@ def test_gather_takes_the_rows_of_any_field(name):
     if array.dtype.kind != "f":  # as whole numbers they are copied, brightness and all
         for dtype in (array.dtype, np.int64):
             np.testing.assert_array_equal(gather(array, rows, np.empty((4, *array.shape[1:]), dtype)), array[rows])
+
+
+def test_a_shuffled_batch_holds_the_fields_of_its_own_images():
+    fields = _split().fields
+    for batch in np.split(rng.permutation(3, 5, N), 4):
+        taken = {name: gather(array, batch, np.empty((10, *array.shape[1:]), array.dtype)) for name, array in fields.items()}
+        np.testing.assert_array_equal(taken["labels"], batch % 4)
+        _agree(Split(**taken))
 
 
 @pytest.mark.parametrize(("name", "dtype"), [("points", np.int32), ("kinds", np.uint8), ("labels", np.int32), ("points", complex)])

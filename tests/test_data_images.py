@@ -1,8 +1,11 @@
 """Own images: what is read of every format, what is done to it, what is said of it, and what is refused."""
 
 import io
+import json
 import os
 import struct
+import subprocess
+import sys
 import threading
 import zlib
 
@@ -415,7 +418,7 @@ def test_as_many_workers_as_there_are_read_the_same(tmp_path, monkeypatch):
     monkeypatch.setattr("scratchvae.data.reading.PER_WORKER", 10)
     for cores, forked in ((1, True), (2, True), (5, True), (3, False)):
         monkeypatch.setattr("scratchvae.data.reading.usable_cores", lambda cores=cores: cores)
-        monkeypatch.setattr("scratchvae.data.reading.processes_are_safe", lambda forked=forked: forked)
+        monkeypatch.setattr("scratchvae.data.sharing.processes_are_safe", lambda forked=forked: forked)
         prints.add(load(tmp_path).fingerprint)
     assert len(prints) == 1
 
@@ -488,3 +491,55 @@ def test_an_option_that_means_nothing_here_is_refused(tmp_path):
         load(tmp_path / "a.npy", size=8)
     with pytest.raises(ConfigError, match="grey is for folders"):
         load("mnist-small", grey=True)
+
+
+# Before the first step -----------------------------------------------------------------------------------------------
+
+UNTIL_THE_FIRST_STEP = """
+import json, os, sys
+from types import SimpleNamespace
+from scratchvae import cli, training
+from scratchvae.data import dataset, images
+from scratchvae.training.step import TrainingStep
+
+opened, hashed = [], []
+sha256 = dataset.hashlib.sha256
+dataset.hashlib = SimpleNamespace(sha256=lambda first: SimpleNamespace(
+    update=lambda part: hashed.append(memoryview(part).nbytes), hexdigest=sha256(first).hexdigest))
+images.open = lambda path, *how, **more: opened.append(os.path.basename(path)) or open(path, *how, **more)
+
+
+def begin(step, *more):
+    drawn = sorted(name for name in sys.modules if name.startswith(("matplotlib", "scratchvae.plots")))
+    print(json.dumps({"opened": sorted(opened), "hashed": sum(hashed), "drawn": drawn, "run": os.path.exists("run/checkpoint.npz")}))
+    sys.stdout.flush()
+    os._exit(0)
+
+
+TrainingStep.run = begin
+cli.main(["train", "--data", "set", "--out", "run", "--json", "--threads", "1"])
+"""
+
+
+def test_before_the_first_step_each_file_is_opened_once_the_images_are_hashed_once_and_nothing_is_drawn(tmp_path):
+    for index in range(50):
+        _save(tmp_path / "set" / f"{index:02}.png", RNG.integers(0, 256, (4, 6), np.uint8))
+    process = subprocess.run([sys.executable, "-c", UNTIL_THE_FIRST_STEP], cwd=tmp_path, capture_output=True, text=True, check=False)
+    told = json.loads(process.stdout)
+    assert told["opened"] == ["00.png", *(f"{index:02}.png" for index in range(50))]  # the first twice, for its size
+    assert told["hashed"] == 50 * 4 * 6 + len("uint8 (45, 24)") + len("uint8 (5, 24)")
+    assert told["drawn"] == []
+    assert told["run"]
+
+
+def test_a_damaged_file_is_refused_before_there_is_a_run_though_it_is_held_out(tmp_path, capsys):
+    from scratchvae.cli import main
+
+    for index in range(20):
+        _save(tmp_path / "set" / f"{index:02}.png", RNG.integers(0, 256, (4, 6), np.uint8))
+    held = load(tmp_path / "set").test.images[-1]
+    path = next(path for path in (tmp_path / "set").iterdir() if (_read(path)[0].ravel() == held).all())
+    path.write_bytes(path.read_bytes()[:40])
+    assert main(["train", "--data", str(tmp_path / "set"), "--out", str(tmp_path / "run")]) == 1
+    assert f"{path.name}: not a sound image" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

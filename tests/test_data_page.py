@@ -27,6 +27,6 @@ def test_every_command_prints_what_the_page_shows(run_data):
 
 def test_every_python_block_prints_what_the_page_shows(run_data):
     found = run_data.run_blocks.run(run_data.PAGE)
-    assert len(found) == 1
+    assert len(found) == 2
     for line, printed, shown in found:
         assert run_data.run_blocks.same(printed, shown), f"data.md:{line} prints\n{printed}and the page shows\n{shown}"

@@ -22,8 +22,9 @@ def test_every_operation_stands_in_the_table():
     measured = {case[0].split(":")[0] for case in edges.CASES}
     public = {name for name in vars(ops) if callable(getattr(ops, name)) and not name.startswith("_")}
     others = {"affine", "affine_backward", "reparameterise_backward", "weight_decay"}  # products and a sum, rounded once or twice
-    # Copies, sums and products over a window, a group or a table, held against loops in test_convolution.py and test_image_ops.py.
-    files = ("blocks", "categorical", "convolution", "dropout", "joining", "normalisation", "patches", "pooling")
+    # Copies, sums and products over a window, a group or a table, held against loops in test_convolution.py and test_image_ops.py;
+    # and heat maps, in test_metrics.py.
+    files = ("blocks", "categorical", "convolution", "dropout", "heat_maps", "joining", "normalisation", "patches", "pooling")
     others |= {name for name in public if getattr(ops, name).__module__.rpartition(".")[2] in files}
     others |= {"sample_posterior", "posterior_backward", "sum_all"}  # two of the others, one after the other; and a sum
     assert public - measured == others

@@ -36,7 +36,8 @@ def add(commands):
     """Describe the commands of this file to argparse."""
     sub = command(commands, train, "train a model and draw its figures", "scratchvae train --data mnist --latent 2 --epochs 10")
     add = sub.add_argument
-    add("--data", default="mnist-small", help="mnist-small (bundled), mnist, fashion-mnist, a folder of images, or a .npz, .npy or .csv")
+    add("--data", default="mnist-small", help="mnist-small (bundled), mnist, fashion-mnist; clutter, overlap or figures, which are made; "
+        "a folder of images, or a .npz, .npy or .csv")  # fmt: skip
     add_data_options(sub)
     add("--model", choices=("vae", "ae", "conv-vae"), default="vae", help="variational, plain or convolutional variational autoencoder")
     add("--hidden", type=sizes, help="sizes of the encoder's hidden layers, such as 400,200; '' for none (default: 400)")

@@ -11,7 +11,7 @@ from scratchvae.errors import DataError
 FRACTION = 0.1  # of the images is held out as test where no test split is given
 
 
-def to_dataset(name, parts, source, options, note=None, support=UNIT, fields=None):
+def to_dataset(name, parts, source, options, note=None, support=UNIT, fields=None, split=None):
     """A Dataset from {"train": (images, labels, where)} and, if they are given, "test" and "validation".
 
     images   (N, H, W), (N, H, W, 3) or (N, D): uint8, bool, or numbers within `support`;  labels  (N,) or None
@@ -20,6 +20,7 @@ def to_dataset(name, parts, source, options, note=None, support=UNIT, fields=Non
     options  of them held_out and seed, where there is no test split
     note     what was done so far, for `Dataset.preparation`
     fields   {"train": {name: array}, …}: the fields beside images and labels
+    split    what `held_out` said, if it was asked before, of the training images as they lie now
     """
     splits, shapes = {}, {}
     for part, (images, labels, where) in parts.items():
@@ -34,7 +35,7 @@ def to_dataset(name, parts, source, options, note=None, support=UNIT, fields=Non
     more, said = {}, "split into training and test as given."
     if "test" not in splits:
         train = splits["train"]
-        rows, more, said = held_out(train.labels, len(train.images), parts["train"][2], options)
+        rows, more, said = split or held_out(train.labels, len(train.images), parts["train"][2], options)
         splits |= {part: train.take(of) for part, of in rows.items()}
     return Dataset(name, shapes["train"], source=f"{source}; {said}", preparation={**(note or {}), **more}, **splits)
 

@@ -17,7 +17,7 @@ COUNTS = {"mnist-small": (10_000, 2_000), "mnist": (60_000, 10_000)}
 SAID = {
     "clutter": "one digit of {of} each, on fragments of others and noise",
     "overlap": "two or three digits of {of} each, one over another, with noise",
-    "figures": "a stick figure each, on lines and noise, behind a box",
+    "figures": "a stick figure each, on lines and noise, partly behind a box",
 }
 
 

@@ -12,8 +12,9 @@ import os
 
 import numpy as np
 
-from scratchvae.data.assembly import to_dataset
+from scratchvae.data.assembly import held_out, to_dataset
 from scratchvae.data.labels import labels_of_files
+from scratchvae.data.mapped import is_mapped
 from scratchvae.data.reading import read_images
 from scratchvae.data.told import told
 from scratchvae.errors import DataError
@@ -41,17 +42,26 @@ def load_image_folder(listing, options, progress=True):
         given = "; ".join(f"{part}: {', '.join(_classes(of) or ['no class folders'])}" for part, of in labels.items())
         raise DataError(f"{folder}: the parts have not the same classes ({given}): give all the same class folders")
     paths = [f"{folder}{os.sep}{name}" for names in files.values() for name in names]
-    images, done = read_images(paths, options, progress)
+    labels = {part: None if any(label is None for label in of) else np.asarray(of) for part, of in labels.items()}
+    split = places = None
+    if "test" not in parts and len(parts["train"]) == len(paths) > 1:  # read in the order of the split, nothing needs to be moved
+        split = held_out(labels["train"], len(paths), folder, options)
+        order = np.concatenate(list(split[0].values()))
+        places = np.argsort(order)
+    images, done = read_images(paths, options, progress, places)
+    if split and not is_mapped(images):
+        labels["train"] = None if labels["train"] is None else labels["train"][order]
+        kept = len(split[0]["train"])
+        split = {"train": slice(kept), "test": slice(kept, None)}, *split[1:]
     if done:
         note["images"] = done
     triples, start = {}, 0
     for part, names in files.items():
         of = labels[part]
-        of = None if of is None or any(label is None for label in of) else np.asarray(of)
         triples[part] = (images[start : start + len(names)], of, folder if part == "train" else f"{folder}, {part}")
         start += len(names)
     source = f"The {len(paths)} images in {folder}"
-    return to_dataset(os.path.basename(os.path.realpath(folder)), triples, source, options, note)
+    return to_dataset(os.path.basename(os.path.realpath(folder)), triples, source, options, note, split=split)
 
 
 def _parts(folder, files, plain):
@@ -77,14 +87,14 @@ def _classed(folder, files, under, plain):
     """[(under + file, class or None)]: the class is the first folder that is not the same for all."""
     if plain:
         return [(under + name, None) for name in files]
-    while len(tops := {name.split("/")[0] for name in files}) == 1 and "/" in files[0]:
+    while "/" in files[0] and len(tops := {name.split("/")[0] for name in files}) == 1:
         top = tops.pop() + "/"
         under, files = under + top, [name.removeprefix(top) for name in files]
     loose, classes = [name for name in files if "/" not in name], {}
-    for name in files:
-        classes.setdefault(name.partition("/")[0], []).append(name)
     if len(loose) == len(files):
         return [(under + name, None) for name in files]
+    for name in files:
+        classes.setdefault(name.partition("/")[0], []).append(name)
     if loose:
         beside = next(name for name in files if "/" in name).split("/")[0]
         raise DataError(f"{os.path.join(folder, under + loose[0])}: lies beside the folder {beside}/: use class folders for all or none")

@@ -1,5 +1,7 @@
 """One image file, by Pillow, to 8-bit grey or colour. What was done to it comes back as a sum of bits, and is counted."""
 
+import io
+import os
 import warnings
 from contextlib import contextmanager
 
@@ -27,6 +29,8 @@ WORDS = {
 }
 GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N")
 ORIENTATION = 0x0112
+PLAIN_INFO = frozenset(("jfif", "jfif_version", "jfif_unit", "jfif_density", "dpi", "gamma"))  # which say nothing of the pixels
+SMALL = 1 << 20  # bytes of a file that is read at once, which takes less time than Pillow's many small reads
 
 
 @contextmanager
@@ -66,8 +70,11 @@ class Reader:
         """
         try:
             # Given a path, Pillow 13 maps an uncompressed TIFF as if it were turned already, and its pixels are scrambled.
-            with open(path, "rb") as file, self.open(file, formats=self.formats) as image:
-                return self._read(image, path)
+            with open(path, "rb", buffering=0) as raw:
+                small = os.fstat(raw.fileno()).st_size <= SMALL
+                file = io.BytesIO(raw.read()) if small else io.BufferedReader(raw)
+                with self.open(file, formats=self.formats) as image:
+                    return self._read(image, path)
         except DataError:
             raise
         # Which exceptions a decoder raises on a damaged file is documented nowhere.
@@ -86,7 +93,7 @@ class Reader:
         if image.format == "TIFF" and _orientation(image) != 1:
             what |= TURNED  # by load, at once
         image.load()
-        if image.info or image.mode not in ("L", "RGB"):
+        if image.mode not in ("L", "RGB") or not PLAIN_INFO.issuperset(image.info):
             image, more = self._plain(image, path)
             what |= more
         if image.mode != "L":

@@ -3,6 +3,7 @@
 import os
 import stat
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from scratchvae.data.images import SUFFIXES, UNREAD
 from scratchvae.errors import DataError
@@ -51,11 +52,12 @@ def _walk(listing, under, unread, seen):
     if under and _is_run(here):
         return skip("a run folder", under)
     with os.scandir(here) as entries:
-        entries = [entry for _, entry in sorted((entry.name, entry) for entry in entries)]
+        entries = sorted(entries, key=attrgetter("name"))
     before = len(listing.files)
     for entry in entries:
-        name, suffix = under + entry.name, entry.name[entry.name.rfind(".") :].lower()
-        if entry.name.startswith("."):
+        own = entry.name
+        name, suffix = under + own, own[own.rfind(".") :].lower()
+        if own[0] == ".":
             skip("hidden", name)
         elif entry.is_file():
             if suffix in SUFFIXES:

@@ -9,6 +9,7 @@ from scratchvae import rng
 
 USES = 16  # of each part
 NOISE = 40  # of 255
+BLOCK = 1000  # images that noise is drawn for at a time
 
 
 def drawn(seed, part, use, rows, columns):
@@ -23,7 +24,10 @@ def whole(below, *draw):
 
 def noisy(images, seed, part, rows):
     """Images and uniform noise, at most NOISE of 255, mixed.   uint8 (R, H, W) → uint8 (R, H, W)"""
-    pixels = images[0].size
-    noise = rng.words(seed, rng.SETS, USES * part + USES - 1, rows, -(-pixels // 4)).astype("<u4").view(np.uint8)[:, :pixels]
-    mixed = np.uint16(255 - NOISE) * images + np.uint16(NOISE) * noise.reshape(images.shape)  # below 2¹⁶
-    return ((mixed + 127) // 255).astype(np.uint8)
+    pixels, made = images[0].size, np.empty_like(images)
+    for start in range(0, len(rows), BLOCK):
+        at = slice(start, start + BLOCK)
+        words = rng.words(seed, rng.SETS, USES * part + USES - 1, rows[at], -(-pixels // 4))
+        noise = words.astype("<u4").view(np.uint8)[:, :pixels].reshape(images[at].shape)
+        made[at] = (np.uint16(255 - NOISE) * images[at] + np.uint16(NOISE) * noise + 127) // 255  # below 2¹⁶
+    return made

@@ -53,7 +53,7 @@ def to_rows(images, where):
     if rows.dtype != np.uint8:
         with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite, and is found by its place
             return rows.astype(np.float32, copy=False)
-    if rows.max() == 1:
+    if rows[0].max() <= 1 and rows.max() == 1:  # the first image says enough of nearly every set
         raise DataError(
             f"{where}: uint8 pixels that never exceed 1, where 255 is white: if 1 is white, give images.astype(bool)"
         )
@@ -61,9 +61,8 @@ def to_rows(images, where):
 
 
 def extent(rows, where):
-    """(lowest, highest) number that `gather` makes of rows (N, D). Raises DataError naming the first that is not finite."""
-    low, high = gate.extent(rows, where)
-    return (low / 255, high / 255) if rows.dtype == np.uint8 else (low, high)
+    """Bounds of what `gather` makes of rows (N, D), the narrowest but for uint8. Raises DataError naming the first that is not finite."""
+    return (0.0, 1.0) if rows.dtype == np.uint8 else gate.extent(rows, where)
 
 
 def to_labels(labels, count, where):

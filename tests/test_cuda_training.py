@@ -10,7 +10,7 @@ from cuda_backend_on_cpu import CompileError, CudaError, FailingDevice, OutOfMem
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scratchvae import VAE, Autoencoder, fit, load_model, nn, resume
+from scratchvae import VAE, Autoencoder, fit, load_model, nn, resume, rng
 from scratchvae.data import Dataset, Split
 from scratchvae.errors import BackendError, ConfigError, DataError, NonFiniteError
 from scratchvae.models.autoencoder import mlp
@@ -236,6 +236,49 @@ def test_a_module_of_ones_own_that_computes_with_our_operations_is_captured(tiny
     assert place.capture.__self__.replays
 
 
+class Jitter(nn.Module):
+    """While it trains, y = x + ε, of noise that is a function of the part; and what came back is summed up in a state."""
+
+    capturable = wants_part = True
+
+    def __init__(self):
+        self.r = nn.Parameter((1,), init.zeros, trained=False)
+
+    def forward(self, x):
+        if not self.training:
+            return x
+        y, (seed, step, start, _, place) = self.new("y", x.shape, x.dtype), self.part
+        if self.backend.name == "numpy":
+            y[...] = rng.normal(seed, rng.CHECK + place, step, start + np.arange(len(x)), x.shape[1], x.dtype.type) + x
+            return y
+        return self.ops.add(self.ops.normal(y, seed, rng.CHECK + place, step, start), x)
+
+    def backward(self, dY):
+        self.ops.sum_all(dY, self.r.grad)
+        return dY
+
+
+def test_state_the_part_and_the_mode_are_the_same_on_the_gpu(tiny_data, place):
+    found = []
+    for where in ("numpy", place):
+        model = VAE(12, (8,), 3, seed=3, dtype=np.float64)
+        model.encoder.layers += [Jitter(), Jitter()]
+        found.append(values_and_records(model.initialise(3, np.float64, where), tiny_data))
+    (mine, records), (theirs, device_records) = found
+    np.testing.assert_allclose(theirs, mine, rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(losses(device_records), losses(records), rtol=1e-10)
+    assert theirs[-1] != 0
+    assert place.capture.__self__.replays
+
+
+def test_what_a_captured_step_writes_into_is_kept_and_used_again(place):
+    chain = nn.Chain(nn.Dense(784, 4)).initialise(0, np.float32, place)
+    few, many, again = (chain.how(chain.pairs(), rows, np.dtype(np.float32))["scratch"] for rows in (8, 900, 8))
+    assert many.partials.size > few.partials.size
+    assert chain.held[0] is few
+    assert again is few
+
+
 def test_a_module_of_ones_own_trains_without_a_graph(tiny_data, place):
     mine, records = values_and_records(with_own_module("numpy"), tiny_data)
     model = with_own_module(place)
@@ -292,7 +335,9 @@ def test_a_field_that_the_gpu_does_not_take_is_named(place):
 
 def test_tensor_cores_are_asked_for_by_name_and_remembered(tiny_data, place, tmp_path):
     full, _ = values_and_records(model_of("vae", place, np.float32), tiny_data)
-    fast, _ = values_and_records(model_of("vae", place, np.float32), tiny_data, tf32=True, out=tmp_path / "run")
+    model = model_of("vae", place, np.float32)
+    fast, _ = values_and_records(model, tiny_data, tf32=True, out=tmp_path / "run")
+    assert {chain.precision for chain in (model.encoder, model.decoder)} == {"fp32"}  # of whoever uses it afterwards
     assert any("TF32" in launch for launch in place.capture.__self__.launches)
     assert 0 < np.mean(np.abs(fast - full)) < 1e-3
     config = RunFolder(tmp_path / "run").config()

@@ -123,9 +123,8 @@ class DeviceStep:
     def _using(self, arena):
         """Inside this block the model learns, with arrays from this arena and products of this precision."""
         self.model.use(arena).train()
-        for _, module in self.model.modules():
-            if module.wants_part:
-                module.part = nn.Part(self.seed, self.counters[:1])
+        for place, module in enumerate(module for _, module in self.model.modules() if module.wants_part):
+            module.part = nn.Part(self.seed, self.counters[:1], place=place)
         for chain in self.chains:
             chain.precision = self.precision
         try:

@@ -6,6 +6,8 @@ A launch allocates nothing. Importing this neither imports CuPy nor compiles any
 """
 
 # ruff: noqa: F401 (it exists to gather the names)
+from ...errors import BackendError
+from .. import numpy as twins
 from .activations import (
     gelu,
     gelu_backward,
@@ -47,3 +49,9 @@ from .noise import normal, words
 from .optimisers import adagrad, adam, adamw, momentum, nesterov, rmsprop, sgd, weight_decay
 from .reductions import PARTS, add, clip_factor, total
 from .step import end_of_step, sum_all
+
+
+def __getattr__(name):
+    if name in vars(twins):
+        raise BackendError(f"{name} has no CUDA kernel yet: a model that computes with it needs the numpy backend (--backend numpy)")
+    raise AttributeError(f"ops.cuda has no {name}")

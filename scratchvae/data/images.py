@@ -73,8 +73,7 @@ class Reader:
             with open(path, "rb", buffering=0) as raw:
                 small = os.fstat(raw.fileno()).st_size <= SMALL
                 file = io.BytesIO(raw.read()) if small else io.BufferedReader(raw)
-                with self.open(file, formats=self.formats) as image:
-                    return self._read(image, path)
+                return self._read(self.open(file, formats=self.formats), path)
         except DataError:
             raise
         # Which exceptions a decoder raises on a damaged file is documented nowhere.

@@ -9,8 +9,8 @@ from docutils.utils.math import MathError
 
 from scratchvae import rng
 from scratchvae.errors import ConfigError, DataError, ShapeError
-from scratchvae.models import VAE, Autoencoder
-from scratchvae.nn import ACTIVATIONS
+from scratchvae.models import VAE, Autoencoder, ConvVAE, Model
+from scratchvae.nn import ACTIVATIONS, GroupNorm
 from scratchvae.ops import numpy as ops
 from scratchvae.study.equations import equations
 from scratchvae.study.mathml import THIN, mathml
@@ -42,7 +42,7 @@ def test_every_value_is_that_of_an_ordinary_step(name):
     assert told.loss == float(sum(model.weights[key] * term.sum() for key, term in terms.items()) / 4)
     for path, parameter in twin.parameters():
         room = path.rsplit(".", 1)[0]
-        key = "backward-nll" if room == "likelihood" else f"backward-{room}"
+        key = "backward-nll-sum_all" if room == "likelihood" else f"backward-{room}"
         told_as = "d log σ²" if room == "likelihood" else f"d{path[-1]}"
         assert np.array_equal(told.step(key).value(told_as).data, parameter.grad), path
     assert np.array_equal(told.step("forward-nll").value("−log p(x | z)").data, terms["reconstruction"])
@@ -96,6 +96,37 @@ def _gradients(model, x):
     twin.forward(x, rng.normal(0, rng.LATENT, 0, np.arange(len(x)), model.noise_columns, np.float64))
     twin.descend(np.full(len(x), 1 / len(x)))
     return dict(twin.parameters())
+
+
+def test_a_convolutional_model_is_told_layer_by_layer():
+    model = ConvVAE((8, 7), (3, 2), size=3, latent=2, seed=1, dtype=np.float64)
+    x = rng.uniform(1, rng.CHECK, 0, np.arange(2), 56, np.float64)
+    told, weights = trace(model, x, image_shape=(8, 7)), _gradients(model, x)
+    assert told.worst < 1e-12
+    assert told.title == "Convolutional VAE 8×7-3-2-2"
+    for path, parameter in weights.items():
+        room, name = path.rsplit(".", 1)
+        assert np.array_equal(told.step(f"backward-{room}").value(f"d{name}").data, parameter.grad), path
+    kernel = told.step("backward-encoder.3").value("dW")
+    assert kernel.axes == ("row", "column", "input channel", "output channel")
+    assert [place for step in told.steps for place in step.places if place not in told.graph.nodes] == []
+    dense = next(step for step in told.steps if step.title.startswith("Encoder: dense"))
+    assert dense.value("X").source == "forward-encoder.4"  # what Flatten only gave another shape
+
+
+def test_an_operation_without_a_lesson_is_told_by_its_docstring():
+    class Normed(ConvVAE):
+        def __init__(self, *sizes, **options):
+            super().__init__(*sizes, **{**options, "seed": None})
+            self.encoder.layers.insert(2, GroupNorm(2, 4))
+            self.initialise(1, np.float64)
+
+    told = trace(Normed((8, 8), (4,), latent=2), rng.uniform(1, rng.CHECK, 0, 0, 64, np.float64))
+    step = told.step("forward-encoder.2")
+    assert (step.formulas, step.text) == ((), ops.normalise.__doc__.split(".\n")[0])
+    assert {value.name for value in step.values if value.role == "out"} >= {"out", "xhat"}
+    assert told.worst < 1e-12
+    assert told.step("backward-encoder.2").value("dscale").check
 
 
 def test_tracing_leaves_the_model_alone():
@@ -184,6 +215,8 @@ def test_the_bundled_seven_is_found_and_learned():
 
 
 def test_what_does_not_fit_is_refused(tiny_data, tiny_vae):
+    with pytest.raises(ConfigError, match="Regression has no encoder"):
+        trace(type("Regression", (Model,), {})().initialise(), np.zeros((1, 5)))
     with pytest.raises(ShapeError, match="takes"):
         trace(tiny_vae(), np.zeros((1, 5)))
     with pytest.raises(ConfigError, match="image_shape"):

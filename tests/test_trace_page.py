@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from scratchvae import rng
-from scratchvae.models import VAE
+from scratchvae.models import VAE, ConvVAE
 from scratchvae.study.trace import make_trace, trace, write_html
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
@@ -264,6 +264,23 @@ def test_each_colour_of_a_picture_is_a_tile_of_its_own(tmp_path, opened):
     for tile, name in enumerate(("red", "green", "blue")):
         picture.hover(position={"x": (6 * tile + 2.5) / 17 * size["width"], "y": 1.5 / 5 * size["height"]})
         assert page.text_content("#readout") == f"pixel 7 (row 1, column 2, {name}): {x[0, 3 * 7 + tile]}"
+
+
+def test_channels_and_kernels_are_tiles(tmp_path, opened):
+    x = rng.uniform(0, rng.CHECK, 0, np.arange(2), 64, np.float64)
+    told = trace(ConvVAE((8, 8), (3, 4), latent=2, seed=1), x, image_shape=(8, 8))
+    write_html(told, tmp_path / "conv.html")
+    page = opened(tmp_path / "conv.html", "#forward-encoder.3")
+    picture = page.locator("figure[data-name=W] canvas")  # (4, 4, 3, 4): 12 tiles of 4 × 4, four beside each other
+    size = picture.bounding_box()
+    picture.hover(position={"x": 7.5 / 19 * size["width"], "y": 6.5 / 14 * size["height"]})
+    W = told.step("forward-encoder.3").value("W").data
+    assert page.text_content("#readout") == f"input channel 1, output channel 1, pixel 6 (row 1, column 2): {W[1, 2, 1, 1]}"
+    page = opened(tmp_path / "conv.html", "#backward-encoder.1")
+    shown = {name: rest for name, *rest in page.evaluate(CELLS)}["dW"]
+    dW = told.step("backward-encoder.1").value("dW")
+    assert shown[0] == dW.data.transpose(2, 3, 0, 1).reshape(-1).tolist()
+    assert shown[1] == dW.check.numeric.reshape(dW.data.shape).transpose(2, 3, 0, 1).reshape(-1).tolist()
 
 
 def test_light_and_dark_follow_the_system_and_the_button(tiny, opened):

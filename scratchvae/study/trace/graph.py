@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from ... import nn
+from ...nn.convolution import Conv2D, Kernel
 
 WIDE, HIGH = 106, 80  # distance of two columns and two rows, in units of the drawing
 SIDE = 41  # half the width of a node
@@ -27,17 +28,21 @@ class Node(NamedTuple):
 class Graph:
     """nodes: {id: Node} · edges: [(from, to)]"""
 
-    def __init__(self, model):
+    def __init__(self, model, paths):
+        """paths: of the modules that called an operation, in the order of forward: each layer among them is a node"""
         vae = model.noise_columns > 0
-        likelihood = model.config["likelihood"]
-        encoder, decoder = model.encoder.layers, model.decoder.layers
-        self.last = len(encoder) + 1  # the column of the latents
+        likelihood = type(model.likelihood).__name__
+        modules = dict(model.modules())
+        encoder, decoder = (
+            {path: modules[path] for path in dict.fromkeys(paths) if path.startswith(f"{room}.")} for room in ("encoder", "decoder")
+        )
+        self.last = max(len(encoder), len(decoder)) + 1  # the column of the latents
         self.width, self.height = (self.last + 2) * WIDE, 3 * HIGH + 6
         self.nodes = {"x": Node("x", "image", 0, 0, "the image")}
         for room, layers, row in (("encoder", encoder, 0), ("decoder", decoder, 2)):
-            for i, layer in enumerate(layers):
+            for i, (path, layer) in enumerate(layers.items()):
                 column = i + 1 if row == 0 else self.last - 1 - i
-                self.nodes[f"{room}.{i}"] = Node(*_labels(layer), column, row, f"{room}: {_title(layer)}")
+                self.nodes[path] = Node(*_labels(layer), column, row, f"{room}: {_title(layer)}")
         last = self.last
         z = Node("z", "latent", last, 2, "the latent z")
         mu = Node("μ", "", last, -0.3, "the posterior mean μ"), Node("log σ²", "", last, 0.3, "the posterior log variance")
@@ -46,22 +51,21 @@ class Graph:
             self.nodes.update(mu=mu[0], logvar=mu[1], eps=eps, z=z, kl=kl)
         else:
             self.nodes["z"] = z
-        self.nodes["nll"] = Node("−log p", likelihood.capitalize(), 0, 1, f"the likelihood ({likelihood.capitalize()})")
+        self.nodes["nll"] = Node("−log p", likelihood, 0, 1, f"the likelihood ({likelihood})")
         self.nodes["xhat"] = Node("x̂", "painted", 0, 2, "the reconstruction")
         self.nodes["loss"] = Node("ℒ", "loss", (last - 1) / 2, 1, "the loss")
         self.nodes["adam"] = Node("Adam", "update", last + 1, 0, "the optimiser")
-        self.edges = self._edges(len(encoder), len(decoder), vae)
+        self.edges = self._edges(["x", *encoder], ["z", *decoder], vae)
 
-    def _edges(self, encoder, decoder, vae):
-        chain = ["x", *(f"encoder.{i}" for i in range(encoder))]
+    def _edges(self, chain, back, vae):
+        """chain: from the image to the code · back: from z to what the likelihood is given"""
         edges = list(zip(chain, chain[1:], strict=False))
         if vae:
             edges += [(chain[-1], "mu"), (chain[-1], "logvar"), ("mu", "z"), ("logvar", "z"), ("eps", "z"), ("mu", "kl"), ("logvar", "kl")]
         else:
             edges.append((chain[-1], "z"))
-        chain = ["z", *(f"decoder.{i}" for i in range(decoder))]
-        edges += zip(chain, chain[1:], strict=False)
-        edges += [(chain[-1], "nll"), (chain[-1], "xhat"), ("x", "nll"), ("nll", "loss")]
+        edges += zip(back, back[1:], strict=False)
+        edges += [(back[-1], "nll"), (back[-1], "xhat"), ("x", "nll"), ("nll", "loss")]
         return edges + ([("kl", "loss")] if vae else [])
 
     def title(self, place, phase):
@@ -97,8 +101,17 @@ class Graph:
 def _labels(layer):
     if isinstance(layer, nn.Dense):
         return "Dense", f"{layer.inputs}→{layer.outputs}"
-    return NAMES.get(layer.name, layer.name), ""
+    if isinstance(layer, Kernel):
+        name = "Conv" if isinstance(layer, Conv2D) else "Convᵀ"
+        return name, f"{layer.inputs}→{layer.outputs}, {layer.size[0]}×{layer.size[1]}"
+    name = getattr(layer, "name", None) or type(layer).__name__
+    return NAMES.get(name, name), ""
 
 
 def _title(layer):
-    return f"dense layer {layer.inputs} → {layer.outputs}" if isinstance(layer, nn.Dense) else _labels(layer)[0]
+    if isinstance(layer, nn.Dense):
+        return f"dense layer {layer.inputs} → {layer.outputs}"
+    if isinstance(layer, Kernel):
+        kind = "convolution" if isinstance(layer, Conv2D) else "transposed convolution"
+        return f"{kind} {layer.inputs} → {layer.outputs} channels"
+    return _labels(layer)[0]

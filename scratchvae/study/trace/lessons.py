@@ -6,6 +6,8 @@ The equation numbers are not written here: they are read off the operation's own
 import re
 from typing import NamedTuple
 
+import numpy as np
+
 
 class Lesson(NamedTuple):
     """names: {argument: name on the page} in the order of showing; what is not named is not shown · writes: which are results"""
@@ -33,6 +35,27 @@ LESSONS = {
         (r"dX = dY\,W^\top", r"dW = X^\top dY", r"db = \sum_{\text{images}} dY"),
         "The gradient of the output arrives. A weight's gradient is what entered it times the gradient of what left it, summed "
         "over the images; the gradient of the input goes on to the layer before.",
+        {"dY": "dY", "x": "X", "W": "W", "dX": "dX", "dW": "dW", "db": "db"}, ("dX", "dW", "db"),
+    ),
+    "conv2d": Lesson(
+        (r"Y = \mathrm{patches}(X)\,W + b",),
+        "At each place of the image the same weighted sums of what a small window sees there: one kernel for each output channel.",
+        {"x": "X", "W": "W", "b": "b", "out": "Y"}, ("out",),
+    ),
+    "conv2d_backward": Lesson(
+        (r"dX = \mathrm{patches}^\top(dY\,W^\top)", r"dW = \mathrm{patches}(X)^\top dY", r"db = \sum_{\text{places}} dY"),
+        "The gradient of the output arrives. A weight is used at every place, so its gradient is a sum over the places; the gradient of a "
+        "pixel is the sum over all windows that hold it.",
+        {"dY": "dY", "x": "X", "W": "W", "dX": "dX", "dW": "dW", "db": "db"}, ("dX", "dW", "db"),
+    ),
+    "conv_transpose2d": Lesson(
+        (r"Y = \mathrm{patches}^\top(X\,W^\top) + b",),
+        "A convolution turned round: each pixel spreads a patch, and where patches overlap they are added. The image becomes larger.",
+        {"x": "X", "W": "W", "b": "b", "out": "Y"}, ("out",),
+    ),
+    "conv_transpose2d_backward": Lesson(
+        (r"dX = \mathrm{patches}(dY)\,W", r"dW = \mathrm{patches}(dY)^\top X", r"db = \sum_{\text{places}} dY"),
+        "The gradient of the larger image arrives, and is looked at through windows: what a pixel spread is what it is blamed for.",
         {"dY": "dY", "x": "X", "W": "W", "dX": "dX", "dW": "dW", "db": "db"}, ("dX", "dW", "db"),
     ),
     "reparameterise": Lesson(
@@ -79,9 +102,14 @@ LESSONS = {
         (r"dm = d\mathrm{nll}\,\frac{m - x}{\sigma^2}",
          r"d\,\log\sigma^2 = d\mathrm{nll}\,\tfrac{1}{2} \left( 1 - \frac{(x - m)^2}{\sigma^2} \right)"),
         "The gradient starts here: the error of each pixel, in units of σ². dnll is one number for each image: 1 / (number of images in "
-        "the batch). A σ shared by all pixels gets the sum of theirs.",
+        "the batch).",
         {"dnll": "dnll", "mean": "m", "logvar": "log σ²", "x": "x", "dmean": "dm", "dlogvar": "d log σ², per pixel"},
         ("dmean", "dlogvar"),
+    ),
+    "sum_all": Lesson(
+        (r"d\,\log\sigma^2 = \sum_{\text{images, pixels}} d\,\log\sigma^2_{\text{pixel}}",),
+        "All pixels share one σ, so its gradient is the sum of theirs.",
+        {"x": "d log σ², per pixel", "out": "d log σ²"}, ("out",),
     ),
 }  # fmt: skip
 
@@ -111,6 +139,19 @@ for _name, (_forward, _backward, _uses, _text) in _ACTIVATIONS.items():
         (_backward,), "Each gradient is multiplied by the slope of the curve at that place.",
         {"dY": "dy", **{key: key for key in _uses}, "out": "dx"}, ("out",),
     )  # fmt: skip
+
+
+def lesson_of(call):
+    """The Lesson of a recorded call: of an operation that has none here, its docstring's first sentence, and its arrays as they are named.
+
+    What it writes is what changed.
+    """
+    if call.name in LESSONS:
+        return LESSONS[call.name]
+    text = re.split(r"\.\s|\n\n", (call.function.__doc__ or call.name).strip())[0]
+    shown = {name: name for name, array in call.after.items() if array.ndim and not name.startswith("work")}
+    return Lesson((), text, shown, tuple(name for name in shown if not np.array_equal(call.before[name], call.after[name])))
+
 
 # The moments between them ---------------------------------------------------------------------------------------------
 

@@ -47,7 +47,7 @@ class Numeric:
     def of_input(self, path, gradient):
         """∂ objective / ∂ what enters the module at this path → Check"""
         bump = np.zeros(gradient.shape, np.complex128)
-        with _replaced(self.modules[path], lambda forward: lambda y, *rest: forward(y + bump, *rest)):
+        with _replaced(self.modules[path], lambda forward: lambda y, *rest: forward(y + bump.reshape(y.shape), *rest)):
             return self._check(bump.reshape(-1), gradient, self.twin.terms)
 
     def of_output(self, path, gradient, columns, terms):

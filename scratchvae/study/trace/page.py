@@ -20,6 +20,8 @@ FULL = 4096  # an array of up to this many entries is embedded whole; of a large
 CHOSEN = 36  # so many
 AGREES = 1e-9  # relative: what the page marks as agreement of a gradient and its numeric check
 COUNTS = {"image": "image", "pixel": "pixel", "latent": "latent", "code": "column", "shared": "number for all"}
+SIDES = ("row", "column")  # of an image or a kernel with channels
+COUNTS |= {name: name for name in ("row", "column", "channel", "input channel", "output channel")}
 
 
 def write_html(trace, path):
@@ -68,7 +70,7 @@ class _Paper:
         }  # fmt: skip
         check = value.check
         if check and entry["view"] == "numbers" and len(check.indices) == value.data.size:
-            entry["check"] = {"numeric": self.keep(check.numeric.reshape(shape)), "rows": None}
+            entry["check"] = {"numeric": self.keep(_as_maps(check.numeric.reshape(shape), value.axes)), "rows": None}
         elif check:
             flat = value.data.reshape(-1)
             rows = [[self.where(value, int(i)), float(flat[i]), float(n)] for i, n in zip(check.indices, check.numeric, strict=True)]
@@ -80,6 +82,8 @@ class _Paper:
 
     def shown(self, value):
         """What the script needs in order to draw an array: rows and columns, the names of both, and the numbers."""
+        if value.data.ndim > 2:
+            return self.maps(value)
         data, axes = np.atleast_1d(value.data), value.axes or ("",)
         ids = [np.array(self.ids(axis, n)) for axis, n in zip(axes, data.shape, strict=True)]
         note = ""
@@ -107,11 +111,27 @@ class _Paper:
             "tile": list(self.trace.image_shape) if view == "tiles" else None, "array": self.keep(data),
         }  # fmt: skip
 
+    def maps(self, value):
+        """The same for images or kernels of several channels: a tile for each of them."""
+        shape, sides, data = value.data.shape, _sides(value.axes), _as_maps(value.data, value.axes)
+        others = [(self.counts(axis, 1), shape[i]) for i, axis in enumerate(value.axes) if i not in sides]
+        named = lambda at: ", ".join(f"{axis} {i}" for (axis, n), i in zip(others, at, strict=True) if n > 1)
+        names, note = [named(at) for at in np.ndindex(*(n for _, n in others))], ""
+        if data.size > FULL and len(data) > CHOSEN:
+            note = f"{CHOSEN} of {len(data):,} tiles are shown: those of the largest numbers."
+            most = np.sort(np.argsort(-np.abs(data).sum(axis=1), kind="stable")[:CHOSEN])
+            data, names = data[most], [names[i] for i in most]
+        view = "numbers" if data.size <= NUMBERS else "tiles"
+        return {
+            "view": view, "rows": data.shape[0], "columns": data.shape[1], "names": ["", "place"], "chosen": note,
+            "ids": [names, None], "tile": [shape[i] for i in sides], "array": self.keep(data),
+        }  # fmt: skip
+
     def most_active(self, axis, size):
         """Which units of a layer to show, in order of place: those with the largest outputs."""
         if axis not in self.chosen:
-            made = [v for s in self.trace.steps if s.phase == "forward" for v in s.values if v.role == "out" and v.axes[-1:] == (axis,)]
-            order = np.argsort(-np.abs(made[-1].data).sum(axis=0), kind="stable")
+            made = [v for s in self.trace.steps if s.phase == "forward" for v in s.values if v.axes[-1:] == (axis,)]
+            order = np.argsort(-np.abs(made[-1].data).sum(axis=0), kind="stable") if made else np.arange(size)
             self.chosen[axis] = np.sort(order[:CHOSEN])
         return self.chosen[axis]
 
@@ -137,3 +157,16 @@ class _Paper:
         """What an axis counts, in the singular or plural."""
         word = COUNTS.get(axis, "unit")
         return word if n == 1 else word + "s"
+
+
+def _as_maps(array, axes):
+    """Images or kernels (…) as (tiles, places): a row for each channel, or pair of channels; anything else as it is."""
+    if array.ndim <= 2:
+        return array
+    sides = _sides(axes)
+    return np.moveaxis(array, sides, (-2, -1)).reshape(-1, array.shape[sides[0]] * array.shape[sides[1]])
+
+
+def _sides(axes):
+    """Which two axes make a tile."""
+    return [i for i, axis in enumerate(axes) if axis in SIDES] or [len(axes) - 2, len(axes) - 1]

@@ -10,7 +10,7 @@ from ...training.step import TrainingStep
 from . import lessons
 from .axes import axes_for, axes_of
 from .graph import Graph
-from .lessons import LESSONS, equations
+from .lessons import LESSONS, equations, lesson_of
 from .numeric import Numeric
 from .parts import Split, Step, Trace, Value
 from .record import listen, source_of
@@ -26,8 +26,12 @@ def trace(model, x, eps=None, *, seed=0, lr=1e-3, image_shape=None, title=None, 
     image_shape: (height, width), or in colour (height, width, 3), when the D numbers are to be shown as pictures ·
     notes: sentences for the page.
 
-    Raises ShapeError or ConfigError when x, eps or image_shape does not fit the model.
+    Raises ShapeError or ConfigError when x, eps or image_shape does not fit the model, or the model has other parts than these.
     """
+    held = dict(model.children())
+    if missing := [room for room in ("encoder", "decoder", "likelihood") if room not in held]:
+        needed = "the microscope shows models of an encoder, a decoder and a likelihood"
+        raise ConfigError(f"{needed}: {type(model).__name__} has no {missing[0]}")
     x = np.atleast_2d(np.asarray(x, np.float64))
     if x.ndim != 2 or x.shape[1] != model.data_size or not len(x):
         raise ShapeError(f"the model takes (images, {model.data_size}), not {x.shape}")
@@ -47,7 +51,7 @@ class _Telling:
         eps = np.asarray(eps, np.float64) if model.noise_columns else None
         self.model, self.x, self.eps, self.lr = model, x, eps, lr
         self.dL, self.L = np.full(len(x), 1 / len(x)), model.latent
-        self.graph, self.axes = Graph(model), axes_of(model)
+        self.axes = axes_of(model)
         self.steps, self.made = [], {}
         self.run()
         self.numeric = Numeric(model, x, eps, self.dL, seed)
@@ -65,7 +69,9 @@ class _Telling:
         self.terms = dict(zip(twin.terms, twin.forward(*inputs), strict=True))
         self.forward = taken()
         output = next(iter(_calls_of("likelihood", self.forward)[0].before.values()))  # what it was given first
-        self.last = _calls_of("encoder", self.forward)[-1].path  # what leaves it is the code
+        encoder = _calls_of("encoder", self.forward)
+        self.first, self.last = encoder[0].path, encoder[-1].path  # what leaves the last is the code
+        self.graph = Graph(self.model, [call.path for call in self.forward])
         self.reconstruction = twin.likelihood.mean(output, np.empty_like(output))
         self.painting = taken()
         twin.descend(self.dL)
@@ -92,9 +98,8 @@ class _Telling:
                 self.tell_split(call.before["dY"])
             self.tell_call(call, "backward")
         self.tell_update()
-        sizes = "-".join(map(str, [self.model.data_size, *self.model.config["hidden"], self.L]))
-        title = title or f"{ {'vae': 'VAE', 'ae': 'Autoencoder'}.get(self.model.kind, self.model.kind)} {sizes}"
-        return Trace(title, self.steps, self.graph, image_shape, self.loss(self.terms), self.loss(self.after), notes)
+        losses = self.loss(self.terms), self.loss(self.after)
+        return Trace(title or self.model.described, self.steps, self.graph, image_shape, *losses, notes)
 
     # One step each ----------------------------------------------------------------------------------------------------
 
@@ -110,12 +115,12 @@ class _Telling:
 
     def tell_call(self, call, phase):
         """The Step of one recorded call."""
-        lesson = LESSONS[call.name]
+        lesson = lesson_of(call)
         values = []
         for argument, name in lesson.names.items():
             data = (call.after if argument in lesson.writes else call.before).get(argument)
             if data is not None:  # dX is None in the first layer
-                kind = "image" if argument == "x" and call.path in ("encoder.0", "likelihood") else "signed"
+                kind = "image" if argument == "x" and call.path in (self.first, "likelihood") else "signed"
                 role = "out" if argument in lesson.writes else "in"
                 check = self.check(call, argument, data) if role == "out" and phase == "backward" else None
                 values.append(Value(name, role, axes_for(self.axes, call, argument, data), data, kind, check))
@@ -127,14 +132,12 @@ class _Telling:
             values += [Value("μ", "out", LATENTS, mu), Value("log σ²", "out", LATENTS, logvar)]
             text += f" This output is the posterior: its first {self.L} columns are μ, the others log σ²."
             places += ("mu", "logvar")
-        if call.name == "affine_backward" and "dX" not in call.before:
+        if "dX" in lesson.names and "dX" not in call.before:
             text += lessons.FIRST_LAYER
-        if call.name == "gaussian_nll_backward" and "likelihood.logvar" in self.twin.buffer.names:
-            grad = self.adam.before["g"][self.twin.buffer.slices["likelihood.logvar"]]
-            check = self.numeric.of_parameter("likelihood.logvar", grad)
-            values.append(Value("d log σ²", "out", ("shared",), grad, check=check, note="the sum"))
-        title = self.graph.title(places[0], phase)
-        self.add(f"{phase}-{places[0]}", phase, title, places, lesson._replace(text=text), call.function, values)
+        title, key = self.graph.title(places[0], phase), f"{phase}-{places[0]}"
+        if key in (step.key for step in self.steps):  # a second operation in one place
+            key += f"-{call.name}"
+        self.add(key, phase, title, places, lesson._replace(text=text), call.function, values)
 
     def tell_reconstruction(self):
         """What the decoder paints: for a Bernoulli likelihood a sigmoid, for a Gaussian its output as it is."""
@@ -164,7 +167,7 @@ class _Telling:
         title, split = "Where two gradients meet: μ and log σ²", Split(through_z, from_kl, total, check)
         function = self.model.backend.ops.posterior_backward
         self.add("split", "backward", title, ("mu", "logvar"), lessons.SPLIT, function, values, split=split)
-        self.made[total.tobytes(), total.shape] = "split"
+        self.made[total.tobytes()] = "split"
 
     def tell_update(self):
         """Adam on one block, the encoder's last weights, where both gradients have arrived; and the loss after it."""
@@ -184,9 +187,10 @@ class _Telling:
         values = [Value("ℒ before", "in", (), np.float64(losses[0]))]
         values += [Value(f"{TERMS[name]} after", "out", ("image",), term) for name, term in self.after.items()]
         values.append(Value("ℒ after", "out", (), np.float64(losses[1]), note="nats per image"))
-        first = view("encoder.0.W", self.adam.after["g"]) == 0
-        note = "of its weights in the first layer, the share whose gradient is exactly 0"
-        values.append(Value("stays, per pixel", "out", ("pixel",), first.mean(axis=1), "image", note=note))
+        first = view(f"{self.first}.W", self.adam.after["g"]) == 0
+        if len(first) == self.model.data_size:  # a row for each pixel: the first layer is dense
+            note = "of its weights in the first layer, the share whose gradient is exactly 0"
+            values.append(Value("stays, per pixel", "out", ("pixel",), first.mean(axis=1), "image", note=note))
         self.add("after", "update", "One step later", ("loss",), self.tell_who_moved(), TrainingStep._update, values, (), ran=False)
 
     def tell_who_moved(self):
@@ -209,7 +213,7 @@ class _Telling:
     def add(self, key, phase, title, places, lesson, function, values, numbers=None, split=None, ran=True):
         """Append a Step, with a link from each array that came in to the step that made it. lesson: a Lesson, or a text alone."""
         for value in values:
-            found = value.data.tobytes(), value.data.shape
+            found = value.data.tobytes()  # in whatever shape: Flatten and Reshape copy nothing
             if value.role == "out":
                 self.made[found] = key
             else:
@@ -220,8 +224,8 @@ class _Telling:
 
     def check(self, call, argument, gradient):
         """The numeric twin of a gradient that this call wrote, or None where the code has no such place of its own."""
-        if argument in ("dW", "db"):
-            return self.numeric.of_parameter(f"{call.path}.{argument[1:]}", gradient)
+        if argument in call.gradients:
+            return self.numeric.of_parameter(f"{call.path}.{call.gradients[argument]}", gradient)
         if call.name in ("reparameterise_backward", "gaussian_kl_backward"):
             terms = ("kl",) if call.name == "gaussian_kl_backward" else ("reconstruction",)
             columns = slice(0, self.L) if argument == "dmu" else slice(self.L, None)

@@ -1,7 +1,7 @@
 """Every operation on CuPy arrays: the names and arguments of ops.numpy, computed by the kernels in `kernels/`.
 
-Beside the twins stand the fused ones, each saying which NumPy operations it is: dense, dense_backward, sample_posterior,
-posterior_backward, bernoulli_nll_and_gradient (and gaussian_…, squared_error_…), gather_batch, clip_factor, end_of_step.
+Beside the twins stand the fused ones, each saying which NumPy operations it is: dense, dense_backward, bernoulli_nll_and_gradient
+(and gaussian_…, squared_error_…), gather_batch, clip_factor, end_of_step. What has no kernel yet says so when it is asked for.
 A launch allocates nothing. Importing this neither imports CuPy nor compiles anything: that happens at the first launch.
 """
 

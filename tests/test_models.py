@@ -7,11 +7,12 @@ from autograd import value_and_grad
 
 from scratchvae import rng
 from scratchvae.errors import ConfigError, DataError, ShapeError
-from scratchvae.models import VAE, Autoencoder, autoencoder
-from scratchvae.models.autoencoder import CHUNK
+from scratchvae.models import VAE, Autoencoder
+from scratchvae.models import model as model_module
 from scratchvae.nn import init
 
 RANDOM = np.random.default_rng(0)
+CHUNK = VAE.chunk
 MODELS = {model.kind: model for model in (VAE, Autoencoder)}  # those of dense layers
 ACTIVATIONS = {
     "relu": lambda a: anp.where(a > 0, a, 0),
@@ -231,7 +232,7 @@ def test_large_inputs_are_taken_in_chunks_without_changing_them(kind):
 def test_encode_and_decode_compute_a_chunk_of_rows_at_a_time(monkeypatch):
     model, seen = VAE(6, (5,), 2), []
     monkeypatch.setattr(model.encoder, "forward", lambda x, forward=model.encoder.forward: seen.append(len(x)) or forward(x))
-    monkeypatch.setattr(autoencoder, "blas_threads", lambda: 1)
+    monkeypatch.setattr(model_module, "blas_threads", lambda: 1)
     model.encode(np.zeros((2 * CHUNK + 7, 6)))
     assert seen == [CHUNK, CHUNK, 7]
 
@@ -244,7 +245,7 @@ def test_threads_share_out_chunks_and_change_no_bit(kind, monkeypatch):
     monkeypatch.setattr(MODELS[kind], "replica", lambda self, plain=MODELS[kind].replica: made.append(plain(self)) or made[-1])
     results = {}
     for count in (1, 2, 3, 9):
-        monkeypatch.setattr(autoencoder, "blas_threads", lambda count=count: count)
+        monkeypatch.setattr(model_module, "blas_threads", lambda count=count: count)
         results[count] = model.encode(x), model.decode(z)
     for count in (2, 3, 9):
         for one, other in zip(results[1], results[count], strict=True):

@@ -11,7 +11,7 @@ from .accepted import accepted, check_model, values_of
 from .batch import fields_of, gathered
 from .measurement import Measurement
 
-BATCH = 500  # images at a time: fixed, so that threads change speed and never bits
+BATCH = 500  # images at a time, and no more than the model's chunk: fixed, so that threads change speed and never bits
 NOISE_BATCHES = 10  # batches whose noise is drawn in one call
 ROUNDING = 1e-4  # nats per pixel: a float32 term of a logit up to 1,000 is off by less
 UNIT = "nats per image, summed over pixels, mean over images"
@@ -36,7 +36,8 @@ def image_terms(model, fields, workers, seed=0, samples=1, replicas=None):
             return _device_terms(replicas[0] if replicas else model.replica(), images, seed, samples)
     terms = {term: np.zeros(len(images)) for term in model.terms}
     replicas = replicas or [model, *(model.replica() for _ in range(workers.count - 1))]
-    batches = [slice(start, min(start + BATCH, len(images))) for start in range(0, len(images), BATCH)]
+    size = _batch(model)
+    batches = [slice(start, min(start + size, len(images))) for start in range(0, len(images), size)]
 
     def share(worker):
         replica, mine = replicas[worker], batches[worker :: workers.count]
@@ -54,6 +55,10 @@ def image_terms(model, fields, workers, seed=0, samples=1, replicas=None):
     return terms
 
 
+def _batch(model):
+    return min(BATCH, getattr(model, "chunk", BATCH))
+
+
 def _noise(model, batches, seed, k):
     """[ε] of draw k for each of these batches (slices of rows), or []s: drawn at once, which costs half as much   → [[(rows, L)]]"""
     if not model.noise_columns:
@@ -65,16 +70,16 @@ def _noise(model, batches, seed, k):
 
 def _device_terms(replica, images, seed, samples):
     """The same on a GPU: images are brought there once, ε is drawn there, and the sums come back once."""
-    backend, ops, dtype, N = replica.backend, replica.ops, replica.dtype, len(images)
+    backend, ops, dtype, N, size = replica.backend, replica.ops, replica.dtype, len(images), _batch(replica)
     on_device, order = backend.put(np.ascontiguousarray(images)), backend.put(np.arange(N))
     terms = {term: backend.empty((N,), np.float64) for term in replica.terms}
     with planned([replica]):
-        for start in range(0, N, BATCH):
-            rows = slice(start, min(start + BATCH, N))
+        for start in range(0, N, size):
+            rows = slice(start, min(start + size, N))
             with replica.arena.step(rows.stop - start):
                 count = rows.stop - start
                 inputs = [replica.new("images", (count, images.shape[1]), dtype)]
-                ops.gather_batch(on_device, order, inputs[0], start // BATCH, BATCH)
+                ops.gather_batch(on_device, order, inputs[0], start // size, size)
                 if replica.noise_columns:
                     inputs.append(replica.new("eps", (count, replica.noise_columns), dtype))
                 for values in terms.values():

@@ -7,12 +7,8 @@ import numpy as np
 from .. import gate, nn, rng
 from ..errors import ConfigError, ShapeError
 from ..nn import init
-from ..nn.arena import planned
-from ..workers import Threads, blas_threads
 from .likelihood import LIKELIHOODS, Gaussian
 from .model import Model, shape_of
-
-CHUNK = 500  # rows that encode and decode take at a time: bounds their memory, whatever they are given
 
 
 class Autoencoder(Model):
@@ -82,7 +78,7 @@ class Autoencoder(Model):
     def encode(self, x):
         """The code of each image.   x (N, D) or (D,) → z (N, L)"""
         write = lambda model, part, out: np.copyto(out, model.encoder.forward(part))
-        return self._chunked("x", x, self.data_size, self.code_size, write, self.support)
+        return self._chunked("x", x, self.data_size, (self.code_size,), write, self.support)
 
     def codes(self, x):
         """One vector per image, for plots and classifiers: z here, μ in a VAE.   x (N, D) → (N, L)"""
@@ -91,7 +87,7 @@ class Autoencoder(Model):
     def decode(self, z):
         """The mean image of each code.   z (N, L) or (L,) → (N, D); in [0, 1] for the Bernoulli likelihood"""
         mean = lambda model, part, out: model.likelihood.mean(model.decoder.forward(part), out)
-        return self._chunked("z", z, self.latent, self.data_size, mean, gate.REAL)
+        return self._chunked("z", z, self.latent, (self.data_size,), mean, gate.REAL)
 
     def reconstruct(self, x):
         """decode(codes(x)).   x (N, D) → (N, D)"""
@@ -134,44 +130,6 @@ class Autoencoder(Model):
 
     def summary(self, columns=None, rows=128):
         return super().summary(self.data_size if columns is None else columns, rows)
-
-    def _chunked(self, name, x, width, width_out, write, support):
-        """write(model, part, out) for CHUNK rows of x (N, width) at a time, in this model's dtype and backend → a new (N, width_out)
-
-        x is refused by its row and column unless its numbers are finite and within `support`. On NumPy the chunks are shared out
-        among as many threads as a matrix product would use, each with a replica.
-        """
-        if self.buffer is None:
-            raise ShapeError(f"{type(self).__name__} is not initialised: call initialise(seed) first")
-        x = np.atleast_2d(gate.array(x, name))
-        if x.ndim != 2 or x.shape[1] != width:
-            raise ShapeError(f"expected (rows, {width}), not {x.shape}")
-        if x.dtype == np.uint8:
-            raise ShapeError(f"{name} holds uint8, of which 255 or 1 may be white: give x / 255, or x.astype(bool)")
-        gate.check_support(x, gate.extent(x, name), support, name, f"the {self.config['likelihood']} likelihood")
-        result = np.empty((len(x), width_out), self.dtype)
-        put, get, here = self.backend.put, self.backend.get, self.backend.name == "numpy"
-        starts = range(0, len(x), CHUNK)
-
-        def share(model, starts):
-            with planned([model]):
-                for i in starts:
-                    part, wanted = x[i : i + CHUNK].astype(self.dtype, copy=False), result[i : i + CHUNK]
-                    with model.arena.step(len(part)):
-                        out = wanted if here else model.new("result", (len(part), width_out), self.dtype)
-                        write(model, put(part), out)
-                    if not here:
-                        wanted[...] = get(out)
-
-        count = min(blas_threads(), len(starts)) if here and len(starts) > 1 else 1
-        if count > 1:
-            models = [self, *(self.replica() for _ in range(count - 1))]
-            with Threads(count) as workers:
-                workers.run(lambda worker: share(models[worker], starts[worker::count]))
-        else:
-            with self.backend.failures():
-                share(self, starts)
-        return result
 
 
 def whole_list(name, sizes):

@@ -3,9 +3,13 @@
 import inspect
 from functools import cached_property
 
+import numpy as np
+
 from .. import backend as backends
 from .. import gate, nn
-from ..errors import ConfigError
+from ..errors import ConfigError, ShapeError
+from ..nn.arena import planned
+from ..workers import Threads, blas_threads
 from .objective import Weighted
 
 
@@ -32,6 +36,7 @@ class Model(nn.Module):
     noise_columns = 0
     support = gate.REAL  # (lowest, highest) number that an image may hold
     seed = None  # of the first values, if they can be had again from it
+    chunk = 500  # rows that it is used on at a time, which bounds its memory: fixed, so that threads change speed and never bits
 
     @property
     def kind(self):
@@ -87,6 +92,44 @@ class Model(nn.Module):
         """Write into every Parameter's grad the gradient of Σ_rows dL · L, after forward.   dL (B,)"""
         self.floats(dL=dL)
         self.backward(*self.objective.backward(dL))
+
+    def _chunked(self, name, x, width, shape, write, support):
+        """write(model, part, out) for `chunk` rows of x (N, width) at a time, in this model's dtype and backend → a new (N, *shape)
+
+        x is refused by its row and column unless its numbers are finite and within `support`. On NumPy the chunks are shared out
+        among as many threads as a matrix product would use, each with a replica.
+        """
+        if self.buffer is None:
+            raise ShapeError(f"{type(self).__name__} is not initialised: call initialise(seed) first")
+        x = np.atleast_2d(gate.array(x, name))
+        if x.ndim != 2 or x.shape[1] != width:
+            raise ShapeError(f"expected (rows, {width}), not {x.shape}")
+        if x.dtype == np.uint8:
+            raise ShapeError(f"{name} holds uint8, of which 255 or 1 may be white: give x / 255, or x.astype(bool)")
+        gate.check_support(x, gate.extent(x, name), support, name, f"the {self.config.get('likelihood', 'model’s own')} likelihood")
+        result = np.empty((len(x), *shape), self.dtype)
+        put, get, here = self.backend.put, self.backend.get, self.backend.name == "numpy"
+        starts = range(0, len(x), self.chunk)
+
+        def share(model, starts):
+            with planned([model]):
+                for i in starts:
+                    part, wanted = x[i : i + self.chunk].astype(self.dtype, copy=False), result[i : i + self.chunk]
+                    with model.arena.step(len(part)):
+                        out = wanted if here else model.new("result", (len(part), *shape), self.dtype)
+                        write(model, put(part), out)
+                    if not here:
+                        wanted[...] = get(out)
+
+        count = min(blas_threads(), len(starts)) if here and len(starts) > 1 else 1
+        if count > 1:
+            models = [self, *(self.replica() for _ in range(count - 1))]
+            with Threads(count) as workers:
+                workers.run(lambda worker: share(models[worker], starts[worker::count]))
+        else:
+            with self.backend.failures():
+                share(self, starts)
+        return result
 
 
 def shape_of(data):

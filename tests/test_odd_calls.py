@@ -121,6 +121,12 @@ CALLS = {
         {"image_shape": (5, 6), "filters": [2], "size": 3, "stride": 2, "latent": 2, "activation": "relu", "likelihood": "bernoulli",
          "sigma": None, "init_W": "he", "beta": 1.0, "seed": 0, "dtype": np.float32, "backend": None},
     ),
+    "Hourglass": lambda: (
+        models.Hourglass,
+        {"image_shape": (8, 12), "joints": 2, "features": 2, "levels": 1, "stages": 1, "stride": 2, "sigma": 1.0, "seed": 0,
+         "dtype": np.float32, "backend": None},
+    ),
+    "Hourglass.points": lambda: (models.Hourglass((4, 4), 2, 2, 1).points, {"x": np.zeros((3, 16), np.float32)}),
     "Weighted": lambda: (models.Weighted, {"kl": 1.0}),
     "Conv2D": lambda: (nn.Conv2D, {"inputs": 3, "outputs": 2, "size": 3, "stride": 1, "pad": 1, "init_W": nn.init.he}),
     "Conv2D.forward": lambda: (nn.Conv2D(3, 2, 3).initialise().forward, {"x": IMAGES}),

@@ -4,6 +4,7 @@ import numpy as np
 
 from .. import gate
 from ..errors import DataError
+from ..ops import numpy as ops
 
 
 def peaks(maps):
@@ -14,14 +15,7 @@ def peaks(maps):
     maps = gate.floats("maps", maps)
     if maps.ndim != 4 or not maps.size:
         raise DataError(f"maps: must be heat maps of shape (N, height, width, joints), not {gate.shown(maps)}")
-    N, H, W, J = maps.shape
-    y, x = np.divmod(maps.reshape(N, H * W, J).argmax(axis=1), W)
-    n, j = np.arange(N)[:, None], np.arange(J)
-    found = np.stack([x, y], axis=2).astype(np.float64)
-    for axis, (at, size, there) in enumerate(((x, W, lambda i: maps[n, y, i, j]), (y, H, lambda i: maps[n, i, x, j]))):
-        rise = there(np.minimum(at + 1, size - 1)) - there(np.maximum(at - 1, 0))
-        found[..., axis] += 0.25 * np.sign(rise) * ((at > 0) & (at < size - 1))
-    return found
+    return ops.peaks(maps)
 
 
 def pck(predicted, points, reference, alpha=0.2, counted=None):

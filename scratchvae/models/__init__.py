@@ -2,10 +2,11 @@
 
 from .autoencoder import Autoencoder
 from .conv_vae import ConvVAE
+from .hourglass import Hourglass
 from .model import Model
 from .objective import Weighted
 from .vae import VAE
 
-MODELS = {model.kind: model for model in (VAE, Autoencoder, ConvVAE)}
+MODELS = {model.kind: model for model in (VAE, Autoencoder, ConvVAE, Hourglass)}
 
-__all__ = ["MODELS", "VAE", "Autoencoder", "ConvVAE", "Model", "Weighted"]
+__all__ = ["MODELS", "VAE", "Autoencoder", "ConvVAE", "Hourglass", "Model", "Weighted"]

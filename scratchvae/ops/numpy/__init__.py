@@ -28,7 +28,7 @@ from .gaussian import (
     reparameterise_backward,
     sample_posterior,
 )
-from .heat_maps import heat_maps
+from .heat_maps import heat_maps, peaks
 from .joining import concat, concat_backward, plus
 from .likelihoods import (
     bernoulli_nll,

@@ -14,3 +14,18 @@ def heat_maps(points, sigma, out, seen=None):
     if seen is not None:
         y *= seen[:, None, :]
     return np.multiply(y[:, :, None, :], x[:, None, :, :], out=out, casting="same_kind")
+
+
+def peaks(maps):
+    """Where each map is highest, moved a quarter of a pixel towards the higher neighbour on each axis (Newell et al., 2016).
+
+    maps (N, H, W, J) → x and y in pixels of the maps, (N, J, 2)
+    """
+    N, H, W, J = maps.shape
+    y, x = np.divmod(maps.reshape(N, H * W, J).argmax(axis=1), W)
+    n, j = np.arange(N)[:, None], np.arange(J)
+    found = np.stack([x, y], axis=2).astype(np.float64)
+    for axis, (at, size, there) in enumerate(((x, W, lambda i: maps[n, y, i, j]), (y, H, lambda i: maps[n, i, x, j]))):
+        rise = there(np.minimum(at + 1, size - 1)) - there(np.maximum(at - 1, 0))
+        found[..., axis] += 0.25 * np.sign(rise) * ((at > 0) & (at < size - 1))
+    return found

@@ -6,6 +6,7 @@ Their input has its channels last, (B, …, C).
 import numpy as np
 
 from .. import gate
+from ..backend import same_library
 from ..errors import ConfigError, ShapeError
 from . import init
 from .module import Module
@@ -27,8 +28,14 @@ class Normalisation(Module):
         self.scale, self.shift = Parameter((channels,), init.constant(1.0)), Parameter((channels,), init.zeros)
 
     def forward(self, x):
-        """x (B, …, C) → y as x. Raises ShapeError for other channels."""
+        """x (B, …, C) → y as x. Raises ShapeError for other channels, dtypes or libraries."""
         self.floats(x=x)
+        scale = self.scale.value
+        if scale is None:
+            raise ShapeError(f"{type(self).__name__} is not initialised: call initialise(seed) on it or on the model that holds it")
+        same_library(type(self).__name__, x, scale)
+        if x.dtype != scale.dtype:
+            raise ShapeError(f"{type(self).__name__} holds {scale.dtype} and was given {x.dtype}: convert one of them")
         if x.ndim < 2 or x.shape[-1] != self.channels:
             raise ShapeError(f"{type(self).__name__} takes (rows, …, {self.channels}), not {x.shape}")
         self.x, y = x, self.new("y", x.shape, x.dtype)

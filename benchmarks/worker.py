@@ -23,9 +23,9 @@ class Worker:
     def __init__(self, name):
         self.peer = peers.load(name)
 
-    def setup(self, data, batch_size, hidden, latent, threads):
+    def setup(self, data, **options):
         began = time.perf_counter()
-        self.peer.setup(images(data), batch_size, hidden, latent, threads)
+        self.peer.setup(images(data), **options)
         return {"versions": self.peer.versions, "setup_ms": 1e3 * (time.perf_counter() - began)}
 
     def step(self, n, lead_in_s=0.0):

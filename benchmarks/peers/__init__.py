@@ -46,6 +46,15 @@ PEERS = {
 }
 DEFAULT = ["ours", "torch", "torch-fused", "torch-compile-loss", "torch-compile", "jax", "matmul", "matmul-shards"]
 
+# The contestants of benchmarks/convolution.py: setup(images, batch_size, net, threads), and of the rest run_steps alone.
+CONVOLUTIONS = {
+    "conv-ours": ("conv_ours", "ConvOurs", {}, "scratchvae's layers and its training step, one shard per thread"),
+    "conv-torch": ("conv_torch", "ConvTorch", {}, "PyTorch eager, channels first"),
+    "conv-torch-cl": ("conv_torch", "ConvTorch", {"channels_last": True}, "PyTorch eager, channels last"),
+    "conv-torch-compile": ("conv_torch", "ConvTorch", {"compiled": True}, "torch.compile of loss and gradient"),
+    "conv-jax": ("conv_jax", "ConvJax", {}, "JAX, whole step jitted, buffers donated"),
+}
+
 
 def plain(name):
     """'ours@mkl' → 'ours': what stands behind the @ says whose Python runs it, not what it is."""
@@ -54,7 +63,7 @@ def plain(name):
 
 def load(name):
     """Import a peer and make it. Raises KeyError for an unknown name and ImportError where its library is missing."""
-    module, kind, settings, _ = PEERS[name]
+    module, kind, settings, _ = (PEERS | CONVOLUTIONS)[name]
     return getattr(importlib.import_module(f"{__name__}.{module}"), kind)(**settings)
 
 

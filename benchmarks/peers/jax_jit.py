@@ -40,7 +40,7 @@ def adam(value, gradient, m, v, t):
     return value - rate * m / (jnp.sqrt(v / (1 - common.BETA2**t)) + common.ADAM_EPSILON), m, v
 
 
-def step(state, images, rows):
+def step(state, images, rows, loss=loss):
     """One training step: state = (layers, m, v, t, key) → (state, loss)"""
     layers, m, v, t, key = state
     key, here = jax.random.split(key)

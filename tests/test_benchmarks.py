@@ -139,3 +139,15 @@ def test_two_workers_beside_busy_loops_are_compared_with_one_and_with_two_that_a
         assert cell["two_to_better_choice"] == two / min(medians.values())
         assert all(len(told["samples_ms"]) == 2 for told in cell["contestants"].values())
         assert cell["others_cores"]["n"] == 6
+
+
+def test_convolutional_networks_are_raced_from_the_same_weights(tmp_path):
+    path = tmp_path / "convolution.json"
+    command = [sys.executable, str(ROOT / "benchmarks" / "convolution.py"), "--nets", "conv-vae,unet-16", "--peers", "ours"]
+    command += [*TINY[:10], "--batch-size", "2", "--threads", "1", "--out", str(path)]
+    process = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert process.returncode == 0, process.stderr
+    result = read_result(path)
+    assert [one["net"] for one in result["races"]] == ["conv-vae", "unet-16"]
+    assert result["left_out"] == {}
+    assert all(one["peers"]["ours"]["check_loss_nats"] > 0 for one in result["races"])

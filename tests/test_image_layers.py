@@ -258,7 +258,7 @@ def test_what_is_not_initialised_or_no_gradient_is_refused():
 @pytest.mark.parametrize(("make", "words"), [
     (lambda: Conv2D(1, 2, 3, stride=0), "stride"), (lambda: Conv2D(1, 2, (3, 3, 3)), "size"), (lambda: Conv2D(1, 2, 3, pad=-1), "pad"),
     (lambda: ConvTranspose2D(1, 2, 2, stride=2, more=2), "fewer than the stride"), (lambda: GroupNorm(4, 6), "but into 1, 2, 3, 6"),
-    (lambda: Dropout(1.0), "rate"), (lambda: Upsample(2, "cubic"), "how is"),
+    (lambda: Dropout(1.0), "rate"), (lambda: Upsample(2, "cubic"), "nearest, bilinear"),
 ])  # fmt: skip
 def test_options_that_cannot_work_are_refused(make, words):
     with pytest.raises(ConfigError, match=words):

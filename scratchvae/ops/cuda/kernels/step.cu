@@ -15,7 +15,9 @@ __global__ void __launch_bounds__(THREADS)
                 const T* term7, int K, long long n, double* window, unsigned* counters, const T* rates, T* rate) {
   const T* const terms[] = {term0, term1, term2, term3, term4, term5, term6, term7};
   bool finite = true;
-  for (int k = 0; k < K; ++k) {
+#pragma unroll // so that terms[k] is a register, and no table in memory
+  for (int k = 0; k < 8; ++k) {
+    if (k >= K) break;
     double sum = 0;
     for (long long i = threadIdx.x; i < n; i += THREADS) sum += double(terms[k][i]);
     sum = block_sum<THREADS>(sum);

@@ -114,7 +114,7 @@ def test_a_convolutional_model_is_told_layer_by_layer():
     assert dense.value("X").source == "forward-encoder.4"  # what Flatten only gave another shape
 
 
-def test_an_operation_without_a_lesson_is_told_by_its_docstring():
+def test_an_operation_without_a_lesson_is_told_as_the_book_has_it():
     class Normed(ConvVAE):
         def __init__(self, *sizes, **options):
             super().__init__(*sizes, **{**options, "seed": None})
@@ -123,7 +123,10 @@ def test_an_operation_without_a_lesson_is_told_by_its_docstring():
 
     told = trace(Normed((8, 8), (4,), latent=2), rng.uniform(1, rng.CHECK, 0, 0, 64, np.float64))
     step = told.step("forward-encoder.2")
-    assert (step.formulas, step.text) == ((), ops.normalise.__doc__.split(".\n")[0])
+    assert (step.formulas, step.equations) == (tuple(lessons.lines_of(equations()[71].formula)), (71,))
+    assert step.text == ops.normalise.__doc__.split(".\n")[0]  # for the book's words have symbols in them
+    assert f"In words: t{told.step('backward-encoder.2').text[1:]}" == equations()[72].words
+    assert told.graph.nodes["encoder.2"][:2] == ("Group", "Norm")
     assert {value.name for value in step.values if value.role == "out"} >= {"out", "xhat"}
     assert told.worst < 1e-12
     assert told.step("backward-encoder.2").value("dscale").check
@@ -241,7 +244,8 @@ def test_the_outline_is_json_and_names_what_is_missing():
 
 
 def test_every_formula_has_its_mathml_whole():
-    for formula in [*lessons.formulas(), *(e.formula for e in equations().values())]:
+    book = [e.formula for e in equations().values()]
+    for formula in [*lessons.formulas(), *book, *(line for whole in book for line in lessons.lines_of(whole))]:
         assert "\\" not in mathml(formula)
         assert formula.count("{") == formula.count("}")  # docutils lets the rest of an unclosed one go
         assert formula.count(r"\left") - formula.count(r"\leftarrow") == formula.count(r"\right") - formula.count(r"\rightarrow"), formula
@@ -252,7 +256,8 @@ def test_every_formula_has_its_mathml_whole():
 
 @pytest.mark.parametrize(("latex", "part"), [
     (r"\max(x, 0)", "<mi>max</mi>"), (r"a \log x", f"<mi>a</mi>{THIN}<mi>log</mi>{THIN}<mi>x</mi>"), ("u'", "<mo>′</mo>"),
-    (r"\epsilon\lvert f\rvert", "<mi>|</mi><mi>f</mi><mi>|</mi>"), (r"\hat{m}", ">^</mo>"), (r"q\|p", '<mo stretchy="false">‖</mo>'),
+    (r"\epsilon\lvert f\rvert", "<mi>|</mi><mi>f</mi><mi>|</mi>"), (r"\hat{m}", ">^</mo>"),
+    (r"\frac12", "<mfrac><mn>1</mn><mn>2</mn></mfrac>"), (r"q\|p", '<mo stretchy="false">‖</mo>'),
 ])  # fmt: skip
 def test_what_tex_sets_otherwise_is_mended(latex, part):
     assert part in re.sub(r"\n\s*", "", mathml(latex))

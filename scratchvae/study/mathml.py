@@ -22,7 +22,8 @@ def mathml(latex, block=True):
 
     Raises docutils' MathError, and for some unfinished formulas others, for what it cannot translate.
     """
-    text = tex2mathml(latex.strip(), as_block=block)
+    latex = re.sub(r"\\frac(\d)(\d)", r"\\frac{\1}{\2}", latex.strip())  # of two digits docutils makes one number
+    text = tex2mathml(latex, as_block=block)
     for pattern, mended in MENDED:
         text = re.sub(pattern, mended, text)
     return text

@@ -1,5 +1,6 @@
 """The model as a graph: a letter U, encoder on top, decoder below, so that the image and its reconstruction meet at the left."""
 
+import re
 from typing import NamedTuple
 
 from ... import nn
@@ -7,6 +8,7 @@ from ...nn.convolution import Conv2D, Kernel
 
 WIDE, HIGH = 106, 80  # distance of two columns and two rows, in units of the drawing
 SIDE = 41  # half the width of a node
+LONGEST = 8  # letters of a label that fit into it
 NAMES = {"relu": "ReLU", "leaky_relu": "leaky ReLU", "gelu": "GELU", "silu": "SiLU"}
 
 
@@ -104,8 +106,11 @@ def _labels(layer):
     if isinstance(layer, Kernel):
         name = "Conv" if isinstance(layer, Conv2D) else "Convᵀ"
         return name, f"{layer.inputs}→{layer.outputs}, {layer.size[0]}×{layer.size[1]}"
-    name = getattr(layer, "name", None) or type(layer).__name__
-    return NAMES.get(name, name), ""
+    name = _name(layer)
+    if len(name) <= LONGEST or " " in name:
+        return name, ""
+    words = re.findall("[A-Z]?[^A-Z_]+", name) or [name]  # GroupNorm stands on two lines
+    return words[0][:LONGEST], "".join(words[1:])
 
 
 def _title(layer):
@@ -114,4 +119,9 @@ def _title(layer):
     if isinstance(layer, Kernel):
         kind = "convolution" if isinstance(layer, Conv2D) else "transposed convolution"
         return f"{kind} {layer.inputs} → {layer.outputs} channels"
-    return _labels(layer)[0]
+    return _name(layer)
+
+
+def _name(layer):
+    name = getattr(layer, "name", None) or type(layer).__name__
+    return NAMES.get(name, name)

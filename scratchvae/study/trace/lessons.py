@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..equations import equations as book
+
 
 class Lesson(NamedTuple):
     """names: {argument: name on the page} in the order of showing; what is not named is not shown · writes: which are results"""
@@ -142,15 +144,22 @@ for _name, (_forward, _backward, _uses, _text) in _ACTIVATIONS.items():
 
 
 def lesson_of(call):
-    """The Lesson of a recorded call: of an operation that has none here, its docstring's first sentence, and its arrays as they are named.
-
-    What it writes is what changed.
-    """
+    """The Lesson of a recorded call. Of an operation that has none here: the equations that it cites, as the book has them, or else its
+    docstring's first sentence; its arrays as they are named; and what it writes is what changed."""
     if call.name in LESSONS:
         return LESSONS[call.name]
-    text = re.split(r"\.\s|\n\n", (call.function.__doc__ or call.name).strip())[0]
+    cited = [book()[number] for number in equations(call.function) if number in book()]
+    words = [equation.words.removeprefix("In words: ") for equation in cited if "$" not in equation.words]
+    sentence = re.split(r"\.\s|\n\n", (call.function.__doc__ or call.name).strip())[0]
+    text = " ".join(word[:1].upper() + word[1:] for word in words) or sentence
     shown = {name: name for name, array in call.after.items() if array.ndim and not name.startswith("work")}
-    return Lesson((), text, shown, tuple(name for name in shown if not np.array_equal(call.before[name], call.after[name])))
+    writes = tuple(name for name in shown if not np.array_equal(call.before[name], call.after[name]))
+    return Lesson(tuple(line for equation in cited for line in lines_of(equation.formula)), text, shown, writes)
+
+
+def lines_of(formula):
+    """An equation of the book, cut where the book leaves room between its parts."""
+    return [part.strip().rstrip(",;") for part in re.split(r"\\qquad", formula)]
 
 
 # The moments between them ---------------------------------------------------------------------------------------------

@@ -65,7 +65,7 @@ class _Paper:
         shape = tuple(int(n) for n in value.data.shape)
         entry = {
             "name": value.name, "role": value.role, "kind": value.kind, "note": value.note, "source": value.source,
-            "shape": list(shape), "counts": " × ".join(f"{n:,} {self.counts(a, n)}" for n, a in zip(shape, value.axes, strict=True)),
+            "shape": list(shape), "counts": self.size(value),
             **self.shown(value),
         }  # fmt: skip
         check = value.check
@@ -142,6 +142,11 @@ class _Paper:
             self.places[raw] = len(self.arrays)
             self.arrays.append(base64.b64encode(raw).decode())
         return self.places[raw]
+
+    def size(self, value):
+        """ "1 image × 784 pixels", or "" for what nobody has given names to"""
+        pairs = zip(value.data.shape, value.axes, strict=True)
+        return " × ".join(f"{n:,} {self.counts(axis, n)}" for n, axis in pairs) if any(value.axes) else ""
 
     def where(self, value, flat):
         """ "pixel 210, unit 17" """

@@ -94,8 +94,6 @@ class _Telling:
         self.tell_reconstruction()
         self.tell_loss()
         for call in self.backward:
-            if call.name == "sum_all":  # of one shared log σ², which stands beside what is summed
-                continue
             if call.path == self.last and self.eps is not None:
                 self.tell_split(call.before["dY"])
             self.tell_call(call, "backward")

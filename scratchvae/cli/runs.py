@@ -28,7 +28,9 @@ from .options import (
     whole,
 )
 
-MODEL_OPTIONS = ("hidden", "filters", "latent", "activation", "likelihood", "sigma", "beta", "init_W")
+MODEL_OPTIONS = (
+    "hidden", "filters", "latent", "activation", "likelihood", "sigma", "beta", "init_W", "features", "levels", "stages", "stride",
+)  # fmt: skip
 MOST_TILES = 10_000  # each is up to 112 pixels high and wide
 
 
@@ -39,15 +41,20 @@ def add(commands):
     add("--data", default="mnist-small", help="mnist-small (bundled), mnist, fashion-mnist; clutter, overlap or figures, which are made; "
         "a folder of images, or a .npz, .npy or .csv")  # fmt: skip
     add_data_options(sub)
-    add("--model", choices=("vae", "ae", "conv-vae"), default="vae", help="variational, plain or convolutional variational autoencoder")
+    add("--model", choices=("vae", "ae", "conv-vae", "hourglass"), default="vae",
+        help="variational, plain or convolutional variational autoencoder; Stacked Hourglass, which finds joints")  # fmt: skip
     add("--hidden", type=sizes, help="sizes of the encoder's hidden layers, such as 400,200; '' for none (default: 400)")
     add("--filters", type=sizes, help="channels after each convolution of a conv-vae (default: 32,64)")
     add("--latent", type=at_least_1, help="size of z (default: 20)")
     add("--activation", help="relu, leaky_relu, tanh, sigmoid, softplus, gelu or silu (default: relu)")
     add("--likelihood", choices=("bernoulli", "gaussian"), help="what the decoder's output means (default: bernoulli)")
-    add("--sigma", type=number, help="fixed pixel σ of the gaussian likelihood (default: learned)")
+    add("--sigma", type=number, help="σ of the gaussian likelihood's pixels (default: learned), or of an hourglass's targets (default: 1)")
     add("--beta", type=number, help="weight of the KL in a VAE (default: 1)")
     add("--init", dest="init_W", choices=("glorot", "he", "lecun"), help="initial weights (default: glorot)")
+    add("--features", type=at_least_1, help="channels of an hourglass (default: 16)")
+    add("--levels", type=at_least_1, help="how often an hourglass halves its maps (default: 2)")
+    add("--stages", type=at_least_1, help="hourglasses, one after the other (default: 2)")
+    add("--stride", type=at_least_1, help="pixels of the image to a side of one of an hourglass's maps (default: 2)")
     add_settings(sub)
     add("--validation", type=number, metavar="FRACTION",
         help="of the training images, set apart to find the best epoch by (default: none; 0.1 with --patience)")  # fmt: skip
@@ -140,14 +147,14 @@ def resume(o):
 
 
 def evaluate(o):
-    from ..evaluate import measure, table
+    from ..evaluate import judge, measure, table
 
     model, data = open_run(o.run, o.backend, o.data, o.best)
-    measured = measure(model, data, o.split, o.seed, o.samples, o.threads)
+    measured, scores = measure(model, data, o.split, o.seed, o.samples, o.threads), judge(model, data, o.split)
     if o.json:
-        print(json.dumps({name: m.to_dict() for name, m in measured.items()}, indent=2))
+        print(json.dumps(_told(measured, scores), indent=2))
     else:
-        print("\n".join([table(measured), *which(o.run, o.best)]))
+        print("\n".join([table(measured), *_lines(scores), *which(o.run, o.best)]))
 
 
 def sample(o):
@@ -159,6 +166,8 @@ def sample(o):
     from ..training import RunFolder, load_model
 
     note, model = RunFolder(o.run).config()["data"], load_model(o.run, o.backend, o.best)
+    if not hasattr(model, "sample"):
+        raise ConfigError(f"{o.run} holds a {model.described}, which makes no images: sample takes a run of a VAE or an autoencoder")
     shape = tuple(note["image_shape"])
     out = Path(o.out or Path(o.run) / "samples.png")
     if out.suffix not in (".png", ".npz", ".csv"):
@@ -203,17 +212,28 @@ def _options(o):
 
 def _finish(model, data, out, o):
     """After training: what the model is worth, and the figures to open."""
-    from ..evaluate import measure, table
+    from ..evaluate import judge, measure, table
 
-    measured = measure(model, data, threads=o.threads)
+    measured, scores = measure(model, data, threads=o.threads), judge(model, data)
     figures = _draw(model, data, out)
     if o.json:
         print(
-            json.dumps({"run": str(out), "test": {k: m.to_dict() for k, m in measured.items()}, "figures": figures}, indent=2)
+            json.dumps({"run": str(out), "test": _told(measured, scores), "figures": figures}, indent=2)
         )
     else:
-        told = ["", table(measured), *which(out), *_unfinished(out), "", "Figures to open:"]
+        told = ["", table(measured), *_lines(scores), *which(out), *_unfinished(out), "", "Figures to open:"]
         print("\n".join([*told, *(f"  {printable(path)}" for path in figures)]))
+
+
+def _told(measured, scores):
+    """What `measure` and `judge` found, as JSON."""
+    told = {name: m.to_dict() for name, m in measured.items()}
+    return {**told, "scores": [one.to_dict() for one in scores]} if scores else told
+
+
+def _lines(scores):
+    """What `judge` found, as text."""
+    return [line for one in scores for line in ("", str(one))]
 
 
 def _draw(model, data, out, best=None):

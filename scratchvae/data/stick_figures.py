@@ -113,3 +113,15 @@ def torso(points):
     """How long each figure is from neck to pelvis, in pixels: what PCK is measured by.   points (N, 11, 2) → (N,)"""
     dx, dy = np.moveaxis(points[:, JOINTS.index("neck")] - points[:, JOINTS.index("pelvis")], -1, 0)
     return np.sqrt(dx * dx + dy * dy)
+
+
+def joint_names(dataset, points):
+    """What the joints of a data set with a field `points` (N, J, 2) are called → J names"""
+    return JOINTS if dataset.location == "figures" else tuple(f"joint {j + 1}" for j in range(points.shape[1]))
+
+
+def size_of(dataset, points):
+    """What is taken for the size of each figure, in pixels (N,), and its name: PCK has no meaning without."""
+    if dataset.location == "figures":
+        return torso(points), "the torso, neck to pelvis"
+    return np.maximum(np.ptp(points, axis=1).max(axis=1), 1), "the longer side of the box around all joints, at least 1 pixel"

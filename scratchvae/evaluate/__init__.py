@@ -5,9 +5,10 @@ from .denoising import psnr
 from .key_points import pck, peaks
 from .losses import image_terms, measure
 from .measurement import Measurement, difference, table
+from .scores import Scores, judge
 from .segmentation import confusion, dice, iou
 
 __all__ = [
-    "Measurement", "accepted", "confusion", "dice", "difference", "image_terms", "iou", "measure", "pck", "peaks", "psnr", "table",
-    "values_of",
+    "Measurement", "Scores", "accepted", "confusion", "dice", "difference", "image_terms", "iou", "judge", "measure", "pck",
+    "peaks", "psnr", "table", "values_of",
 ]  # fmt: skip

@@ -5,6 +5,7 @@ import numpy as np
 from .. import gate, rng
 from ..cores import worker_count
 from ..errors import ConfigError, DataError, NonFiniteError
+from ..models import Model
 from ..nn.arena import planned
 from ..workers import Threads
 from .accepted import accepted, check_model, values_of
@@ -14,7 +15,7 @@ from .measurement import Measurement
 BATCH = 500  # images at a time, and no more than the model's chunk: fixed, so that threads change speed and never bits
 NOISE_BATCHES = 10  # batches whose noise is drawn in one call
 ROUNDING = 1e-4  # nats per pixel: a float32 term of a logit up to 1,000 is off by less
-UNIT = "nats per image, summed over pixels, mean over images"
+UNIT = Model.unit
 
 
 def image_terms(model, fields, workers, seed=0, samples=1, replicas=None):
@@ -108,13 +109,14 @@ def measure(model, dataset, split="test", seed=0, samples=1, threads=None):
         terms = image_terms(model, part.fields, workers, seed, samples)
     _check(model, part.images.shape[1], terms)
     of_z = f"z sampled from q(z|x), {samples} sample{'s' if samples > 1 else ''} per image"
-    drawn = of_z if model.noise_columns else "deterministic code"
+    unit = getattr(model, "unit", UNIT)
+    drawn = of_z if model.noise_columns else "deterministic code" if hasattr(model, "codes") else "deterministic"
 
     def measurement(quantity, values, estimator):
         error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
         return Measurement(
-            quantity, float(values.mean()), error, UNIT, model.config.get("likelihood", "own"), values_of(dataset, split),
-            estimator, dataset.name, split, len(values), seed if model.noise_columns else None,
+            quantity, float(values.mean()), error, unit, model.config.get("likelihood", "own"), values_of(dataset, split), estimator,
+            dataset.name, split, len(values), seed if model.noise_columns else None,
         )
 
     result = {}

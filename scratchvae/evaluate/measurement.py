@@ -48,8 +48,8 @@ def table(measured):
     first = next(iter(measured.values()))
     seed = "" if first.seed is None else f", seed {first.seed}"
     lines.append(f"{first.unit}; ± is the standard error over the images")
-    lines.append(f"{first.data}, {first.split} split, {counted(first.images, 'image')}{seed}; {first.likelihood} likelihood, binarisation: "
-                 f"{first.binarisation}")
+    likelihood = "" if first.likelihood == "own" else f"; {first.likelihood} likelihood, binarisation: {first.binarisation}"
+    lines.append(f"{first.data}, {first.split} split, {counted(first.images, 'image')}{seed}{likelihood}")
     if any(m.value < 0 for m in measured.values() if m.quantity != "KL") and first.likelihood != "bernoulli":
         lines.append("Negative is no fault here: these numbers have a density, which exceeds 1 where σ is small")
     return "\n".join(lines)

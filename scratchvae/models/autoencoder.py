@@ -128,9 +128,6 @@ class Autoencoder(Model):
             raise ShapeError(f"{name} is one image of {self.data_size} numbers, not {x.shape}")
         return self.codes(x)[0]
 
-    def summary(self, columns=None, rows=128):
-        return super().summary(self.data_size if columns is None else columns, rows)
-
 
 def whole_list(name, sizes):
     """[sizes], each 1 or more. Raises ConfigError."""

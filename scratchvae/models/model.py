@@ -33,6 +33,7 @@ class Model(nn.Module):
 
     terms = ("loss",)
     reads = ("images",)
+    unit = "nats per image, summed over pixels, mean over images"  # of its terms
     noise_columns = 0
     support = gate.REAL  # (lowest, highest) number that an image may hold
     seed = None  # of the first values, if they can be had again from it
@@ -87,6 +88,9 @@ class Model(nn.Module):
     def data_size(self):
         """Numbers in an image."""
         return self.config["data_size"]
+
+    def blank(self, columns=None):
+        return super().blank(self.data_size if columns is None else columns)
 
     def descend(self, dL):
         """Write into every Parameter's grad the gradient of Σ_rows dL · L, after forward.   dL (B,)"""

@@ -185,6 +185,10 @@ class Module:
             module.training = training
         return self
 
+    def blank(self, columns=None):
+        """What forward is given, for one row of zeros of this width.   → [NumPy arrays (1, …)]"""
+        return [np.zeros((1, gate.whole("columns", columns)), self.buffer.values.dtype)]
+
     def summary(self, columns=None, rows=128):
         """A table of the layers: output shape, parameters and operations of one step (see `nn.summary`)."""
         from .summary import summary

@@ -1,7 +1,5 @@
 """The table that `model.summary()` returns."""
 
-import numpy as np
-
 from .. import gate
 
 
@@ -11,13 +9,13 @@ def summary(module, columns, rows):
     columns: width of the input (models know their own) · rows: the batch size the operations are counted for. Shapes are
     read off one forward of a replica, so a module of your own appears without doing anything for it.
     """
-    columns, rows = gate.whole("columns", columns), gate.whole("rows", rows)
+    rows = gate.whole("rows", rows)
     twin = module.replica()
     leaves = [(path, m) for path, m in twin.modules() if not list(m.children())]
     shapes = {}
     for path, leaf in leaves:
         leaf.forward = _recording(leaf.forward, shapes, path)  # an instance attribute, on the replica alone
-    twin.forward(twin.backend.put(np.zeros((1, columns), twin.buffer.values.dtype)))
+    twin.forward(*map(twin.backend.put, twin.blank(columns)))
 
     called = list(shapes)
     leaves.sort(key=lambda named: called.index(named[0]) if named[0] in shapes else len(called))

@@ -5,15 +5,18 @@ Every title is a heading and, after a line break, a smaller text: what the figur
 
 from pathlib import Path
 
+from ..data.stick_figures import joint_names
 from ..files import make_folder
 from .images import chosen, draw_manifold, draw_reconstructions, draw_samples
+from .joints import draw_joints, draw_stages
 from .latent import draw_latent
-from .loss import draw_loss
+from .loss import PARTS, draw_loss
 from .tiles import is_series
 from .traversal import draw_traversal
 
 __all__ = [
-    "draw_all", "draw_latent", "draw_loss", "draw_manifold", "draw_reconstructions", "draw_samples", "draw_traversal",
+    "draw_all", "draw_joints", "draw_latent", "draw_loss", "draw_manifold", "draw_reconstructions", "draw_samples", "draw_stages",
+    "draw_traversal",
 ]  # fmt: skip
 
 
@@ -29,16 +32,6 @@ def draw_all(model, dataset, records, folder, describe, chapters=()):
     folder = Path(folder)
     make_folder(folder)
     name, split = ("test", dataset.test) if len(dataset.test.images) else ("training", dataset.train)
-    images, labels, shape = split.images, split.labels, dataset.image_shape
-    first = images[chosen(labels)[0] if labels is not None else 0]
-    vae = model.kind == "vae"
-    names = split.classes or None
-    scaling = dataset.preparation.get("scaling", {}) if is_series(shape) else {}
-    units = {"unit": "; columns scaled to [0, 1]", "standard": "; columns scaled to mean 0, deviation 1"}.get(scaling.get("rule"), "")
-    code = "the posterior mean μ" if vae else "the code z"
-    rank = "KL, in nats per image" if vae else "standard deviation (sd)"
-    ranked = f"{min(10, model.latent)} of {model.latent} latents, ordered"
-    warning = "" if vae else "; an autoencoder's codes do not follow N(0, I)"
     written = []
 
     def draw(function, file, *arguments, heading, says, **options):
@@ -47,8 +40,48 @@ def draw_all(model, dataset, records, folder, describe, chapters=()):
         written.append(path)
 
     if records:
-        draw(draw_loss, "loss.png", records, heading="Loss during training", chapters=chapters,
-             says="Nats per image: summed over pixels, averaged over images" + ("; one sample of z per image" if vae else ""))  # fmt: skip
+        _draw_loss(model, records, chapters, draw)
+    if hasattr(model, "points"):
+        _draw_points(model, dataset, split, name, draw)
+    if hasattr(model, "latent"):
+        _draw_codes(model, dataset, split, name, draw)
+    return written
+
+
+def _draw_loss(model, records, chapters, draw):
+    """The objective and its terms; of more than three terms the first and the last."""
+    terms, unit, own = list(model.terms), getattr(model, "unit", "nats").partition(" per image")[0], {}
+    if not set(terms) <= set(PARTS):
+        parts = {"loss": ("Objective", "weighted sum of the terms")} if len(terms) > 1 else {}
+        parts |= {term: (term.capitalize(), f"{unit} per image") for term in (terms if len(terms) < 4 else [terms[0], terms[-1]])}
+        own = {"parts": parts, "unit": unit}
+    drawn = "; one sample of z per image" if model.noise_columns else ""
+    draw(draw_loss, "loss.png", records, heading="Loss during training", chapters=chapters, **own,
+         says=f"{unit.capitalize()} per image: summed over pixels, averaged over images{drawn}")  # fmt: skip
+
+
+def _draw_points(model, dataset, split, name, draw):
+    """Of a model that finds joints."""
+    given = split.images, split.fields["points"], split.fields["visible"], dataset.image_shape
+    draw(draw_joints, "joints.png", model, *given, heading="Joints",
+         says=f"{name.capitalize()} images: where each joint is, where the last stage finds it, and the median distance")  # fmt: skip
+    draw(draw_stages, "stages.png", model, *given, heading="From stage to stage", names=joint_names(dataset, given[1]),
+         says=f"The heat map of one joint in each of five {name} images: those that the stages mend most, of 200")  # fmt: skip
+
+
+def _draw_codes(model, dataset, split, name, draw):
+    """Of a model with a latent space."""
+    images, labels, shape = split.images, split.labels, dataset.image_shape
+    vae = bool(model.noise_columns)
+    first = images[chosen(labels)[0] if labels is not None else 0]
+    names = split.classes or None
+    scaling = dataset.preparation.get("scaling", {}) if is_series(shape) else {}
+    units = {"unit": "; columns scaled to [0, 1]", "standard": "; columns scaled to mean 0, deviation 1"}.get(scaling.get("rule"), "")
+    code = "the posterior mean μ" if vae else "the code z"
+    rank = "KL, in nats per image" if vae else "standard deviation (sd)"
+    ranked = f"{min(10, model.latent)} of {model.latent} latents, ordered"
+    warning = "" if vae else "; an autoencoder's codes do not follow N(0, I)"
+
     draw(draw_reconstructions, "reconstructions.png", model, images, labels, shape, heading="Reconstructions", names=names,
          values=scaling.get("columns"),
          says=f"{name.capitalize()} images {'and' if is_series(shape) else 'above'} the decoder's mean image at {code}{units}")  # fmt: skip
@@ -62,4 +95,3 @@ def draw_all(model, dataset, records, folder, describe, chapters=()):
     function = lambda path, title: draw_traversal(model, first, shape, path, title, images)
     draw(function, "traversal.png", heading="Latent traversal",
          says=f"One {name} image; in each row one latent changes. {ranked} by {rank}")  # fmt: skip
-    return written

@@ -20,24 +20,28 @@ SPLITS = {
 MOST_POINTS = 40  # marked on a curve, about
 
 
-def draw_loss(records, path, title="Loss during training\nNats per image: summed over pixels, averaged over images", chapters=()):
+def draw_loss(
+    records, path, title="Loss during training\nNats per image: summed over pixels, averaged over images", chapters=(), parts=PARTS,
+    unit="nats",
+):  # fmt: skip
     """1600 x 900 pixels: total, reconstruction and KL, while training (thin line), on the test split (points) and validation.
 
     records: the lines of metrics.jsonl after its header, as dicts. A value that is missing, NaN or infinite leaves a gap. A ring
-    marks the epoch of the least validation loss; chapters: epochs at which training went on with other settings, as upright lines.
+    marks the epoch of the least validation loss; chapters: epochs at which training went on with other settings, as upright lines ·
+    parts: {key of a record: (name, formula)} of the panels, where they are others.
     Raises DataError when there is none to draw.
     """
     try:
-        curves = {key: {split: series(records, split, key) for split in SPLITS} for key in PARTS}
+        curves = {key: {split: series(records, split, key) for split in SPLITS} for key in parts}
     except (AttributeError, TypeError, ValueError) as error:
         raise DataError(f"these are no records of a run, dicts with split, epoch and loss as numbers: {error}") from error
-    shown = [key for key in PARTS if any(np.isfinite(y).any() for _, y in curves[key].values())]
+    shown = [key for key in parts if any(np.isfinite(y).any() for _, y in curves[key].values())]
     if not shown:
         raise DataError("there is no loss to draw: no record holds a finite one")
-    names = dict(PARTS)
+    names = dict(parts)
     if "kl" not in shown and "reconstruction" in shown:  # an autoencoder's loss is its reconstruction
         shown = ["reconstruction"]
-    elif is_elbo(records):
+    elif parts is PARTS and is_elbo(records):
         names["loss"] = ("−ELBO", "reconstruction + KL")
     end = max((x.max() for key in shown for x, _ in curves[key].values() if x.size), default=1)
     best = best_epoch(*curves["loss"]["validation"])
@@ -52,7 +56,7 @@ def draw_loss(records, path, title="Loss during training\nNats per image: summed
             scale = _panel(ax, curves[key], end, best, [epoch for epoch in chapters if 0 < epoch < end])
             ax.set_xlabel("epoch")
             if i == 0:
-                ax.set_ylabel("nats per image")
+                ax.set_ylabel(f"{unit} per image")
             name, formula = names[key]
             _caption(sheet, x, name, formula + scale, keys[i])
 

@@ -8,6 +8,7 @@ from tqdm import tqdm
 from .. import gate
 from ..errors import NonFiniteError
 from ..evaluate import values_of
+from ..models import Model
 
 UNITS = {
     "loss": "nats per image, summed over pixels, mean over images: the objective, reconstruction + beta * kl",
@@ -23,8 +24,12 @@ UNITS = {
 
 def header(model, data, seed):
     """The first line of metrics.jsonl."""
+    units, unit = UNITS, getattr(model, "unit", Model.unit)
+    if not set(model.terms) <= set(UNITS):
+        rest = {name: said for name, said in UNITS.items() if name not in ("loss", "reconstruction", "kl")}
+        units = {"loss": f"{unit}: the objective, a weighted sum of the terms", **dict.fromkeys(model.terms, unit), **rest}
     return {
-        "units": UNITS, "likelihood": model.config.get("likelihood", "own"), "binarisation": values_of(data),
+        "units": units, "likelihood": model.config.get("likelihood", "own"), "binarisation": values_of(data),
         "z": "sampled, one per image" if model.noise_columns else "deterministic", "data": data.name, "seed": seed,
     }
 

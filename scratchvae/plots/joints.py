@@ -1,0 +1,90 @@
+"""Joints found in images beside where they are, and the maps in which they were found, from stage to stage."""
+
+import numpy as np
+
+from .page import BLUE, BODY, GREY, SMALL, VERMILION, page, shorter, text_width
+from .tiles import check_shape, model_input, tile_size, tiles
+
+GAP = 6
+
+
+def draw_joints(model, images, points, visible, image_shape, path, title):
+    """Ten images with each joint where it is, and where the last stage finds it.
+
+    images (N, D) · points (N, J, 2), x and y in pixels · visible (N, J)
+    """
+    x, rows = model_input(model, images, 10)
+    check_shape(image_shape, model.data_size)
+    found = model.points(x)[:, -1]
+    h, w = size = tile_size(image_shape, 220, longest=4)
+    columns = min(5, len(rows))
+    shown, height = tiles(x, image_shape, size), h + 34
+    with page(path, title, columns * (w + GAP) - GAP, 44 + -(-len(rows) // columns) * height) as sheet:
+        _key(sheet, (("○ where it is", BLUE), ("○ where it is, behind something", GREY), ("× found", VERMILION)))
+        for i, row in enumerate(rows):
+            left, top = i % columns * (w + GAP), 44 + i // columns * height
+            sheet.picture(left, top, shown[i])
+            ax = _over(sheet, left, top, size, image_shape)
+            _rings(ax, points[row], visible[row])
+            seen = visible[row]
+            for there, at in zip(points[row][seen], found[i][seen], strict=True):
+                ax.plot(*zip(there, at, strict=True), color=VERMILION, linewidth=1)
+            ax.plot(*found[i][seen].T, "x", color=VERMILION, markersize=6, markeredgewidth=1.8)
+            off = np.linalg.norm(found[i] - points[row], axis=1)[seen]
+            told = f"off by {np.median(off):.1f} px" if len(off) else "no joint is seen"
+            sheet.text(left + w / 2, top + h + 14, told, SMALL, color=GREY, ha="center", va="center")
+
+
+def draw_stages(model, images, points, visible, image_shape, path, title, names, count=5):
+    """A joint in each of some images: the image, the map to be drawn, and what each stage draws (of many, four). Those joints are shown
+    that the last stage finds most better than the first."""
+    x, rows = model_input(model, images, 200)
+    maps, found, seen = model.maps(x), model.points(x), visible[rows]
+    off = np.linalg.norm(found - points[rows][:, None], axis=3)  # (n, S, J)
+    gain = np.where(seen, off[:, 0] - off[:, -1], -np.inf)
+    joint = gain.argmax(axis=1)
+    best = np.argsort(-gain.max(axis=1), kind="stable")[:count]
+    target = model.target(points[rows].astype(model.dtype), seen, len(rows), model.dtype)
+    stages = sorted({round(k) for k in np.linspace(0, maps.shape[1] - 1, 4)})
+    h, w = size = tile_size(image_shape, 190, longest=4)
+    side, line, height = 130, 34, h + 36
+    with page(path, title, side + (2 + len(stages)) * (w + GAP) - GAP, line + len(best) * height) as sheet:
+        for c, name in enumerate(("image", "target", *(f"stage {k + 1}" for k in stages))):
+            sheet.text(side + c * (w + GAP) + w / 2, line - 12, name, BODY, weight="bold", ha="center", va="baseline")
+        for r, i in enumerate(best):
+            j, top = joint[i], line + r * height
+            sheet.text(0, top + h / 2, shorter(names[j]), BODY, weight="bold", va="center")
+            parts = [tiles(x[i], image_shape, size)]
+            parts += [tiles(heat.ravel(), heat.shape, size) for heat in (target[i, :, :, j], *(maps[i, k, :, :, j] for k in stages))]
+            for c, part in enumerate(parts):
+                left = side + c * (w + GAP)
+                sheet.picture(left, top, part)
+                ax = _over(sheet, left, top, size, image_shape)
+                _rings(ax, points[rows[i], j][None], seen[i, j][None])
+                if c > 1:
+                    k = stages[c - 2]
+                    ax.plot(*found[i, k, j], "x", color=VERMILION, markersize=7, markeredgewidth=2)
+                    told = f"off by {off[i, k, j]:.1f} px"
+                    sheet.text(left + w / 2, top + h + 14, told, SMALL, color=GREY, ha="center", va="center")
+
+
+def _over(sheet, left, top, size, image_shape):
+    """Axes over a tile, in the image's pixels, (0, 0) being the centre of the one at the upper left."""
+    ax = sheet.axes(left, top, size[1], size[0])
+    ax.set(xlim=(-0.5, image_shape[1] - 0.5), ylim=(image_shape[0] - 0.5, -0.5))
+    ax.patch.set_visible(False)
+    ax.set_axis_off()
+    ax.set_zorder(1)  # over the picture
+    return ax
+
+
+def _rings(ax, points, visible):
+    for colour, which in ((BLUE, visible), (GREY, ~visible)):
+        ax.plot(*points[which].T, "o", color=colour, markersize=9, fillstyle="none", markeredgewidth=2)
+
+
+def _key(sheet, words):
+    at = 0
+    for text, colour in words:
+        sheet.text(at, 14, text, SMALL, color=colour, weight="bold", va="center")
+        at += text_width(text, SMALL, "bold") + 22

@@ -23,7 +23,7 @@ from ..errors import ConfigError
 from ..nn import Module
 from .diagnose import CONSTANT, PLACES
 from .examine import UNKNOWN, Examination, examine
-from .objective import make_input
+from .objective import make_inputs
 from .plain import PlainLayer, is_layer
 
 # Distinct odd lengths, so that a factor tells which of them it is; then as many inputs as outputs, where a transposed W fits.
@@ -147,7 +147,8 @@ class _Check:
         _take_back(report.examination.findings, report.findings)
         case = smallest or next(case for case in TELLING if self.case(case).findings)
         report.smallest = {"B": case[0], **{name: case[1 + "IO".index(name)] for name in self.sizes}}
-        report.smallest.setdefault("I", report.examination.given["x"].shape[1])
+        if "x" in report.examination.given:
+            report.smallest.setdefault("I", report.examination.given["x"].shape[-1])
         return report
 
     def case(self, case, tell=True):
@@ -157,15 +158,15 @@ class _Check:
         if found is None or (tell and not told and found.findings):
             rows, inputs, outputs, draw = case
             module, width = self.make(inputs, outputs, rows, draw)
-            x = make_input(module, width, rows, self.seed * 8 + draw)
+            given = make_inputs(module, width, rows, self.seed * 8 + draw)
             sizes = {"B": rows, "I": width, **({"O": outputs} if "O" in self.sizes else {})}
-            entries = x.size + module.buffer.values.size
+            entries = sum(x.size for x in given) + module.buffer.values.size
             if entries > _ENTRIES:
                 raise ConfigError(
                     f"{self.cls.__name__} has {module.buffer.values.size:,} parameters at sizes of its own choice: let it take "
                     "(inputs, outputs), or call scratchvae.gradcheck on an instance, which draws a sample of them"
                 )
-            self.tried[case] = tell, examine(module, x, self.seed, sizes, self.where, tell)
+            self.tried[case] = tell, examine(module, given, self.seed, sizes, self.where, tell)
         return self.tried[case][1]
 
     def search(self, hypothesis, examples):

@@ -10,7 +10,7 @@ from .diagnose import as_numbers, diagnose
 from .finite_difference import central_differences
 from .gradcheck import run_backward
 from .measure import TOLERANCES, differences_and_kinks, lost_step, relative_error
-from .objective import Objective, complex_objective, make_noise, twin
+from .objective import Objective, complex_objective, twin
 from .plain import parts_of
 
 UNKNOWN = "is wrong, and like none of the usual mistakes"
@@ -42,38 +42,42 @@ class Examination:
     notes: tuple = ()
 
 
-def examine(module, x, seed, sizes, where=lambda error: "", tell=True):
-    """Compare every gradient of a Module at x → Examination
+def examine(module, inputs, seed, sizes, where=lambda error: "", tell=True):
+    """Compare every gradient of a Module at its inputs → Examination
 
-    x (B, I) · sizes: {"B": 5, …}, names of lengths, for words · where(error) → " at line 7", the place in the user's own file ·
-    tell: False leaves out the words for a wrong gradient, which take most of the time. Raises ConfigError for a layer that cannot be
-    measured because it does not keep float64.
+    inputs: [(B, …)], what forward takes · sizes: {"B": 5, …}, names of lengths, for words · where(error) → " at line 7", the place in
+    the user's own file · tell: False leaves out the words for a wrong gradient, which take most of the time. Raises ConfigError for a
+    layer that cannot be measured because it does not keep float64.
     """
-    real = Objective(module, x, make_noise(module, len(x), seed), seed, np.float64)
+    real = Objective(module, inputs, seed, np.float64)
     values = real.twin.buffer.values.copy()
     kept = _record_backward(real.twin)
     try:
         calls = _calls_of_parts(real)
-        first = _copy(real.forward())
-        written, faults = run_backward(real, first, x)
+        first = [np.array(y) for y in real.forward()]
+        written, faults = run_backward(real, first)
     except ConfigError:
         raise
     except Exception as error:
-        words = f"raised {type(error).__name__}: {error}{where(error)} for x of shape {x.shape}"
-        return Examination([Finding("forward", words)], given={"x": x})
+        words = f"raised {type(error).__name__}: {error}{where(error)} for x of shape {' and '.join(str(x.shape) for x in inputs)}"
+        return Examination([Finding("forward", words)], given=_given(inputs))
     _demand_float64(first, type(getattr(module, "layer", module)).__name__)
-    if not all(np.isfinite(part).all() for part in (first.values() if isinstance(first, dict) else [first])):
+    if not all(np.isfinite(y).all() for y in first):
         return Examination(
-            [Finding("forward", "gave NaN or infinite numbers where x and the parameters are ordinary ones")], given={"x": x}
+            [Finding("forward", "gave NaN or infinite numbers where x and the parameters are ordinary ones")], given=_given(inputs)
         )
-    given = {"x": np.array(x), **{name: real.twin.buffer.view(name, values).copy() for name in real.twin.buffer.names}}
-    if real.weights is not None:
-        given["dY"] = real.weights.reshape(first.shape)
+    given = {**_given(inputs), **{name: real.twin.buffer.view(name, values).copy() for name in real.twin.buffer.names}}
+    for i, dY in enumerate(real.output_gradients(first)):
+        given["dY" if len(first) == 1 else f"dY of output {i + 1}"] = dY
     if "error" in kept:
         error = kept["error"]
         return Examination([Finding("backward", f"raised {type(error).__name__}: {error}{where(error)}")], given=given)
 
-    raw = {"input": kept["dX"], **getattr(real.twin, "raw", {})}
+    returned = kept["dX"] if isinstance(kept["dX"], tuple) else (kept["dX"],)
+    of_inputs = dict(zip(real.named, returned, strict=False)) if len(returned) == len(inputs) else {}
+    several = len(inputs) > 1  # of which one may have a gradient that nobody asks for
+    raw = {name: dX for name, dX in of_inputs.items() if name in real.tensors and (dX is not None or not several)}
+    raw |= getattr(real.twin, "raw", {})
     findings = [_from_fault(e) for e in faults if not _told_by_array(e, raw)]
     changed = [
         name for name in real.twin.buffer.names if not np.array_equal(given[name], real.twin.buffer.view(name), equal_nan=True)
@@ -89,23 +93,24 @@ def examine(module, x, seed, sizes, where=lambda error: "", tell=True):
         return Examination(findings, given=given)  # forward is not one function, so there is nothing to measure
 
     got = {name: raw.get(name, written.get(name)) for name in real.tensors if name in written or name in raw}
-    nobody_asks = isinstance(first, dict) or any(getattr(m, "input_gradient", True) is False for _, m in real.twin.modules())
+    model = hasattr(real.twin, "terms")
+    nobody_asks = model or any(getattr(m, "input_gradient", True) is False for _, m in real.twin.modules())
     if got.get("input") is None and nobody_asks:
         got.pop("input", None)
-    method, objective, expected = _measure(module, real, x, seed, got)
+    method, objective, expected = _measure(module, real, inputs, seed, got)
     for name, gradient in got.items():
         if _differs(expected, name, gradient, method):
             right = expected[name]
             if not tell:
                 findings.append(Finding(_label(name), UNKNOWN, right, gradient))
                 continue
-            known = [] if gradient is None else list(_known(objective, method, name, right, len(x)))
+            known = [] if gradient is None else list(_known(objective, method, name, right, len(inputs[0])))
             words = diagnose(right, gradient, sizes, known, _CLOSE[method]) or UNKNOWN
-            if gradient is None and name != "input":
+            if gradient is None and name not in real.named:
                 words = "is not there: backward must leave it on self"
             findings.append(Finding(_label(name), words, right, gradient))
     for name, n in calls.items():
-        if n > 1 and any(f.tensor == "dX" or f.tensor.startswith(f"{name}.") for f in findings):
+        if n > 1 and any(f.tensor.startswith("dX") or f.tensor.startswith(f"{name}.") for f in findings):
             words = (
                 f"calls {name} {n} times: what it remembers for backward is of the last call alone, and each backward writes over the "
                 "gradient of the one before; use a layer for each call, or let it keep what each call needs and add up"
@@ -113,23 +118,31 @@ def examine(module, x, seed, sizes, where=lambda error: "", tell=True):
             findings.insert(0, Finding("forward", words))
     notes = []
     if not findings:
-        findings, notes = _second_batch(module, x, seed, where)
+        findings, notes = _second_batch(module, inputs, seed, where)
     return Examination(findings, method, tuple(map(_label, got)), given, tuple(notes))
 
 
 def _label(name):
-    """ "input" → "dX", "W" → "dW", "0.W" → "0.dW" """
+    """ "input" → "dX", "input 2" → "dX of input 2", "W" → "dW", "0.W" → "0.dW" """
     path, _, attribute = name.rpartition(".")
-    return "dX" if name == "input" else f"{path}.d{attribute}".lstrip(".")
+    if name.split(" ")[0] == "input":
+        return "dX" if name == "input" else f"dX of {name}"
+    return f"{path}.d{attribute}".lstrip(".")
+
+
+def _given(inputs):
+    """{"x": …}, or of several "input 1" …"""
+    names = ["x"] if len(inputs) == 1 else [f"input {i + 1}" for i in range(len(inputs))]
+    return dict(zip(names, (np.array(x) for x in inputs), strict=True))
 
 
 def _record_backward(layer):
     """Keep what backward returns or raises.   → a dict that fills"""
     backward, kept = layer.backward, {}
 
-    def recording(dY):
+    def recording(*gradients):
         try:
-            kept["dX"] = backward(dY)
+            kept["dX"] = backward(*gradients)
         except Exception as error:
             kept["error"] = error
             raise
@@ -161,12 +174,8 @@ def _calls_of_parts(objective):
     return calls
 
 
-def _copy(y):
-    return {k: np.array(part) for k, part in y.items()} if isinstance(y, dict) else np.array(y)
-
-
-def _demand_float64(y, name):
-    for part in y.values() if isinstance(y, dict) else [y]:
+def _demand_float64(outputs, name):
+    for part in outputs:
         if part.dtype != np.float64:
             raise ConfigError(
                 f"{name}.forward returned {part.dtype} for float64, so its slopes cannot be measured: keep the dtype of x"
@@ -177,7 +186,7 @@ def _from_fault(entry):
     """ "backward did not …" of W → "dW is wrong: backward did not …" """
     if entry.note.startswith("backward"):
         return Finding(_label(entry.name), f"is wrong: {entry.note}")
-    return Finding("the input" if entry.name == "input" else entry.name, entry.note)
+    return Finding(f"the {entry.name}" if entry.name.split(" ")[0] == "input" else entry.name, entry.note)
 
 
 def _told_by_array(entry, raw):
@@ -185,11 +194,12 @@ def _told_by_array(entry, raw):
     return entry.name in raw and any(words in entry.note for words in ("dX of shape", "None for dX", "did not write"))
 
 
-def _measure(module, real, x, seed, got):
+def _measure(module, real, inputs, seed, got):
     """Every gradient, measured on forward.   → method, objective measured on, {name: array in the tensor's shape}"""
-    shapes = {"input": x.shape, **real.twin.buffer.shapes}
+    held = {**{name: x.shape for name, x in real.named.items()}, **real.twin.buffer.shapes}
+    shapes = {name: held[name] for name in real.tensors}
     try:
-        objective = complex_objective(module, x, make_noise(module, len(x), seed), seed)
+        objective = complex_objective(module, inputs, seed)
     except ConfigError:
         return "difference", real, _by_differences(real, shapes, got)
     if lost_step(real, objective, list(shapes)):
@@ -227,8 +237,6 @@ def _known(objective, method, name, right, rows):
     """Wrong gradients that the right one alone does not tell of: (array, words) pairs for `diagnose`."""
     yield 2 * right, "is twice too large everywhere: is a factor ½ missing?"
     weights = objective.weights
-    if weights is None:  # a model has no dY
-        return
 
     def measured_with(changed):
         """The gradient for another dY."""
@@ -242,11 +250,12 @@ def _known(objective, method, name, right, rows):
         objective.weights = weights
         return slopes.reshape(right.shape)
 
-    if name == "input" and weights.size == right.size:
+    of_input = name.split(" ")[0] == "input"
+    if of_input and weights.size == right.size:
         dY = weights.reshape(right.shape)
         yield dY, "is dY, handed on as it came"
         yield right - dY, "lacks dY itself: is the way around, x + …, forgotten?"
-    for other, value in objective.twin.buffer.shapes.items() if name == "input" else ():
+    for other, value in objective.twin.buffer.shapes.items() if of_input else ():
         if len(value) == 2 and value[0] == value[1]:
             theta = objective.tensors[other]
             kept = theta.copy()
@@ -254,7 +263,7 @@ def _known(objective, method, name, right, rows):
             turned = measured_with(weights)
             theta[:] = kept
             yield turned, f"is that of {other} transposed: {other} stands the wrong way round in backward"
-    if rows > 1 and weights.size % rows == 0 and name != "input":
+    if rows > 1 and weights.size % rows == 0 and not of_input:
         for row, which in ((rows - 1, "last"), (0, "first")):
             only = np.arange(weights.size) // (weights.size // rows) == row
             words = f"is that of the {which} row alone, not accumulated over the rows: is an = where += was meant?"
@@ -262,21 +271,22 @@ def _known(objective, method, name, right, rows):
     yield measured_with(np.ones_like(weights)), "does not depend on dY: the chain rule multiplies by it"
 
 
-def _second_batch(module, x, seed, where):
+def _second_batch(module, inputs, seed, where):
     """Is a second batch, of another size, given its own gradients?   → [Finding], [note]"""
-    later = np.concatenate([x[::-1] * 0.5 + 0.25, x[:1]])
+    moved = [x[::-1] * 0.5 + 0.25 if x.dtype.kind == "f" else x[::-1] for x in inputs]
+    later = [np.concatenate([x, before[:1]]) for x, before in zip(moved, inputs, strict=True)]
     used, fresh = twin(module, np.float64), twin(module, np.float64)
-    first, _ = _gradients(used, x, seed)
+    first = _gradients(used, inputs)
     try:
-        second, _ = _gradients(used, later, seed)
+        second = _gradients(used, later)
     except Exception as error:
         return [Finding("a second batch", f"of another size made it raise {type(error).__name__}: {error}{where(error)}")], []
-    right, _ = _gradients(fresh, later, seed)
+    right = _gradients(fresh, later)
     findings, adds = [], False
     for name in right:
         if right[name] is None or np.allclose(right[name], second[name], rtol=1e-9, atol=1e-12):
             continue
-        if name != "input" and np.allclose(first[name] + right[name], second[name], rtol=1e-9, atol=1e-12):
+        if name.split(" ")[0] != "input" and np.allclose(first[name] + right[name], second[name], rtol=1e-9, atol=1e-12):
             adds = True
             continue
         words = "is wrong for a second batch, though right for the first: does something stay from before?"
@@ -284,14 +294,18 @@ def _second_batch(module, x, seed, where):
     return findings, ["backward adds to the gradients that are there: set them to 0 before each step"] if adds else []
 
 
-def _gradients(layer, x, seed):
-    """One forward and backward.   → {name: a copy of its gradient}, output"""
-    eps = make_noise(layer, len(x), seed)
-    y = layer.forward(x.copy()) if eps is None else layer.forward(x.copy(), eps)
+def _gradients(layer, inputs):
+    """One forward and backward.   → {name: a copy of its gradient}"""
+    y = layer.forward(*[x.copy() for x in inputs])
+    outputs = list(y) if isinstance(y, tuple) else [y]
     layer.buffer.grads.fill(np.nan)
-    dX = layer.backward(1.0 if isinstance(y, dict) else np.cos(np.arange(np.size(y), dtype=np.float64)).reshape(np.shape(y)))
+    dX = layer.backward(*[np.cos(np.arange(np.size(y), dtype=np.float64)).reshape(np.shape(y)) for y in outputs])
     raw = getattr(layer, "raw", {})
     gradients = {
-        name: np.array(raw.get(name, layer.buffer.view(name, layer.buffer.grads)), np.float64) for name in layer.buffer.names
+        name: np.array(raw.get(name, layer.buffer.view(name, layer.buffer.grads)), np.float64)
+        for name, p in layer.parameters()
+        if p.trained
     }
-    return {"input": None if dX is None else np.array(dX), **gradients}, y
+    returned = dX if isinstance(dX, tuple) else (dX,)
+    names = ["input"] if len(inputs) == 1 else [f"input {i + 1}" for i in range(len(inputs))]
+    return {**{name: None if d is None else np.array(d) for name, d in zip(names, returned, strict=False)}, **gradients}

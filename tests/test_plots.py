@@ -734,15 +734,6 @@ def test_on_strips_a_class_has_its_colour_its_shape_and_a_line_at_its_median(tmp
         np.testing.assert_allclose(line.get_xdata(), np.median(own))
 
 
-def test_badges_of_short_names_in_one_place_make_room_in_every_direction(tmp_path, drawn):
-    codes, labels = islands(6, spread=0.001)
-    plots.draw_latent(Placed(), codes * [0.001, 0.02], labels, tmp_path / "l.png", "Latent space")
-    (ax,) = drawn[0].figure.axes
-    boxes = [badge.get_bbox_patch().get_window_extent() for badge in ax.texts]
-    assert len(boxes) == 6
-    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
-
-
 def test_more_classes_than_can_be_told_apart_get_one_colour_and_a_word(tmp_path, drawn):
     plots.draw_latent(make(), noise(51), np.arange(51), tmp_path / "l.png", "Latent space")
     assert "51 classes, not told apart; 51 shown" in words(drawn[0])

@@ -24,6 +24,7 @@ from scratchvae.ops.numpy import gaussian
 @pytest.mark.parametrize("method", ["complex", "difference", "both"])
 def test_everything_of_ours_passes(method):
     reports = checks.check_all(seed=0, method=method)
+    assert {report.method for report in reports.values()} == {method}
     assert {*nn.ACTIVATIONS, "dense", "sequential", "bernoulli", "posterior", "vae, gaussian"} < set(reports)
     for name, report in reports.items():
         assert report.ok, report
@@ -625,6 +626,15 @@ def test_a_gaussian_likelihood_that_is_no_density_fails():
 def test_the_standard_error_shrinks_with_the_root_of_the_draws():
     few, many = (checks.kl_equals_monte_carlo(draws=n).standard_error for n in (2_000, 50_000))
     assert few / many == pytest.approx(5, rel=0.1)
+
+
+def test_a_pixel_is_drawn_only_where_its_mean_has_a_standard_error_to_speak_of():
+    moment = checks.bernoulli_pixels_have_their_mean(2.0, draws=1000)
+    p = 1 / (1 + np.exp(-2.0))
+    assert moment.standard_error == pytest.approx(np.sqrt(p * (1 - p) / 1000))
+    for logit in (-30.0, 30.0):
+        with pytest.raises(ConfigError, match="logit must be a finite number above -30 and below 30"):
+            checks.bernoulli_pixels_have_their_mean(logit)
 
 
 def test_a_moment_tells_its_numbers():

@@ -101,6 +101,7 @@ def _with(value, dtype=np.float64):
         (_with(1e39), "row 2987, column 83 is inf, too large for float32"),
         (_with(1.0000001), r"row 2987, column 83 is 1.0000001, outside.*np\.clip"),
         (_with(1.0001), r"row 2987, column 83 is 1.0001, outside.*np\.clip\(x, 0, 1\)"),
+        (_with(1.02), "row 2987, column 83 is 1.02, outside.*range from 0.5 to 1.02: scale them"),  # more than rounding
         (_with(1.7), "row 2987, column 83 is 1.7, outside.*range from 0.5 to 1.7: scale them"),
         (_with(255, np.int64), r"row 2987, column 83 is 255, outside.*astype\(np.uint8\)"),
         (_with(254.5), "row 2987, column 83 is 254.5, outside.*if 255 is white, divide"),

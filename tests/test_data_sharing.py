@@ -1,5 +1,6 @@
 """Rows filled by several processes: the same whoever does them, nobody waited for, and no process left behind."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -122,3 +123,19 @@ def test_the_others_end_when_the_first_process_is_killed():
         assert time.perf_counter() < until
         time.sleep(0.05)
     parent.stdout.close()
+
+
+@forked
+def test_other_processes_collect_no_garbage():
+    rows, done = np.zeros((N, 1), np.int64), np.zeros(N, np.uint16)
+
+    def fill(i, row):
+        row[...] = os.getpid()
+        time.sleep(0.01 if os.getpid() == FIRST else 0)  # so that the other process has its share
+        return 1 + gc.isenabled()
+
+    share_out(fill, rows, np.arange(N), done, 2, lambda part: None)
+    others = rows[:, 0] != FIRST
+    assert others.any()
+    assert set(done[others]) == {1}
+    assert gc.isenabled()

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scratchvae import training
+from scratchvae import rng, training
 from scratchvae.errors import ConfigError
 from scratchvae.plots import images as image_plots
 from scratchvae.study import equations as study
+from scratchvae.study import probability
 from scratchvae.study.equations import citations, cited_numbers, equations, explain, read_citations
 from scratchvae.study.linear_gaussian import LinearGaussian
 from scratchvae.study.numeric_checks import CHECKS
@@ -446,6 +447,14 @@ def resolve(name):
                 found = getattr(found, part)
             return found
     raise LookupError(name)
+
+
+def test_an_inequality_that_fails_says_what_it_is_off_by(monkeypatch):
+    gap, uniform = probability.jensen_gap, rng.uniform
+    monkeypatch.setattr(probability, "jensen_gap", lambda w: -0.25 if len(w) == 5 else gap(w))
+    assert "off by 0.25 below 0; at most 0 allowed" in str(CHECKS[45]())
+    monkeypatch.setattr(rng, "uniform", lambda *a: uniform(*a) + 1)
+    assert "off by 2e+04 numbers outside [0, 1); at most 0 allowed" in str(CHECKS[2]())
 
 
 @pytest.mark.parametrize("number", sorted(set(CHECKS) - {36, 37, 38}))

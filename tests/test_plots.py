@@ -9,6 +9,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 from figure_check import faults, remembered
+from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
 from scratchvae import plots
@@ -204,6 +205,26 @@ def test_a_title_of_any_length_leaves_room_for_what_is_drawn(tmp_path, drawn):
 
 
 # Loss -----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_name_and_lines_that_just_fit_are_left_whole_and_one_more_is_cut():
+    assert page.shorter("x" * 24) == "x" * 24
+    assert page.shorter("x" * 25) == "x" * 23 + "…"
+    assert page.at_most(2, ["first", "second"]) == ["first", "second"]
+    assert page.at_most(2, ["first", "second", "third"]) == ["first", "sec …"]
+
+
+def test_a_word_too_wide_for_a_line_is_broken_where_the_line_is_full():
+    lines = page.wrap("m" * 100, page.BODY, 300)
+    assert "".join(lines) == "m" * 100
+    width = lambda letters: page.text_width(letters, page.BODY)
+    for line in lines[:-1]:
+        assert width(line) <= 300 < width(line + "m")
+
+
+def test_the_scale_of_a_loss_leaves_a_little_room_on_both_sides():
+    low, high, scale = loss.limits({"train": (np.arange(3.0), np.array([100.0, 150.0, 200.0]))}, 2)
+    assert (low, high, scale) == (94.0, 206.0, "linear")
 
 
 def test_the_loss_of_a_vae_has_three_panels_and_that_of_an_autoencoder_one(tmp_path, drawn):
@@ -545,6 +566,12 @@ def test_a_series_stands_over_its_reconstruction_with_the_names_of_its_columns(t
         np.testing.assert_allclose(ax.lines[1].get_ydata(), output[i], atol=1e-6)
         assert [label.get_text() for label in ax.get_xticklabels()] == names
     assert len(drawn[0].figure.axes) == 10
+    assert {"— input", "‐‐ output"} <= set(words(drawn[0]))
+
+
+def test_columns_without_names_are_said_to_be_numbers_of_values_under_each_lowest_panel(tmp_path, drawn):
+    plots.draw_reconstructions(make(shape=(1, 4), likelihood="gaussian"), noise(12, (1, 4)), None, (1, 4), tmp_path / "r.png", "")
+    assert [ax.get_xlabel() for ax in drawn[0].figure.axes] == [""] * 8 + ["number of the value"] * 2
 
 
 @pytest.mark.parametrize(("rule", "said"), [("unit", "scaled to [0, 1]"), ("standard", "scaled to mean 0, deviation 1"), ("none", "")])
@@ -692,6 +719,21 @@ def test_strips_have_room_for_names(tmp_path):
     plots.draw_latent(make(latent=1), noise(), digits(), tmp_path / "l.png", "Latent space", names)
 
 
+def test_on_strips_a_class_has_its_colour_its_shape_and_a_line_at_its_median(tmp_path, drawn):
+    codes = np.random.default_rng(0).standard_normal((40, 1))
+    model = Placed()
+    model.latent = model.data_size = 1
+    plots.draw_latent(model, codes, np.arange(40) % 20, tmp_path / "l.png", "Latent space")
+    (ax,) = drawn[0].figure.axes
+    looks = [(mark.get_facecolor()[0, :3].tobytes(), mark.get_paths()[0].vertices.tobytes()) for mark in ax.collections]
+    assert len(set(looks)) == 20
+    for k, (mark, line) in enumerate(zip(ax.collections, ax.lines, strict=True)):
+        own = codes[k::20, 0]
+        np.testing.assert_allclose(mark.get_offsets()[:, 0], own)
+        assert np.abs(mark.get_offsets()[:, 1] - k).max() < 0.5  # within its own strip
+        np.testing.assert_allclose(line.get_xdata(), np.median(own))
+
+
 def test_more_classes_than_can_be_told_apart_get_one_colour_and_a_word(tmp_path, drawn):
     plots.draw_latent(make(), noise(51), np.arange(51), tmp_path / "l.png", "Latent space")
     assert "51 classes, not told apart; 51 shown" in words(drawn[0])
@@ -706,6 +748,7 @@ def test_two_latents_are_drawn_as_they_are_and_the_prior_only_for_a_vae(tmp_path
         codes = make(kind, latent=2).codes(noise() / np.float32(255))
         np.testing.assert_allclose(ax.collections[0].get_offsets(), codes, rtol=1e-6)
         assert len(ax.patches) == any("95% of N(0, I)" in text for text in words(sheet)) == (kind is VAE)
+        assert all(patch.get_edgecolor()[:3] == to_rgb(page.GREY) for patch in ax.patches)  # no class has that colour
     assert np.exp(-(latent.PRIOR_95**2) / 2) == pytest.approx(0.05, rel=1e-4)
 
 

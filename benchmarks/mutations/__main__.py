@@ -89,7 +89,7 @@ def main(told=None):
         again = lambda result: o.again and result["verdict"] == SURVIVED
         chosen = [m for m in chosen if m.key not in done or again(done[m.key]) or (o.whole and _not_whole(done[m.key]))]
     with Tree() as tree:
-        coverage_map.make(tree.path)
+        coverage_map.make(tree.path, o.jobs)
     count = [0]
 
     def tell(m, result):

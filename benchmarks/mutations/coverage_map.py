@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -20,30 +21,42 @@ FOLDER = ROOT / ".mutations" / "coverage"
 LONGEST = 900  # seconds for one test file
 
 
-def make(tree, say=print):
+def make(tree, jobs=1, say=print):
     """Run each test file that is new or changed, in `tree`, a copy of the repository. Tests that fail there are not asked later."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
+    changed = [path for path in sorted((ROOT / "tests").glob("test_*.py")) if _of(path.stem)[:1] != [_sha(path.stem)]]
+    if not changed:
+        return
     listed = sorted((tree / "scratchvae").rglob("*.py"))
     then = hashlib.sha256(b"".join(path.read_bytes() for path in listed)).hexdigest()[:16]
-    for path in sorted((ROOT / "tests").glob("test_*.py")):
-        data, heard, key = (FOLDER / f"{path.stem}{end}" for end in (".sqlite", ".jsonl", ".of"))
-        sha = _sha(path.stem)
-        if key.exists() and key.read_text().split()[0] == sha:
-            continue
-        say(f"coverage of {path.name}", flush=True)
-        for old in (data, heard, key):
-            old.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "benchmarks.mutations.listener"]
-        command += ["--cov=scratchvae", "--cov-context=test", "--cov-report=", f"tests/{path.name}"]
-        env = {**os.environ, "PYTHONPATH": str(tree), "COVERAGE_FILE": str(data), "MUTATIONS_HEARD": str(heard)}
-        env |= {"MPLBACKEND": "Agg", "PYTEST_ADDOPTS": ""}
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        subprocess.run(command, cwd=tree, env=env, timeout=LONGEST, check=False, **quiet)
-        for source in listed if not (FOLDER / then).exists() else ():
+    if not (FOLDER / then).exists():
+        for source in listed:
             copy = FOLDER / then / source.relative_to(tree)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, copy)
-        key.write_text(f"{sha} {then}")
+    with ThreadPoolExecutor(jobs) as pool:
+        for path in pool.map(lambda path: _watch(path, tree, then), changed):
+            say(f"coverage of {path.name}", flush=True)
+
+
+def _watch(path, tree, then):
+    """One test file under coverage.py.   then: the name of the copy of the package as it is now"""
+    data, heard, key = (FOLDER / f"{path.stem}{end}" for end in (".sqlite", ".jsonl", ".of"))
+    for old in (data, heard, key):
+        old.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "benchmarks.mutations.listener"]
+    command += ["--cov=scratchvae", "--cov-context=test", "--cov-report=", f"tests/{path.name}"]
+    env = {**os.environ, "PYTHONPATH": str(tree), "COVERAGE_FILE": str(data), "MUTATIONS_HEARD": str(heard)}
+    env |= {"MPLBACKEND": "Agg", "PYTEST_ADDOPTS": ""}
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.run(command, cwd=tree, env=env, timeout=LONGEST, check=False, **quiet)
+    key.write_text(f"{_sha(path.stem)} {then}")
+    return path
+
+
+def _of(name):
+    """[sha of the test file, name of the copy of the package] when its lines were watched; [] where they never were."""
+    key = FOLDER / f"{name}.of"
+    return key.read_text().split() if key.exists() else []
 
 
 def _sha(name):
@@ -57,7 +70,7 @@ class Tests:
 
     def __init__(self):
         self.seconds, self.outcome = {}, {}
-        self.names = [path.stem for path in sorted(FOLDER.glob("*.of")) if path.read_text().split()[0] == _sha(path.stem)]
+        self.names = [path.stem for path in sorted(FOLDER.glob("*.of")) if _of(path.stem)[0] == _sha(path.stem)]
         for path in (FOLDER / f"{name}.jsonl" for name in self.names):
             for line in path.read_text(encoding="utf-8").splitlines():
                 test, outcome, seconds = json.loads(line)
@@ -89,7 +102,7 @@ class Tests:
         for name in self.names:
             lines = self._lines(name)
             here = lines.get(mutation.file, {})
-            then = FOLDER / (FOLDER / f"{name}.of").read_text().split()[1] / mutation.file
+            then = FOLDER / _of(name)[1] / mutation.file
             bodies, line = _bodies(then), _moved(then, ROOT / mutation.file).get(mutation.line, 0)
             anywhere = set().union(*(tests for number, tests in here.items() if number in bodies))
             if anywhere:

@@ -130,3 +130,15 @@ def test_a_replica_has_no_memory_of_its_original():
     model = VAE(6, (5,), 2)
     with planned([model]):
         assert all(module.arena is None for _, module in model.replica().modules())
+
+
+def test_a_model_in_training_may_be_used_meanwhile_by_any_of_its_methods():
+    model = VAE(6, (5,), 2)
+    x = np.full((4, 6), 0.5)
+    expected = model.encode(x), model.sample(4), model.reconstruct(x)
+    with planned([model]):
+        with model.arena.step(4):
+            model.forward(x.astype(np.float32), np.zeros((4, 2), np.float32))
+        for _ in range(2):
+            got = model.encode(x), model.sample(4), model.reconstruct(x)
+    assert all(np.array_equal(a, b) for a, b in zip(expected, got, strict=True))

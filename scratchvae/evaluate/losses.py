@@ -46,7 +46,8 @@ def image_terms(model, fields, workers, seed=0, samples=1, replicas=None):
             group = mine[first : first + NOISE_BATCHES]
             for k in range(samples):
                 for rows, eps in zip(group, _noise(model, group, seed, k), strict=True):
-                    with np.errstate(all="ignore"), replica.arena.step(rows.stop - rows.start):  # what is not finite shows in the terms
+                    kind = "evaluate", rows.stop - rows.start
+                    with np.errstate(all="ignore"), replica.arena.step(kind):  # what is not finite shows in the terms
                         inputs = gathered(replica, fields, np.arange(rows.start, rows.stop))
                         for term, values in zip(model.terms, replica.forward(*inputs, *eps), strict=True):
                             terms[term][rows] += values / samples
@@ -77,7 +78,7 @@ def _device_terms(replica, images, seed, samples):
     with planned([replica]):
         for start in range(0, N, size):
             rows = slice(start, min(start + size, N))
-            with replica.arena.step(rows.stop - start):
+            with replica.arena.step(("evaluate", rows.stop - start)):
                 count = rows.stop - start
                 inputs = [replica.new("images", (count, images.shape[1]), dtype)]
                 ops.gather_batch(on_device, order, inputs[0], start // size, size)

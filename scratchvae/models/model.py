@@ -119,7 +119,7 @@ class Model(nn.Module):
             with planned([model]):
                 for i in starts:
                     part, wanted = x[i : i + self.chunk].astype(self.dtype, copy=False), result[i : i + self.chunk]
-                    with model.arena.step(len(part)):
+                    with model.arena.step((write.__code__, len(part))):
                         out = wanted if here else model.new("result", (len(part), *shape), self.dtype)
                         write(model, put(part), out)
                     if not here:

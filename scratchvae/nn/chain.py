@@ -20,8 +20,9 @@ class Chain(Sequential):
         """x (B, inputs) → (B, outputs)"""
         self.done = None
         pairs = None if isinstance(self.arena, Kept) or not hasattr(self.ops, "dense") else self.pairs()
-        if pairs is None:
+        if pairs is None or getattr(getattr(x, "dtype", None), "kind", "") != "f":
             return super().forward(x)
+        pairs[0][0].given(x)
         self.done, how = [], self.how(pairs, len(x), x.dtype)
         for dense, activation in pairs:
             shape, act = (len(x), dense.outputs), activation.name if activation else "none"

@@ -17,8 +17,8 @@ class Dense(Module):
         self.input_gradient = input_gradient
         self.W, self.b = Parameter((self.inputs, self.outputs), init_W), Parameter((self.outputs,), init_b)
 
-    def forward(self, x):
-        """x (B, inputs) → (B, outputs). Raises ShapeError for another width, dtype or backend."""
+    def given(self, x):
+        """Refuse an x of another width, dtype or backend. Raises ShapeError."""
         W = self.W.value
         if W is None:
             raise ShapeError("Dense is not initialised: call initialise(seed) on it or on the model that holds it")
@@ -27,7 +27,11 @@ class Dense(Module):
             raise ShapeError(f"Dense takes (rows, {self.inputs}), not {x.shape}")
         if x.dtype != W.dtype:
             raise ShapeError(f"Dense holds {W.dtype} and was given {x.dtype}: convert one of them")
-        self.x = x
+
+    def forward(self, x):
+        """x (B, inputs) → (B, outputs)"""
+        self.given(x)
+        self.x, W = x, self.W.value
         return self.ops.affine(x, W, self.b.value, out=self.new("y", (len(x), self.outputs), x.dtype))
 
     def backward(self, dY):

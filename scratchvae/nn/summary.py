@@ -1,6 +1,7 @@
 """The table that `model.summary()` returns."""
 
 from .. import gate
+from .arena import Kept
 
 
 def summary(module, columns, rows):
@@ -11,6 +12,7 @@ def summary(module, columns, rows):
     """
     rows = gate.whole("rows", rows)
     twin = module.replica()
+    twin.use(Kept(twin.backend.empty))  # so a Chain on a GPU goes layer by layer
     leaves = [(path, m) for path, m in twin.modules() if not list(m.children())]
     shapes = {}
     for path, leaf in leaves:

@@ -325,6 +325,72 @@ class Forgetful(VAE):
     assert {"dY of output 1", "dY of output 2", "input 1", "input 2"} <= set(report.examination.given)
 
 
+SEVERAL = """
+import numpy as np
+from scratchvae import nn
+class Embed:
+    input_gradient = False
+    def __init__(self, outputs):
+        self.W = np.random.randn(4, outputs)
+    def example(self, rows, seed):
+        return np.random.default_rng(seed).integers(0, 4, (rows, 3))
+    def forward(self, k):
+        self.k = k
+        return self.W[k]
+    def backward(self, dY):
+        self.dW = np.zeros(self.W.shape)
+        np.add.at(self.dW, self.k, dY)
+class Channels:
+    def __init__(self):
+        self.gamma, self.dgamma = np.ones(2), 0
+    def example(self, rows, seed):
+        return np.random.default_rng(seed).normal(size=(rows, 3, 5, 2))
+    def forward(self, x):
+        self.x = x
+        return x * self.gamma
+    def backward(self, dY):
+        self.dgamma = (dY * self.x).sum(axis=(0, 1, 2))
+        return dY * self.gamma
+class Two:
+    def example(self, rows, seed):
+        random = np.random.default_rng(seed)
+        return random.normal(size=(rows, 3)), random.normal(size=rows)
+    def forward(self, x, t):
+        self.x, self.t = x, t[:, None]
+        return x * self.t, x.sum(axis=1)
+    def backward(self, dY, ds):
+        return dY * self.t + ds[:, None], (dY * self.x).sum(axis=1)
+class Drop(nn.Dropout):
+    def __init__(self):
+        super().__init__(0.4)
+    def backward(self, dY):
+        return super().backward(dY)
+"""
+
+
+@pytest.mark.parametrize("name", ["Embed", "Channels", "Two", "Drop"])
+def test_a_layer_of_whole_numbers_of_images_of_several_inputs_and_of_two_modes_passes(check, name):
+    report = check(SEVERAL, name, examples=3)
+    assert report.ok, report
+
+
+@pytest.mark.parametrize(
+    ("name", "right", "wrong", "tensor", "words"),
+    [
+        ("Embed", "np.add.at(self.dW, self.k, dY)", "self.dW[self.k] += dY", "dW", "is "),
+        ("Channels", "sum(axis=(0, 1, 2))", "sum(axis=(0, 1))", "dgamma", "has shape (5, 2) and should have (2,)"),
+        ("Two", " + ds[:, None]", "", "dX 1", "leaves dY of output 2 out: the gradients of all outputs add up"),
+        ("Two", "return dY * self.t +", "self.t *= 2; return dY * self.t / 2 +", "the input 2", "was modified in place"),
+        ("Two", ", (dY * self.x).sum(axis=1)", ", None", "dX 2", "is None"),
+        ("Drop", "return super().backward(dY)", "return dY", "dX", "is dY, handed on as it came"),
+    ],
+)
+def test_what_is_wrong_with_one_of_several_is_told_by_its_name(check, name, right, wrong, tensor, words):
+    assert SEVERAL.count(right) == 1
+    report = check(SEVERAL.replace(right, wrong), name, examples=3)
+    assert words in {f.tensor: f.words for f in report.findings}.get(tensor, "nothing"), report
+
+
 # What cannot be is refused ---------------------------------------------------------------------------------------------
 
 

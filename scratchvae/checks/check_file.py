@@ -23,7 +23,7 @@ from ..errors import ConfigError
 from ..nn import Module
 from .diagnose import CONSTANT, PLACES
 from .examine import UNKNOWN, Examination, examine
-from .objective import make_inputs
+from .objective import make_inputs, modes
 from .plain import PlainLayer, is_layer
 
 # Distinct odd lengths, so that a factor tells which of them it is; then as many inputs as outputs, where a transposed W fits.
@@ -147,8 +147,9 @@ class _Check:
         _take_back(report.examination.findings, report.findings)
         case = smallest or next(case for case in TELLING if self.case(case).findings)
         report.smallest = {"B": case[0], **{name: case[1 + "IO".index(name)] for name in self.sizes}}
-        if "x" in report.examination.given:
-            report.smallest.setdefault("I", report.examination.given["x"].shape[-1])
+        x = report.examination.given.get("x")
+        if x is not None and x.ndim == 2:
+            report.smallest.setdefault("I", x.shape[1])
         return report
 
     def case(self, case, tell=True):
@@ -158,15 +159,19 @@ class _Check:
         if found is None or (tell and not told and found.findings):
             rows, inputs, outputs, draw = case
             module, width = self.make(inputs, outputs, rows, draw)
-            given = make_inputs(module, width, rows, self.seed * 8 + draw)
-            sizes = {"B": rows, "I": width, **({"O": outputs} if "O" in self.sizes else {})}
-            entries = sum(x.size for x in given) + module.buffer.values.size
+            given = self.inputs(module, width, rows, draw)
+            sizes = {"B": rows, **({"I": width} if width else {}), **({"O": outputs} if "O" in self.sizes else {})}
+            entries = sum(x.size for x in given if x.dtype.kind == "f") + module.buffer.values.size
             if entries > _ENTRIES:
                 raise ConfigError(
                     f"{self.cls.__name__} has {module.buffer.values.size:,} parameters at sizes of its own choice: let it take "
                     "(inputs, outputs), or call scratchvae.gradcheck on an instance, which draws a sample of them"
                 )
-            self.tried[case] = tell, examine(module, given, self.seed, sizes, self.where, tell)
+            for training in modes(module, given):
+                found = examine(module, given, self.seed, sizes, self.where, tell, training)
+                if found.findings:
+                    break
+            self.tried[case] = tell, found
         return self.tried[case][1]
 
     def search(self, hypothesis, examples):
@@ -190,18 +195,29 @@ class _Check:
             words = f"{self.cls.__name__}({called}) raised {type(error).__name__}: {error}{self.where(error)}"
             raise ConfigError(f"{words}. {_CONTRACT}") from error
         width = inputs if "I" in self.sizes else None
+        says = hasattr(layer, "example")
         if isinstance(layer, Module):
             module = layer if layer.buffer is not None else layer.initialise(self.seed, np.float64)
-            if width is None and not hasattr(module, "data_size"):
+            if width is None and not says and not hasattr(module, "data_size"):
                 width = self.width(layer, rows, inputs, [p.shape for _, p in module.parameters()])
         else:
-            width = width or self.width(layer, rows, inputs, [np.shape(v) for v in getattr(layer, "__dict__", {}).values()])
-            module = PlainLayer(layer, self.probe(rows, width)).initialise(self.seed, np.float64)
+            if width is None and not says:
+                width = self.width(layer, rows, inputs, [np.shape(v) for v in getattr(layer, "__dict__", {}).values()])
+            module = PlainLayer(layer, *self.inputs(layer, width, rows, draw)).initialise(self.seed, np.float64)
             if module.still:
                 self.notes.append(f"held still, for want of a gradient beside it: {', '.join(module.still)}")
         for i, (_, p) in enumerate(module.parameters()):
             p.value[...] = _values(p.value, self.seed, _VALUES + 8 * i + draw)
-        return module, width or module.data_size
+        return module, width or getattr(module, "data_size", None)
+
+    def inputs(self, layer, width, rows, draw):
+        """What forward is given: what the layer's own `example` makes, if it has one. Raises ConfigError."""
+        try:
+            given = make_inputs(layer, None if hasattr(layer, "example") else width, rows, self.seed * 8 + draw)
+            return tuple(x.astype(np.float64) if x.dtype.kind == "f" else x for x in given)
+        except Exception as error:
+            words = f"{self.cls.__name__}.example(rows={rows}, …) raised {type(error).__name__}: {error}{self.where(error)}"
+            raise ConfigError(words) from error
 
     def width(self, layer, rows, free, shapes):
         """The width of x for a layer that chose its sizes itself: the first at which its forward runs."""

@@ -8,10 +8,11 @@ from ..errors import ConfigError
 from .complex_step import complex_step
 from .diagnose import as_numbers, diagnose
 from .finite_difference import central_differences
-from .gradcheck import run_backward
+from .gradcheck import label, run_backward
 from .measure import TOLERANCES, differences_and_kinks, lost_step, relative_error
-from .objective import Objective, complex_objective, twin
+from .objective import Objective, complex_objective, is_asked, numbered, several
 from .plain import parts_of
+from .report import FAIL
 
 UNKNOWN = "is wrong, and like none of the usual mistakes"
 
@@ -42,43 +43,40 @@ class Examination:
     notes: tuple = ()
 
 
-def examine(module, inputs, seed, sizes, where=lambda error: "", tell=True):
-    """Compare every gradient of a Module at its inputs → Examination
+def examine(module, inputs, seed, sizes, where=lambda error: "", tell=True, training=None):
+    """Compare every gradient of a Module at these inputs → Examination
 
-    inputs: [(B, …)], what forward takes · sizes: {"B": 5, …}, names of lengths, for words · where(error) → " at line 7", the place in
-    the user's own file · tell: False leaves out the words for a wrong gradient, which take most of the time. Raises ConfigError for a
-    layer that cannot be measured because it does not keep float64.
+    inputs: arrays of any shapes · training: a mode, or None for the module's own · sizes: {"B": 5, …}, names of lengths, for words ·
+    where(error) → " at line 7", the place in the user's own file · tell: False leaves out the words for a wrong gradient, which take
+    most of the time. Raises ConfigError for a layer that cannot be measured because it does not keep float64.
     """
-    real = Objective(module, inputs, seed, np.float64)
+    real = Objective(module, inputs, seed, np.float64, training)
+    given = dict(zip(numbered("input", len(inputs), "x"), map(np.array, inputs), strict=True))
     values = real.twin.buffer.values.copy()
     kept = _record_backward(real.twin)
     try:
         calls = _calls_of_parts(real)
-        first = [np.array(y) for y in real.forward()]
-        written, faults = run_backward(real, first)
+        first = tuple(np.array(y) for y in real.forward())
+        written, faults = run_backward(real, first, inputs)
     except ConfigError:
         raise
     except Exception as error:
         words = f"raised {type(error).__name__}: {error}{where(error)} for x of shape {' and '.join(str(x.shape) for x in inputs)}"
-        return Examination([Finding("forward", words)], given=_given(inputs))
+        return Examination([Finding("forward", words)], given=given)
     _demand_float64(first, type(getattr(module, "layer", module)).__name__)
-    if not all(np.isfinite(y).all() for y in first):
+    if not all(np.isfinite(part).all() for part in first):
         return Examination(
-            [Finding("forward", "gave NaN or infinite numbers where x and the parameters are ordinary ones")], given=_given(inputs)
+            [Finding("forward", "gave NaN or infinite numbers where x and the parameters are ordinary ones")], given=given
         )
-    given = {**_given(inputs), **{name: real.twin.buffer.view(name, values).copy() for name in real.twin.buffer.names}}
-    for i, dY in enumerate(real.output_gradients(first)):
-        given["dY" if len(first) == 1 else f"dY of output {i + 1}"] = dY
+    given |= {name: real.twin.buffer.view(name, values).copy() for name in real.twin.buffer.names}
+    given |= zip(numbered("dY of output", len(first), "dY"), real.output_gradients(), strict=True)
     if "error" in kept:
         error = kept["error"]
         return Examination([Finding("backward", f"raised {type(error).__name__}: {error}{where(error)}")], given=given)
 
-    returned = kept["dX"] if isinstance(kept["dX"], tuple) else (kept["dX"],)
-    of_inputs = dict(zip(real.named, returned, strict=False)) if len(returned) == len(inputs) else {}
-    several = len(inputs) > 1  # of which one may have a gradient that nobody asks for
-    raw = {name: dX for name, dX in of_inputs.items() if name in real.tensors and (dX is not None or not several)}
-    raw |= getattr(real.twin, "raw", {})
-    findings = [_from_fault(e) for e in faults if not _told_by_array(e, raw)]
+    returned = (*several(kept["dX"]), *[None] * len(inputs))
+    raw = dict(zip(real.names, returned, strict=False)) | getattr(real.twin, "raw", {})
+    findings = [_from_fault(e) for e in faults if e.verdict == FAIL and not _told_by_array(e, raw)]
     changed = [
         name for name in real.twin.buffer.names if not np.array_equal(given[name], real.twin.buffer.view(name), equal_nan=True)
     ]
@@ -93,22 +91,21 @@ def examine(module, inputs, seed, sizes, where=lambda error: "", tell=True):
         return Examination(findings, given=given)  # forward is not one function, so there is nothing to measure
 
     got = {name: raw.get(name, written.get(name)) for name in real.tensors if name in written or name in raw}
-    model = hasattr(real.twin, "terms")
-    nobody_asks = model or any(getattr(m, "input_gradient", True) is False for _, m in real.twin.modules())
-    if got.get("input") is None and nobody_asks:
-        got.pop("input", None)
+    for place, name in enumerate(real.names):
+        if name in got and got[name] is None and not is_asked(real.twin, place, len(inputs)):
+            del got[name]
     method, objective, expected = _measure(module, real, inputs, seed, got)
     for name, gradient in got.items():
         if _differs(expected, name, gradient, method):
             right = expected[name]
             if not tell:
-                findings.append(Finding(_label(name), UNKNOWN, right, gradient))
+                findings.append(Finding(label(name), UNKNOWN, right, gradient))
                 continue
             known = [] if gradient is None else list(_known(objective, method, name, right, len(inputs[0])))
             words = diagnose(right, gradient, sizes, known, _CLOSE[method]) or UNKNOWN
-            if gradient is None and name not in real.named:
+            if gradient is None and name not in real.names:
                 words = "is not there: backward must leave it on self"
-            findings.append(Finding(_label(name), words, right, gradient))
+            findings.append(Finding(label(name), words, right, gradient))
     for name, n in calls.items():
         if n > 1 and any(f.tensor.startswith("dX") or f.tensor.startswith(f"{name}.") for f in findings):
             words = (
@@ -118,22 +115,8 @@ def examine(module, inputs, seed, sizes, where=lambda error: "", tell=True):
             findings.insert(0, Finding("forward", words))
     notes = []
     if not findings:
-        findings, notes = _second_batch(module, inputs, seed, where)
-    return Examination(findings, method, tuple(map(_label, got)), given, tuple(notes))
-
-
-def _label(name):
-    """ "input" → "dX", "input 2" → "dX of input 2", "W" → "dW", "0.W" → "0.dW" """
-    path, _, attribute = name.rpartition(".")
-    if name.split(" ")[0] == "input":
-        return "dX" if name == "input" else f"dX of {name}"
-    return f"{path}.d{attribute}".lstrip(".")
-
-
-def _given(inputs):
-    """{"x": …}, or of several "input 1" …"""
-    names = ["x"] if len(inputs) == 1 else [f"input {i + 1}" for i in range(len(inputs))]
-    return dict(zip(names, (np.array(x) for x in inputs), strict=True))
+        findings, notes = _second_batch(module, inputs, seed, where, training)
+    return Examination(findings, method, tuple(map(label, got)), given, tuple(notes))
 
 
 def _record_backward(layer):
@@ -185,21 +168,20 @@ def _demand_float64(outputs, name):
 def _from_fault(entry):
     """ "backward did not …" of W → "dW is wrong: backward did not …" """
     if entry.note.startswith("backward"):
-        return Finding(_label(entry.name), f"is wrong: {entry.note}")
-    return Finding(f"the {entry.name}" if entry.name.split(" ")[0] == "input" else entry.name, entry.note)
+        return Finding(label(entry.name), f"is wrong: {entry.note}")
+    return Finding(f"the {entry.name}" if entry.name.split()[0] == "input" else entry.name, entry.note)
 
 
 def _told_by_array(entry, raw):
     """True for a fault that the array itself will tell better: not there, or of the wrong shape."""
-    return entry.name in raw and any(words in entry.note for words in ("dX of shape", "None for dX", "did not write"))
+    return entry.name in raw and any(words in entry.note for words in (" of shape", "None for dX", "did not write"))
 
 
 def _measure(module, real, inputs, seed, got):
     """Every gradient, measured on forward.   → method, objective measured on, {name: array in the tensor's shape}"""
-    held = {**{name: x.shape for name, x in real.named.items()}, **real.twin.buffer.shapes}
-    shapes = {name: held[name] for name in real.tensors}
+    shapes = real.shapes
     try:
-        objective = complex_objective(module, inputs, seed)
+        objective = complex_objective(module, inputs, seed, real.training)
     except ConfigError:
         return "difference", real, _by_differences(real, shapes, got)
     if lost_step(real, objective, list(shapes)):
@@ -236,7 +218,7 @@ def _differs(expected, name, gradient, method):
 def _known(objective, method, name, right, rows):
     """Wrong gradients that the right one alone does not tell of: (array, words) pairs for `diagnose`."""
     yield 2 * right, "is twice too large everywhere: is a factor ½ missing?"
-    weights = objective.weights
+    weights, of_input = objective.weights, name in objective.names
 
     def measured_with(changed):
         """The gradient for another dY."""
@@ -250,32 +232,34 @@ def _known(objective, method, name, right, rows):
         objective.weights = weights
         return slopes.reshape(right.shape)
 
-    of_input = name.split(" ")[0] == "input"
     if of_input and weights.size == right.size:
         dY = weights.reshape(right.shape)
         yield dY, "is dY, handed on as it came"
         yield right - dY, "lacks dY itself: is the way around, x + …, forgotten?"
     for other, value in objective.twin.buffer.shapes.items() if of_input else ():
-        if len(value) == 2 and value[0] == value[1]:
+        if other in objective.tensors and len(value) == 2 and value[0] == value[1]:
             theta = objective.tensors[other]
             kept = theta.copy()
             theta[:] = kept.reshape(value).T.ravel()
             turned = measured_with(weights)
             theta[:] = kept
             yield turned, f"is that of {other} transposed: {other} stands the wrong way round in backward"
-    if rows > 1 and weights.size % rows == 0 and not of_input:
+    each = [np.full(np.prod(shape, dtype=int), i) for i, shape in enumerate(objective.outputs)]  # which output a weight is of
+    for i, words in enumerate(numbered("dY of output", len(each)) if len(each) > 1 else ()):
+        yield measured_with(weights * (np.concatenate(each) != i)), f"leaves {words} out: the gradients of all outputs add up"
+    if rows > 1 and not of_input and all(shape and shape[0] == rows for shape in objective.outputs):
         for row, which in ((rows - 1, "last"), (0, "first")):
-            only = np.arange(weights.size) // (weights.size // rows) == row
+            only = np.concatenate([np.arange(one.size) // (one.size // rows) == row for one in each])
             words = f"is that of the {which} row alone, not accumulated over the rows: is an = where += was meant?"
             yield measured_with(weights * only), words
     yield measured_with(np.ones_like(weights)), "does not depend on dY: the chain rule multiplies by it"
 
 
-def _second_batch(module, inputs, seed, where):
+def _second_batch(module, inputs, seed, where, training):
     """Is a second batch, of another size, given its own gradients?   → [Finding], [note]"""
-    moved = [x[::-1] * 0.5 + 0.25 if x.dtype.kind == "f" else x[::-1] for x in inputs]
-    later = [np.concatenate([x, before[:1]]) for x, before in zip(moved, inputs, strict=True)]
-    used, fresh = twin(module, np.float64), twin(module, np.float64)
+    moved = [x * 0.5 + 0.25 if x.dtype.kind == "f" else x for x in inputs]
+    later = [np.concatenate([x[::-1], x[:1]]) for x in moved]
+    used, fresh = (Objective(module, inputs, seed, np.float64, training).twin for _ in range(2))
     first = _gradients(used, inputs)
     try:
         second = _gradients(used, later)
@@ -286,26 +270,22 @@ def _second_batch(module, inputs, seed, where):
     for name in right:
         if right[name] is None or np.allclose(right[name], second[name], rtol=1e-9, atol=1e-12):
             continue
-        if name.split(" ")[0] != "input" and np.allclose(first[name] + right[name], second[name], rtol=1e-9, atol=1e-12):
+        if name in used.buffer.names and np.allclose(first[name] + right[name], second[name], rtol=1e-9, atol=1e-12):
             adds = True
             continue
         words = "is wrong for a second batch, though right for the first: does something stay from before?"
-        findings.append(Finding(_label(name), words, right[name], second[name]))
+        findings.append(Finding(label(name), words, right[name], second[name]))
     return findings, ["backward adds to the gradients that are there: set them to 0 before each step"] if adds else []
 
 
 def _gradients(layer, inputs):
     """One forward and backward.   → {name: a copy of its gradient}"""
-    y = layer.forward(*[x.copy() for x in inputs])
-    outputs = list(y) if isinstance(y, tuple) else [y]
+    outputs = several(layer.forward(*(x.copy() for x in inputs)))
     layer.buffer.grads.fill(np.nan)
-    dX = layer.backward(*[np.cos(np.arange(np.size(y), dtype=np.float64)).reshape(np.shape(y)) for y in outputs])
+    returned = several(layer.backward(*(np.cos(np.arange(y.size, dtype=np.float64)).reshape(y.shape) for y in outputs)))
     raw = getattr(layer, "raw", {})
     gradients = {
-        name: np.array(raw.get(name, layer.buffer.view(name, layer.buffer.grads)), np.float64)
-        for name, p in layer.parameters()
-        if p.trained
+        name: np.array(raw.get(name, layer.buffer.view(name, layer.buffer.grads)), np.float64) for name in layer.buffer.names
     }
-    returned = dX if isinstance(dX, tuple) else (dX,)
-    names = ["input"] if len(inputs) == 1 else [f"input {i + 1}" for i in range(len(inputs))]
-    return {**{name: None if d is None else np.array(d) for name, d in zip(names, returned, strict=False)}, **gradients}
+    inputs = zip(numbered("input", len(inputs)), returned, strict=False)
+    return {name: None if dX is None else np.array(dX) for name, dX in inputs} | gradients

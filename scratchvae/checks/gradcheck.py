@@ -9,101 +9,142 @@ from ..errors import ConfigError
 from ..nn import Module
 from .diagnose import as_numbers
 from .measure import LOST, TOLERANCES, judge, lost_step, measure
-from .objective import Objective, complex_objective, first_forward, make_inputs, not_complex
+from .objective import (
+    Objective,
+    complex_objective,
+    first_forward,
+    is_asked,
+    make_inputs,
+    make_noise,
+    modes,
+    not_complex,
+    numbered,
+    several,
+)
 from .plain import parts_of
-from .report import FAIL, Entry, Report
+from .report import FAIL, STATE, Entry, Report
 
 
 def gradcheck(
-    module, *inputs, x=None, eps=None, columns=None, rows=3, seed=0, method="complex", sample=200, name=None, training=False
+    module, *inputs, x=None, eps=None, columns=None, rows=3, seed=0, method="complex", sample=200, name=None, training=None
 ):
-    """Compare backward with a derivative measured on forward alone, for every input of floats and every Parameter → Report
+    """Compare backward with a derivative measured on forward alone, for every input and every Parameter → Report
 
     module: any Module, initialised or not; twins of it run: in float64 for backward and differences, in complex128 for complex steps ·
-    inputs: what forward takes, of any shapes, whole numbers among them; made up when none are given, from its `example(rows, seed)` if
-    it has one, else x (rows, columns) and the eps that a model asks for; x=, eps= name these two · method: "complex", "difference" or
-    "both" · sample: of a larger tensor, this many entries are drawn and checked, and one random direction over all of them ·
-    training: check what it computes while it trains. All outputs count at once, each number with a random weight of its own.
+    inputs: arrays of any shapes, those of floats differentiated and whole numbers handed on; none for made-up ones of `rows` rows, which
+    a module may choose itself (`example(rows, seed)`) and `columns` widens · x (B, I), eps (B, L): the same by name, eps made up when
+    None · every output counts, by random weights of its own · method: "complex", "difference" or "both" · sample: of a larger tensor,
+    this many entries are drawn and checked, and one random direction over all of them · training: a mode, or None for both where the
+    module's outputs differ.
 
     A wrong backward gives failing entries. Raises ConfigError when forward cannot run on what it is given, or, by complex
     steps, on complex numbers.
     """
     gate.instance("module", module, Module, "a Module, such as Dense(3, 2); check_file takes a class of another kind")
     gate.choice("method", method, ("complex", "difference", "both"))
-    sample, rows, training = gate.whole("sample", sample), gate.whole("rows", rows), gate.flag("training", training)
+    sample, rows = gate.whole("sample", sample), gate.whole("rows", rows)
     seed = gate.whole("seed", seed, 0, 2**64 - 1)
     columns = None if columns is None else gate.whole("columns", columns)
+    training = None if training is None else gate.flag("training", training)
     name = type(module).__name__ if name is None else gate.instance("name", name, str, "text")
-    if eps is not None and not getattr(module, "noise_columns", 0):
-        raise ConfigError(f"{type(module).__name__} takes no eps: leave it out, or let the module name its noise_columns")
-    made_up, inputs = not inputs and x is None, _inputs(module, inputs, x, eps, columns, rows, seed)
+    made_up = not inputs and x is None
+    inputs = _inputs(module, inputs, x, eps, columns, rows, seed)
     methods = ("complex", "difference") if method == "both" else (method,)
     report = Report(name, method, {m: TOLERANCES[m] for m in methods}, seed, len(inputs[0]))
-
-    real = Objective(module, inputs, seed, np.float64, training)
-    first = first_forward(module, real, made_up)
-    written, report.entries = run_backward(real, first)
-    for m in methods:
-        objective = complex_objective(module, inputs, seed, training) if m == "complex" else real
-        measured = [measure(m, objective, tensor, gradient, sample, i) for i, (tensor, gradient) in enumerate(written.items())]
-        judge(measured, TOLERANCES[m])
-        report.entries += [one.entry for one in measured]
-        if m == "complex":
-            _refuse_a_lost_step(module, real, objective, written, report)
+    for mode in modes(module, inputs) if training is None else [training]:
+        entries = _check(module, inputs, mode, methods, sample, seed, made_up)
+        for entry in entries:
+            entry.name += ", training" if mode and training is None else ""
+        report.entries += entries
     return report
 
 
 def _inputs(module, inputs, x, eps, columns, rows, seed):
-    """[every input], floats in float64. Raises ConfigError for what is empty or no numbers."""
-    given = list(inputs) if x is None else [x, *inputs]
-    made = [] if given and (eps is not None or not getattr(module, "noise_columns", 0)) else make_inputs(module, columns, rows, seed)
-    if not given:
-        given = made if eps is None else made[:-1]
-    elif eps is None and getattr(module, "noise_columns", 0) and len(given) == 1:
-        given.append(make_inputs(module, columns, len(np.atleast_2d(gate.floats("x", given[0]))), seed)[-1])
-    given = given if eps is None else [*given, eps]
-    arrays = []
-    for i, each in enumerate(given):
-        array = gate.array(each, "x" if i == 0 else f"input {i + 1}")
-        whole = array.dtype.kind in "iu" and array.ndim > 0 and not (i == 0 and x is not None)  # x= may be whole numbers for floats
-        arrays.append(array if whole else np.atleast_2d(gate.floats("x" if i == 0 else f"input {i + 1}", array)))
-        if arrays[-1].size == 0:
-            raise ConfigError(f"{'x' if i == 0 else f'input {i + 1}'} is empty, {arrays[-1].shape}: there is nothing to check")
-    return arrays
+    """What forward is given, as arrays. Raises ConfigError."""
+    if inputs and x is not None:
+        raise ConfigError("the first input was given twice, by its place and as x=")
+    if eps is not None and not getattr(module, "noise_columns", 0):
+        raise ConfigError(f"{type(module).__name__} takes no eps: leave it out, or let the module name its noise_columns")
+    if x is not None:
+        inputs = (np.atleast_2d(gate.floats("x", x)),)
+    if inputs:
+        inputs = [gate.array(each, name) for each, name in zip(inputs, numbered("input", len(inputs)), strict=True)]
+        if eps is None and len(inputs) == len(getattr(module, "reads", ())):
+            inputs += make_noise(module, len(inputs[0]), seed)
+    else:
+        inputs = list(make_inputs(module, columns, rows, seed))
+        if eps is not None:
+            inputs.pop()
+    inputs = [*inputs, *([] if eps is None else [gate.floats("eps", eps)])]
+    for name, each in zip(numbered("input", len(inputs), "x"), inputs, strict=True):
+        if each.ndim == 0 or each.size == 0:
+            raise ConfigError(f"{name} is empty, {each.shape}: there is nothing to check")
+    return [each.astype(np.float64) if each.dtype.kind == "f" else each for each in inputs]
 
 
-def run_backward(objective, first):
-    """backward's own gradients, and an Entry for each rule of a Module that was broken.   → {tensor: array}, [Entry]
+def _check(module, inputs, training, methods, sample, seed, made_up):
+    """One mode.   → [Entry]"""
+    real = Objective(module, inputs, seed, np.float64, training)
+    first = first_forward(module, real, made_up)
+    written, entries = run_backward(real, first, inputs)
+    for m in methods:
+        objective = complex_objective(module, inputs, seed, training) if m == "complex" else real
+        measured = [measure(m, objective, tensor, gradient, sample, i) for i, (tensor, gradient) in enumerate(written.items())]
+        judge(measured, TOLERANCES[m])
+        entries += [one.entry for one in measured]
+        if m == "complex":
+            _refuse_a_lost_step(module, real, objective, written, entries)
+    return entries
 
-    first: copies of an earlier forward's outputs. Gradients start as NaN, so one that is not written, or is added to, is seen.
+
+def run_backward(objective, first, inputs):
+    """backward's own gradients, and an Entry for each rule of a Module that was broken, and for state.   → {tensor: array}, [Entry]
+
+    first: a copy of an earlier forward's outputs. Gradients start as NaN, so one that is not written, or is added to, is seen.
     """
-    twin, buffer, inputs = objective.twin, objective.twin.buffer, [np.copy(x) for x in objective.inputs]
+    twin, buffer = objective.twin, objective.twin.buffer
     outputs = objective.forward()
-    gradients = objective.output_gradients(outputs)
-    given = [np.copy(dY) for dY in gradients]
+    gradients = objective.output_gradients()
+    given = copy.deepcopy(gradients)
     faults = []
     if not _same(first, outputs):
         faults.append(_fault("forward", f"gave two different outputs for one input: {_why_different(objective)}"))
     buffer.grads.fill(np.nan)
     try:
-        dX = twin.backward(*gradients)
+        returned = twin.backward(*gradients)
     except Exception as error:  # a wrong backward is what we look for: it is reported with the rest
         return {}, [*faults, _fault("backward", f"raised {type(error).__name__}: {error}")]
 
-    for (name, x), before in zip(objective.named.items(), inputs, strict=True):
-        if not np.array_equal(x, before):
-            faults.append(_fault(name, "was modified in place: forward and backward must leave what they are given", x.shape))
-    for i, (dY, before) in enumerate(zip(gradients, given, strict=True)):
-        if not np.array_equal(dY, before):
-            name = "dY" if len(given) == 1 else f"dY of output {i + 1}"
-            faults.append(_fault(name, "was modified in place: backward must leave what it is given", np.shape(dY)))
-    written = _of_inputs(objective, dX, faults)
+    for name, now, before in zip(objective.names, objective.inputs, inputs, strict=True):
+        if not np.array_equal(now, before):
+            faults.append(_fault(name, "was modified in place: forward and backward must leave what they are given", before.shape))
+    for name, now, before in zip(numbered("dY of output", len(given), "dY"), gradients, given, strict=True):
+        if not np.array_equal(now, before):
+            faults.append(_fault(name, "was modified in place: backward must leave what it is given", before.shape))
+    written, returned = {}, several(returned)
+    if len(returned) > len(inputs):
+        faults.append(_fault("backward", f"returned {len(returned)} gradients for {len(inputs)} inputs"))
+    returned = (*returned, *[None] * len(inputs))
+    for place, (name, x) in enumerate(zip(objective.names, objective.inputs, strict=True)):
+        dX = returned[place]
+        if name not in objective.tensors:  # whole numbers have no gradient
+            continue
+        if dX is not None and np.shape(dX) != x.shape:
+            words = f"backward returned a {label(name)} of shape {np.shape(dX)} for an x of shape {x.shape}"
+            faults.append(_fault(name, words, x.shape))
+        elif dX is not None:
+            written[name] = np.array(dX)
+        elif is_asked(twin, place, len(inputs)):
+            note = f"backward returned None for {label(name)}; if nobody needs it, say so: self.input_gradient = "
+            note += "False" if len(inputs) == 1 else str(tuple(i != place for i in range(len(inputs))))
+            faults.append(_fault(name, note, x.shape))
     for name, p in twin.parameters():
         gradient = buffer.view(name, buffer.grads)
-        if not p.trained:
-            continue
         if not np.isnan(gradient).all():
-            written[name] = gradient.copy()
+            if p.trained:
+                written[name] = gradient.copy()
+            else:
+                faults.append(Entry(name, p.shape, verdict=STATE, note="is not trained: no gradient, so not compared"))
         elif not np.shares_memory(p.grad, gradient):
             faults.append(_fault(name, "backward bound .grad to a new array: write into it, p.grad[...] = …", p.shape))
         else:
@@ -111,48 +152,27 @@ def run_backward(objective, first):
     return written, faults
 
 
-def _of_inputs(objective, dX, faults):
-    """{name: gradient} of the inputs that backward returned one for. A fault for one that is missing or of another shape.
-
-    None says that nobody asks, if the module says so too: `input_gradient = False`, a model, or None for one input of several.
-    """
-    named, written = objective.named, {}
-    if dX is None:
-        model = hasattr(objective.twin, "terms")
-        whole = all(x.dtype.kind not in "fc" for x in named.values())
-        if not model and not whole and all(getattr(m, "input_gradient", True) for _, m in objective.twin.modules()):
-            name = next(iter(named))
-            note = "backward returned None for dX; if nobody needs it, say so: self.input_gradient = False"
-            faults.append(_fault(name, note, named[name].shape))
-        return written
-    returned = dX if isinstance(dX, tuple) else (dX,)
-    if len(returned) != len(named):
-        note = f"backward returned {len(returned)} gradients for {len(named)} inputs: one for each, None where nobody asks"
-        faults.append(_fault("backward", note))
-        return written
-    for (name, x), gradient in zip(named.items(), returned, strict=True):
-        if gradient is None or x.dtype.kind not in "fc":
-            continue
-        if np.shape(gradient) != x.shape:
-            faults.append(_fault(name, f"backward returned a dX of shape {np.shape(gradient)} for an x of shape {x.shape}", x.shape))
-        else:
-            written[name] = np.array(gradient)
-    return written
+def label(name):
+    """ "input" → "dX", "input 2" → "dX 2", "W" → "dW", "0.W" → "0.dW" """
+    if name.split()[0] == "input":
+        return name.replace("input", "dX")
+    path, _, attribute = name.rpartition(".")
+    return f"{path}.d{attribute}".lstrip(".")
 
 
-def _refuse_a_lost_step(module, real, stepped, written, report):
+def _refuse_a_lost_step(module, real, stepped, written, entries):
     """Raise ConfigError when forward loses the step, unless backward is wrong whatever measures it: then the report says so."""
-    if any(not e.method for e in report.entries) or not (lost := lost_step(real, stepped, list(written))):
+    if any(e.verdict == FAIL and not e.method for e in entries) or not (lost := lost_step(real, stepped, list(written))):
         return
     name, v, central, step = lost
-    if report.ok or abs(v @ written[name].reshape(-1) - central) < LOST * abs(central):
+    if all(e.verdict != FAIL for e in entries) or abs(v @ written[name].reshape(-1) - central) < LOST * abs(central):
         raise not_complex(module, f"along a direction through {name} a difference gives {central:.6g} and the step {step:.6g}")
 
 
 def _why_different(objective):
     """Why forward does not repeat: noise, or something that it keeps from call to call."""
     one, other = (objective.twin.replica(objective.dtype) for _ in range(2))
-    repeats = _same(*(copy.deepcopy(_listed(each.forward(*objective.inputs))) for each in (one, other)))
+    repeats = _same(*(several(copy.deepcopy(each.forward(*objective.inputs))) for each in (one, other)))
     before, after = (
         {f"{path}.{name}".lstrip("."): value for path, part in parts_of(each).items() for name, value in vars(part).items()}
         for each in (objective.twin, one)
@@ -166,10 +186,6 @@ def _why_different(objective):
     )
 
 
-def _listed(y):
-    return list(y) if isinstance(y, tuple) else [y]
-
-
 def _state(value):
     """Numbers, arrays and generators in a form that can be compared; None for all else."""
     if isinstance(value, np.random.Generator):
@@ -181,7 +197,7 @@ def _state(value):
 
 
 def _same(a, b):
-    return len(a) == len(b) and all(np.array_equal(one, other) for one, other in zip(a, b, strict=True))
+    return len(a) == len(b) and all(map(np.array_equal, a, b))
 
 
 def _fault(name, note, shape=()):

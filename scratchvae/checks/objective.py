@@ -16,47 +16,69 @@ INPUT, NOISE, WEIGHTS, CHOICE, DIRECTION = range(5)
 
 
 class Objective:
-    """Σ weights · outputs with fixed random weights, one for each number of each output: so every output has a gradient of its own.
+    """Σ weights · forward(inputs) over all numbers of all outputs, with fixed random weights.
 
-    `tensors` are flat views of what it is a function of: every input of floats and every parameter that is trained. Change one in place
-    and call terms() for the new value.
+    `tensors` are flat views of what it is a function of: every input of floats and every trained Parameter. Change one in place and
+    call terms() for the new value.
     """
 
-    def __init__(self, module, inputs, seed, dtype, training=False):
-        """inputs: what forward takes, of which whole numbers stay as they are. The module is left alone: a twin in `dtype` is what runs."""
-        self.twin, self.seed, self.dtype = twin(module, dtype).train(training), seed, dtype
-        self.inputs = [np.array(x, dtype if x.dtype.kind == "f" else None, order="C") for x in inputs]
-        self.named = dict(zip(input_names(inputs), self.inputs, strict=True))
-        buffer = self.twin.buffer
-        self.tensors = {name: x.reshape(-1) for name, x in self.named.items() if x.dtype.kind in "fc"}
+    def __init__(self, module, inputs, seed, dtype, training=None):
+        """inputs: arrays of any shapes, of which those of floats become `dtype` · training: a mode, or None for the module's own. The
+        module is left alone: a twin in `dtype` is what runs."""
+        self.twin, self.seed, self.dtype, self.training = twin(module, dtype), seed, dtype, training
+        if training is not None:
+            self.twin.train(training)
+        self.inputs = tuple(np.array(x, dtype if x.dtype.kind == "f" else x.dtype, order="C") for x in inputs)
+        self.names = numbered("input", len(inputs))
+        floats = {name: x for name, x in zip(self.names, self.inputs, strict=True) if x.dtype.kind in "fc"}
         trained = [name for name, p in self.twin.parameters() if p.trained]
+        buffer = self.twin.buffer
+        self.shapes = {name: x.shape for name, x in floats.items()} | {name: buffer.shapes[name] for name in trained}
+        self.tensors = {name: x.reshape(-1) for name, x in floats.items()}
         self.tensors.update((name, buffer.values[buffer.slices[name]]) for name in trained)
         self.weights = None
 
     def forward(self):
-        """→ [every output]"""
-        y = self.twin.forward(*self.inputs)
-        return list(y) if isinstance(y, tuple) else [y]
+        """The outputs, a tuple of arrays."""
+        return several(self.twin.forward(*self.inputs))
 
     def terms(self):
         """Contributions to the objective, which is their sum.   → (M,)"""
-        outputs = self.forward()
+        outputs = [np.asarray(y) for y in self.forward()]
         if self.weights is None:
-            self.weights = rng.normal(self.seed, rng.CHECK, WEIGHTS, 0, sum(np.size(y) for y in outputs), np.float64)[0]
-        return self.weights * np.concatenate([np.ravel(y) for y in outputs])
+            self.outputs = [y.shape for y in outputs]
+            self.weights = np.concatenate(
+                [rng.normal(self.seed, rng.CHECK, WEIGHTS, i, y.size, np.float64)[0] for i, y in enumerate(outputs)]
+            )
+        return self.weights * np.concatenate([y.reshape(-1) for y in outputs])
 
-    def output_gradients(self, outputs):
-        """What backward is given: the weights, in each output's shape."""
-        at, gradients = 0, []
-        for y in outputs:
-            gradients.append(self.weights[at : at + np.size(y)].reshape(np.shape(y)).astype(self.dtype))
-            at += np.size(y)
-        return gradients
+    def output_gradients(self):
+        """What backward is given: the weights, in the outputs' shapes."""
+        ends = np.cumsum([np.prod(shape, dtype=int) for shape in self.outputs])[:-1]
+        return [w.reshape(shape).astype(self.dtype) for w, shape in zip(np.split(self.weights, ends), self.outputs, strict=True)]
 
 
-def input_names(inputs):
-    """ "input" of a module that takes one; of more, "input 1", "input 2" …"""
-    return ["input"] if len(inputs) == 1 else [f"input {i + 1}" for i in range(len(inputs))]
+def several(given):
+    """What forward or backward returned, as a tuple."""
+    return tuple(given) if isinstance(given, (tuple, list)) else (given,)
+
+
+def numbered(name, count, alone=None):
+    """["input"] for one, or what that is called alone; else ["input 1", "input 2", …]"""
+    return [alone or name] if count == 1 else [f"{name} {i + 1}" for i in range(count)]
+
+
+def is_asked(module, place, count):
+    """Whether backward is to return a gradient of this input, of so many: not where `input_gradient`, one answer or one for each input,
+    is False. Of a model nobody asks any, nor of the only input of what begins with a layer that says so."""
+    said = getattr(module, "input_gradient", None)
+    if isinstance(said, (tuple, list)):
+        return bool(said[place])
+    if said is not None:
+        return bool(said)
+    return not hasattr(module, "terms") and not (
+        count == 1 and any(getattr(part, "input_gradient", True) is False for _, part in module.modules())
+    )
 
 
 def twin(module, dtype):
@@ -70,7 +92,7 @@ def twin(module, dtype):
     return made
 
 
-def complex_objective(module, inputs, seed, training=False):
+def complex_objective(module, inputs, seed, training=None):
     """The Objective in complex128. Raises ConfigError when the module cannot take a complex argument."""
     try:
         with warnings.catch_warnings():
@@ -80,7 +102,7 @@ def complex_objective(module, inputs, seed, training=False):
             outputs = objective.forward()
     except Exception as error:  # its forward ran in float64, so whatever went wrong here is about complex numbers
         raise not_complex(_culprit(error, module), f"{type(error).__name__}: {error}") from error
-    if not all(np.iscomplexobj(y) for y in outputs) and objective.tensors:
+    if not all(np.iscomplexobj(part) for part in outputs):
         raise not_complex(module, "forward returned real numbers for a complex input")
     return objective
 
@@ -103,27 +125,43 @@ def _culprit(error, module):
 
 
 def make_inputs(module, columns, rows, seed):
-    """What forward takes, for a module that was given none: what its own `example(rows, seed)` says, or x (rows, columns) and, where it
-    asks for them, eps (rows, noise columns).   → [array]
+    """Inputs for a module that was given none → a tuple of arrays of `rows` rows each
 
-    Models get images in [0, 1] of their own width. Of others, the first layer that states its `inputs` decides, as images if its
-    kernel says so; where nothing does, any width must do, and 5 is taken.
+    A module that has `example(rows, seed)` says itself what it takes: an array of any shape, of floats or whole numbers, or a tuple of
+    them. Else models get images in [0, 1] of their own width, and their noise; of others, the first layer that states its `inputs`
+    decides, as images if its kernel says so; where nothing does, any width must do, and 5 is taken.
     """
-    if hasattr(type(module), "example"):
-        given = module.example(rows, seed)
-        return [np.asarray(x) for x in (given if isinstance(given, (tuple, list)) else (given,))]
+    if columns is None and hasattr(module, "example"):
+        return tuple(np.asarray(x) for x in several(module.example(rows, seed)))
     is_model = hasattr(module, "data_size")
-    stated = [(m.inputs, getattr(m, "size", None)) for _, m in module.modules() if isinstance(getattr(m, "inputs", None), int)]
+    parts = module.modules() if isinstance(module, Module) else ()
+    stated = [(m.inputs, getattr(m, "size", None)) for _, m in parts if isinstance(getattr(m, "inputs", None), int)]
     width, kernel = (columns, None) if columns else (module.data_size, None) if is_model else (stated or [(5, None)])[0]
     shape = (width,) if kernel is None else (kernel[0] + 2, kernel[1] + 1, width)
     draw = rng.uniform if is_model else rng.normal
-    inputs = [draw(seed, rng.CHECK, INPUT, np.arange(rows), prod(shape), np.float64).reshape(rows, *shape)]
-    noise = getattr(module, "noise_columns", 0)
-    return inputs + ([rng.normal(seed, rng.CHECK, NOISE, np.arange(rows), noise, np.float64)] if noise else [])
+    x = draw(seed, rng.CHECK, INPUT, np.arange(rows), prod(shape), np.float64).reshape(rows, *shape)
+    return x, *make_noise(module, rows, seed)
+
+
+def make_noise(module, rows, seed):
+    """(eps (rows, noise_columns),) for a model that asks for it, else ()"""
+    columns = getattr(module, "noise_columns", 0)
+    return (rng.normal(seed, rng.CHECK, NOISE, np.arange(rows), columns, np.float64),) if columns else ()
+
+
+def modes(module, inputs):
+    """The modes to check a module in: both where they give different outputs, else its own, as [None]."""
+    outputs = []
+    for training in (False, True):
+        try:
+            outputs.append(several(twin(module, np.float64).train(training).forward(*(x.copy() for x in inputs))))
+        except Exception:  # told where it is checked
+            return [None]
+    return [None] if len(outputs[0]) == len(outputs[1]) and all(map(np.array_equal, *outputs)) else [False, True]
 
 
 def first_forward(module, objective, made_up):
-    """Copies of forward's outputs in float64. Raises ConfigError when it fails on an input that was made up for it."""
+    """A copy of forward's output in float64. Raises ConfigError when it fails on an input that was made up for it."""
     try:
         objective.terms()
         return copy.deepcopy(objective.forward())
@@ -132,5 +170,6 @@ def first_forward(module, objective, made_up):
             raise
         shapes = ", ".join(str(x.shape) for x in objective.inputs)
         raise ConfigError(
-            f"{type(module).__name__}.forward failed on made-up input of shape {shapes}: pass its inputs, or columns= ({error})"
+            f"{type(module).__name__}.forward failed on a made-up input of shape {shapes}: pass its inputs, or columns=, or let it "
+            f"have example(rows, seed), which returns what it takes ({error})"
         ) from error

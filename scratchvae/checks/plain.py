@@ -13,6 +13,9 @@ What a plain class must keep to:
 - forward and backward leave what they are given as it is, parameters included, and keep its dtype: float64 in, float64 out. If
   forward takes complex numbers too, it is measured to rounding error; if not, by differences.
 - A random number comes from outside: the same x gives the same y.
+- It may take and return several arrays, of any shapes: forward(x, t) → (y, s), backward(dY, dS) → (dX, dT). `example(rows, seed)` then
+  returns what forward takes, an array or a tuple; whole numbers are handed on and have no gradient. `input_gradient = False`, or
+  a (True, False) with an answer for each input, says of which one nobody needs a gradient.
 - The gradients are those of this dY and this x alone: backward writes self.dW anew, or adds it to what was there.
 """
 
@@ -28,10 +31,13 @@ from .diagnose import as_numbers
 class PlainLayer(Module):
     """A plain layer as a Module.   `raw`: {name: what backward left as that parameter's gradient}; `still`: arrays with no d…"""
 
-    def __init__(self, layer, x):
-        """layer: an instance, which is left alone · x (B, I): what a copy of it is tried on, to see which gradients it writes"""
+    def __init__(self, layer, *inputs):
+        """layer: an instance, which is left alone · inputs: what a copy of it is tried on, to see which gradients it writes"""
         self.layer, self._places, self.raw, self.still = copy.deepcopy(layer), [], {}, []
-        tried = dict(_owners(_tried(layer, x)))
+        for told in ("input_gradient", "example"):
+            if hasattr(layer, told):
+                setattr(self, told, getattr(layer, told))
+        tried = dict(_owners(_tried(layer, inputs)))
         for path, owner in _owners(self.layer):
             for attribute, value in getattr(owner, "__dict__", {}).items():
                 if not _is_float_array(value) or _is_gradient(attribute, owner):
@@ -44,24 +50,25 @@ class PlainLayer(Module):
                 else:
                     self.still.append(name)
 
-    def forward(self, x):
+    def forward(self, *inputs):
         for name, owner, attribute in self._places:
             setattr(owner, attribute, getattr(self, name).value)
-        y = as_numbers(self.layer.forward(x))
-        if y is None:
+        y = self.layer.forward(*inputs)
+        outputs = [as_numbers(each) for each in (y if isinstance(y, tuple) else [y])]
+        if any(each is None for each in outputs):
             raise ConfigError("forward must return an array of numbers: is a `return` missing?")
-        return y
+        return tuple(outputs) if isinstance(y, tuple) else outputs[0]
 
-    def backward(self, dY):
+    def backward(self, *gradients):
         """dY → dX. Writes each gradient that has the shape of its parameter; `raw` holds all."""
-        dX = self.layer.backward(dY)
+        dX = self.layer.backward(*gradients)
         self.raw = {}
         for name, owner, attribute in self._places:
             self.raw[name] = getattr(owner, f"d{attribute}", None)
             gradient, p = as_numbers(self.raw[name]), getattr(self, name)
             if gradient is not None and gradient.shape == p.shape:
                 p.grad[...] = gradient
-        return None if dX is None else np.asarray(dX)
+        return dX if dX is None or isinstance(dX, tuple) else np.asarray(dX)
 
     def rebound(self):
         """Names of parameters that the layer has given new values of its own since forward was called."""
@@ -72,12 +79,13 @@ class PlainLayer(Module):
         ]
 
 
-def _tried(layer, x):
+def _tried(layer, inputs):
     """A copy of the layer after one forward and backward, as far as it came: what is wrong is found later."""
     tried = copy.deepcopy(layer)
     with np.errstate(all="ignore"):
         try:
-            tried.backward(np.ones_like(tried.forward(x.copy())))
+            y = tried.forward(*(x.copy() for x in inputs))
+            tried.backward(*map(np.ones_like, y if isinstance(y, tuple) else [y]))
         except Exception:
             return tried
     return tried

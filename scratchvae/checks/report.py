@@ -3,7 +3,7 @@
 import math
 from dataclasses import asdict, dataclass, field
 
-OK, FAIL = "ok", "FAIL"
+OK, FAIL, STATE = "ok", "FAIL", "state"  # STATE: a Parameter that is not trained, so there is nothing to compare
 
 
 @dataclass
@@ -37,12 +37,12 @@ class Report:
 
     @property
     def ok(self):
-        return bool(self.entries) and all(e.verdict == OK for e in self.entries)
+        return bool(self.entries) and all(e.verdict != FAIL for e in self.entries)
 
     @property
     def worst(self):
         """The largest relative error of any entry; infinity where something could not be measured."""
-        return max((math.inf if math.isnan(e.error) else e.error for e in self.entries), default=math.inf)
+        return max((math.inf if math.isnan(e.error) else e.error for e in self.entries if e.verdict != STATE), default=math.inf)
 
     def to_dict(self):
         entries = [{k: _plain(v) for k, v in asdict(e).items()} for e in self.entries]

@@ -12,6 +12,7 @@ CACHED = 100_000  # numbers in a work array, so that two of them and what they c
 class Bernoulli(nn.Module):
     """Each pixel is on with probability sigmoid(logit). With grayscale x in [0, 1]: the cross-entropy (E17)."""
 
+    input_gradient = True, False  # x is data
     support = (0, 1)  # the numbers that it takes
     least_nll = 0.0  # of any image: a probability is at most 1
 
@@ -36,6 +37,7 @@ class Bernoulli(nn.Module):
 class Gaussian(nn.Module):
     """Each pixel is N(m, σ²) with one σ for all of them, learned unless it is given (E19; Rybkin et al., 2021)."""
 
+    input_gradient = True, False  # x is data
     support = gate.REAL
     least_nll = gate.REAL[0]  # of any image: a density may exceed 1, so this may be negative
 

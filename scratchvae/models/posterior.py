@@ -7,6 +7,8 @@ from ..errors import ShapeError
 class Posterior(nn.Module):
     """q(z|x) = N(μ, σ²), whose code holds μ, then log σ²: z = μ + σ ε (E13) and KL(q ‖ N(0, I)) (E15)."""
 
+    input_gradient = True, False  # ε is noise
+
     def forward(self, code, eps):
         """code (B, 2L), eps (B, L) → z (B, L), kl (B,), nats. Raises ShapeError."""
         self.floats(code=code, eps=eps)

@@ -15,7 +15,7 @@ from matplotlib.text import Text
 from scratchvae import plots
 from scratchvae.data.dataset import Dataset, Split
 from scratchvae.errors import ConfigError, DataError, NonFiniteError, ScratchVAEError, ShapeError
-from scratchvae.models import VAE, Autoencoder
+from scratchvae.models import VAE, Autoencoder, Hourglass
 from scratchvae.plots import images as image_plots
 from scratchvae.plots import latent, loss, page, tiles, traversal
 
@@ -816,3 +816,23 @@ def test_an_autoencoder_is_traversed_in_standard_deviations_of_its_codes(tmp_pat
 @pytest.mark.parametrize("shape", [(43, 43), (1, 784), (100, 20), (1, 1)])
 def test_traversals_of_any_image_shape_have_room_for_their_labels(tmp_path, shape):
     plots.draw_traversal(make(shape=shape), noise(shape=shape)[0], shape, tmp_path / "t.png", "Traversal")
+
+
+@pytest.mark.parametrize(("count", "stages", "seen"), [(12, 5, 0.8), (1, 1, 0.8), (3, 2, 0)])
+def test_joints_found_stand_beside_the_truth_and_the_maps_of_each_stage(tmp_path, drawn, unsaved, count, stages, seen):
+    model, random = Hourglass((12, 16), 3, 2, 1, stages), np.random.default_rng(0)
+    images, points = random.integers(0, 256, (count, 192), np.uint8), random.uniform(0, 11, (count, 3, 2))
+    visible = random.uniform(size=(count, 3)) < seen
+    plots.draw_joints(model, images, points, visible, (12, 16), tmp_path / "joints.png", "Joints")
+    names = ["head", "hand", "a joint with a long name"]
+    plots.draw_stages(model, images, points, visible, (12, 16), tmp_path / "stages.png", "Stages", names)
+    found = model.points(images / 255)[:, -1]
+    shown = np.linspace(0, count - 1, min(10, count)).round().astype(int)
+    for i, ax in zip(shown, drawn[0].figure.axes, strict=True):
+        crosses = [line for line in ax.lines if line.get_marker() == "x"]
+        np.testing.assert_allclose(np.transpose(crosses[0].get_data()), found[i][visible[i]])
+        rings = np.concatenate([np.transpose(line.get_data()) for line in ax.lines if line.get_marker() in "os"])
+        np.testing.assert_allclose(rings, points[i][np.argsort(~visible[i], kind="stable")])  # those that are seen first
+    named = words(drawn[1])
+    assert all(name in named for name in ("image", "target", "stage 1", f"stage {stages}"))
+    assert ("no joint is seen" in words(drawn[0])) == (seen == 0)

@@ -52,7 +52,7 @@ def add(commands):
     add("--beta", type=number, help="weight of the KL in a VAE (default: 1)")
     add("--init", dest="init_W", choices=("glorot", "he", "lecun"), help="initial weights (default: glorot)")
     add("--features", type=at_least_1, help="channels of an hourglass (default: 16)")
-    add("--levels", type=at_least_1, help="how often an hourglass halves its maps (default: 2)")
+    add("--levels", type=at_least_1, help="how often an hourglass halves its maps (default: 3)")
     add("--stages", type=at_least_1, help="hourglasses, one after the other (default: 2)")
     add("--stride", type=at_least_1, help="pixels of the image to a side of one of an hourglass's maps (default: 2)")
     add_settings(sub)

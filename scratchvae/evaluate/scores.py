@@ -42,7 +42,7 @@ class Scores:
         lines = [self.quantity.ljust(left) + "".join(column.rjust(width) for column in self.columns)]
         for row, values in zip(self.rows, self.values, strict=True):
             lines.append(row.ljust(left) + "".join(("–" if np.isnan(v) else f"{v:.3f}").rjust(width) for v in values))
-        return "\n".join([*lines, f"{self.said}; {self.data}, {self.split} split, {counted(self.images, 'image')}"])
+        return "\n".join([*lines, self.said, f"{self.data}, {self.split} split, {counted(self.images, 'image')}"])
 
 
 def judge(model, dataset, split="test"):

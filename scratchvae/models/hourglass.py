@@ -76,7 +76,7 @@ class Hourglass(Model):
     chunk = 50
 
     def __init__(
-        self, image_shape=(48, 48), joints=11, features=16, levels=2, stages=2, stride=2, sigma=1.0, seed=0, dtype=np.float32, backend=None
+        self, image_shape=(48, 48), joints=11, features=16, levels=3, stages=2, stride=2, sigma=1.0, seed=0, dtype=np.float32, backend=None
     ):
         """image_shape: (height, width), or in colour (height, width, 3) · joints: to find · features: channels ·
         levels: how often an hourglass halves the maps · stages: hourglasses · stride: of the maps' pixels, in pixels of the image ·

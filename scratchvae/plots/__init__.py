@@ -64,9 +64,9 @@ def _draw_points(model, dataset, split, name, draw):
     """Of a model that finds joints."""
     given = split.images, split.fields["points"], split.fields["visible"], dataset.image_shape
     draw(draw_joints, "joints.png", model, *given, heading="Joints",
-         says=f"{name.capitalize()} images: where each joint is, where the last stage finds it, and the median distance")  # fmt: skip
+         says=f"{name.capitalize()} images: each joint, where the last stage finds it, and the median distance")  # fmt: skip
     draw(draw_stages, "stages.png", model, *given, heading="From stage to stage", names=joint_names(dataset, given[1]),
-         says=f"The heat map of one joint in each of five {name} images: those that the stages mend most, of 200")  # fmt: skip
+         says=f"Joints in {name} images that the first stage misses and the last one finds; each map from 0 to its highest")  # fmt: skip
 
 
 def _draw_codes(model, dataset, split, name, draw):

@@ -6,6 +6,7 @@ from .page import BLUE, BODY, GREY, SMALL, VERMILION, page, shorter, text_width
 from .tiles import check_shape, model_input, tile_size, tiles
 
 GAP = 6
+LOOKED_AT = 200  # images, among which those to show are looked for
 
 
 def draw_joints(model, images, points, visible, image_shape, path, title):
@@ -16,11 +17,11 @@ def draw_joints(model, images, points, visible, image_shape, path, title):
     x, rows = model_input(model, images, 10)
     check_shape(image_shape, model.data_size)
     found = model.points(x)[:, -1]
-    h, w = size = tile_size(image_shape, 220, longest=4)
+    h, w = size = tile_size(image_shape, 240, longest=4)
     columns = min(5, len(rows))
     shown, height = tiles(x, image_shape, size), h + 34
     with page(path, title, columns * (w + GAP) - GAP, 44 + -(-len(rows) // columns) * height) as sheet:
-        _key(sheet, (("○ where it is", BLUE), ("○ where it is, behind something", GREY), ("× found", VERMILION)))
+        _key(sheet, (("○ where it is", BLUE), ("□ where it is, behind something", GREY), ("× found", VERMILION)))
         for i, row in enumerate(rows):
             left, top = i % columns * (w + GAP), 44 + i // columns * height
             sheet.picture(left, top, shown[i])
@@ -36,26 +37,28 @@ def draw_joints(model, images, points, visible, image_shape, path, title):
 
 
 def draw_stages(model, images, points, visible, image_shape, path, title, names, count=5):
-    """A joint in each of some images: the image, the map to be drawn, and what each stage draws (of many, four). Those joints are shown
-    that the last stage finds most better than the first."""
-    x, rows = model_input(model, images, 200)
+    """A joint in each of some images: the image, the map that is wanted, and what each stage draws (of many, four), each map from 0 to
+    its highest. Of the joints that the last stage finds, within a pixel of its maps, those are shown that the first misses most."""
+    x, rows = model_input(model, images, LOOKED_AT)
     maps, found, seen = model.maps(x), model.points(x), visible[rows]
     off = np.linalg.norm(found - points[rows][:, None], axis=3)  # (n, S, J)
-    gain = np.where(seen, off[:, 0] - off[:, -1], -np.inf)
+    gain = np.where(seen, off[:, 0] - off[:, -1] - 1e3 * (off[:, -1] > model.stride), -np.inf)
     joint = gain.argmax(axis=1)
     best = np.argsort(-gain.max(axis=1), kind="stable")[:count]
     target = model.target(points[rows].astype(model.dtype), seen, len(rows), model.dtype)
     stages = sorted({round(k) for k in np.linspace(0, maps.shape[1] - 1, 4)})
     h, w = size = tile_size(image_shape, 190, longest=4)
-    side, line, height = 130, 34, h + 36
+    words = [shorter(names[joint[i]]) for i in best]
+    side, line, height = 20 + max(text_width(word, BODY, "bold") for word in words), 34, h + 36
     with page(path, title, side + (2 + len(stages)) * (w + GAP) - GAP, line + len(best) * height) as sheet:
         for c, name in enumerate(("image", "target", *(f"stage {k + 1}" for k in stages))):
             sheet.text(side + c * (w + GAP) + w / 2, line - 12, name, BODY, weight="bold", ha="center", va="baseline")
         for r, i in enumerate(best):
             j, top = joint[i], line + r * height
-            sheet.text(0, top + h / 2, shorter(names[j]), BODY, weight="bold", va="center")
+            sheet.text(0, top + h / 2, words[r], BODY, weight="bold", va="center")
             parts = [tiles(x[i], image_shape, size)]
-            parts += [tiles(heat.ravel(), heat.shape, size) for heat in (target[i, :, :, j], *(maps[i, k, :, :, j] for k in stages))]
+            heats = target[i, :, :, j], *(maps[i, k, :, :, j] for k in stages)
+            parts += [tiles((heat / max(heat.max(), 1e-6)).ravel(), heat.shape, size) for heat in heats]
             for c, part in enumerate(parts):
                 left = side + c * (w + GAP)
                 sheet.picture(left, top, part)
@@ -79,8 +82,8 @@ def _over(sheet, left, top, size, image_shape):
 
 
 def _rings(ax, points, visible):
-    for colour, which in ((BLUE, visible), (GREY, ~visible)):
-        ax.plot(*points[which].T, "o", color=colour, markersize=9, fillstyle="none", markeredgewidth=2)
+    for colour, sign, which in ((BLUE, "o", visible), (GREY, "s", ~visible)):
+        ax.plot(*points[which].T, sign, color=colour, markersize=9, fillstyle="none", markeredgewidth=2)
 
 
 def _key(sheet, words):

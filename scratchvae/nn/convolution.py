@@ -83,13 +83,14 @@ class Conv2D(Kernel):
         """Raises ShapeError for other channels, dtypes or libraries, and where the kernel is larger than the padded image."""
         self.given(x)
         h, w = self.image_after(*x.shape[1:3])
-        self.y = y = self.new("y", (len(x), h, w, self.outputs), x.dtype)
+        y = self.new("y", (len(x), h, w, self.outputs), x.dtype)
+        self.made = y.shape, y.dtype
         self.outputs_seen = h * w
         return self.ops.conv2d(x, self.W.value, self.b.value, y, self.scratch_for(x.shape), self.stride, self.pad)
 
     def backward(self, dY):
         """dY as y → dX as x, or None. Writes W.grad and b.grad."""
-        self.floats(dY=dY, like=self.y)
+        self.floats(dY=dY, like=self.made)
         dX = self.new("dX", self.x.shape, dY.dtype) if self.input_gradient else None
         work = self.scratch_for(self.x.shape)
         return self.ops.conv2d_backward(dY, self.x, self.W.value, dX, self.W.grad, self.b.grad, work, self.stride, self.pad)
@@ -124,13 +125,14 @@ class ConvTranspose2D(Kernel):
     def forward(self, x):
         """Raises ShapeError for other channels, dtypes or libraries."""
         self.given(x)
-        self.y = y = self.new("y", (len(x), *self.image_after(*x.shape[1:3]), self.outputs), x.dtype)
+        y = self.new("y", (len(x), *self.image_after(*x.shape[1:3]), self.outputs), x.dtype)
+        self.made = y.shape, y.dtype
         self.outputs_seen = x.shape[1] * x.shape[2]
         return self.ops.conv_transpose2d(x, self.W.value, self.b.value, y, self.scratch_for(y.shape), self.stride, self.pad)
 
     def backward(self, dY):
         """dY as y → dX as x, or None. Writes W.grad and b.grad."""
-        self.floats(dY=dY, like=self.y)
+        self.floats(dY=dY, like=self.made)
         dX = self.new("dX", self.x.shape, dY.dtype) if self.input_gradient else None
         work = self.scratch_for(dY.shape)
         return self.ops.conv_transpose2d_backward(dY, self.x, self.W.value, dX, self.W.grad, self.b.grad, work, self.stride, self.pad)

@@ -52,24 +52,25 @@ class Dense(Module):
 class Activation(Module):
     """y = f(x), element by element.   x, y of one shape, (B, …)
 
-    A subclass names itself for configurations, and calls the pair of operations that it stands for.
+    A subclass names itself for configurations, says what its derivative reads of x and y, so that nothing else is kept, and calls the
+    pair of operations that it stands for.
     """
 
-    name = None
+    name, reads = None, "xy"
 
     def forward(self, x):
         self.floats(x=x)
-        self.x = x
-        self.y = self.new("y", x.shape, x.dtype)
-        return self.f(x, self.y)
+        y = self.new("y", x.shape, x.dtype)
+        self.x, self.y = x if "x" in self.reads else None, y if "y" in self.reads else None
+        return self.f(x, y)
 
     def backward(self, dY):
-        self.floats(dY=dY, like=self.x)
+        self.floats(dY=dY, like=self.y if self.x is None else self.x)
         return self.df(dY, self.x, self.y, self.new("dX", dY.shape, dY.dtype))
 
 
 class ReLU(Activation):
-    name = "relu"
+    name, reads = "relu", "y"
 
     def f(self, x, y):
         return self.ops.relu(x, y)
@@ -89,7 +90,7 @@ class LeakyReLU(Activation):
 
 
 class Tanh(Activation):
-    name = "tanh"
+    name, reads = "tanh", "y"
 
     def f(self, x, y):
         return self.ops.tanh(x, y)
@@ -99,7 +100,7 @@ class Tanh(Activation):
 
 
 class Sigmoid(Activation):
-    name = "sigmoid"
+    name, reads = "sigmoid", "y"
 
     def f(self, x, y):
         return self.ops.sigmoid(x, y)
@@ -119,7 +120,7 @@ class Softplus(Activation):
 
 
 class GELU(Activation):
-    name = "gelu"
+    name, reads = "gelu", "x"
 
     def f(self, x, y):
         return self.ops.gelu(x, y)

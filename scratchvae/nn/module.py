@@ -62,14 +62,14 @@ class Module:
         """Floating-point operations of one forward and one backward on `rows` rows, or None when not stated, as here."""
 
     def floats(self, like=None, **given):
-        """Refuse what is no array (B, …) of floats of this module's library, or not of the shape and dtype of `like`, which forward
-        was given or returned. Raises ShapeError naming it."""
+        """Refuse what is no array (B, …) of floats of this module's library, or not of the shape and dtype of `like`, an array
+        that forward was given or returned, or these two. Raises ShapeError naming it."""
         for name, array in given.items():
             if not isinstance(array, self.backend.xp.ndarray) or array.ndim == 0 or array.dtype.kind not in "fc":
                 raise ShapeError(f"{type(self).__name__} takes {name} as an array (rows, …) of floats, not {gate.shown(array)}")
-            if like is not None and (array.shape != like.shape or array.dtype != like.dtype):
+            if like is not None and (array.shape, array.dtype) != (made := like if isinstance(like, tuple) else (like.shape, like.dtype)):
                 raise ShapeError(
-                    f"{type(self).__name__} takes {name} as {like.shape} {like.dtype}, as forward had it, not {array.shape} {array.dtype}"
+                    f"{type(self).__name__} takes {name} as {made[0]} {made[1]}, as forward had it, not {array.shape} {array.dtype}"
                 )
 
     def new(self, name, shape, dtype):

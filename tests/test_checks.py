@@ -113,6 +113,8 @@ class WrongSign(nn.Tanh):
 class WrongPoint(nn.Sigmoid):
     """The derivative taken as x (1 − x) instead of y (1 − y): the classic of hand-written sigmoids."""
 
+    reads = "xy"
+
     def backward(self, dY):
         return dY * self.x * (1 - self.x)
 
@@ -742,3 +744,14 @@ def test_a_moment_tells_its_numbers():
     assert str(moment) == "variance: FAIL (1.1 ± 0.02 nats, declared 1, z = +5.00, 500 draws)"
     assert json.loads(json.dumps(moment.to_dict()))["ok"] is False
     assert checks.Moment("mean", 0.01, 0.0, 0.01, 500).ok
+
+
+def test_what_fails_only_while_it_trains_is_not_passed_by():
+    class Fails(nn.Tanh):
+        def forward(self, x):
+            if self.training:
+                raise ValueError("no such mode")
+            return super().forward(x)
+
+    with pytest.raises((ConfigError, ValueError), match="no such mode"):
+        gradcheck(Fails(), columns=3)

@@ -192,6 +192,7 @@ CALLS = {
     "difference": lambda: (evaluate.difference, {"a": MEASUREMENT, "b": MEASUREMENT}),
     "table": lambda: (evaluate.table, {"measured": {"a": MEASUREMENT}}),
     "accepted": lambda: (evaluate.accepted, {"model": _vae(), "data": _data()}),
+    "judge": lambda: (evaluate.judge, {"model": _vae(), "dataset": _data(), "split": "test"}),
     "confusion": lambda: (evaluate.confusion, {"predicted": [0, 1, 2], "truth": [0, 1, 1], "classes": 3}),
     "dice": lambda: (evaluate.dice, {"counts": [[2, 0], [1, 3]]}),
     "iou": lambda: (evaluate.iou, {"counts": [[2, 0], [1, 3]]}),
@@ -276,7 +277,7 @@ def test_every_public_callable_is_called():
     """Of what is left out, each is a record, one of several alike, needs a machine, or takes what another of ours returned."""
     left_out = {
         "PPCA", "Entry", "Moment", "Report", "Measurement", "Module", "DeviceStep", "ParameterBuffer", "check_all", "check_oracle",
-        "LeakyReLU", "Sigmoid", "SiLU", "Softplus", "Model", "Part", "values_of", "story", "two_epochs",
+        "LeakyReLU", "Sigmoid", "SiLU", "Softplus", "Model", "Part", "Scores", "values_of", "story", "two_epochs",
     }  # fmt: skip
     called = {name.split(",")[0].split(".")[0].split(" ")[0] for name in CALLS}
     called |= {CALLS[name]()[0].__name__ for name in CALLS if hasattr(CALLS[name]()[0], "__name__")}

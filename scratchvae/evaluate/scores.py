@@ -52,7 +52,8 @@ def judge(model, dataset, split="test"):
     """
     dataset = accepted(model, dataset)
     part = dataset.splits[gate.choice("split", split, dataset.splits)]
-    return key_point_scores(model, dataset, split, part) if hasattr(model, "points") else []
+    finds_joints = "points" in model.reads and hasattr(model, "points")
+    return key_point_scores(model, dataset, split, part) if finds_joints else []
 
 
 def key_point_scores(model, dataset, split, part):

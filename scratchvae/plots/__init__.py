@@ -41,7 +41,7 @@ def draw_all(model, dataset, records, folder, describe, chapters=()):
 
     if records:
         _draw_loss(model, records, chapters, draw)
-    if hasattr(model, "points"):
+    if "points" in model.reads and hasattr(model, "points"):
         _draw_points(model, dataset, split, name, draw)
     if hasattr(model, "latent"):
         _draw_codes(model, dataset, split, name, draw)

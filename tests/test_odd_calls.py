@@ -127,6 +127,12 @@ CALLS = {
          "dtype": np.float32, "backend": None},
     ),
     "Hourglass.points": lambda: (models.Hourglass((4, 4), 2, 2, 1).points, {"x": np.zeros((3, 16), np.float32)}),
+    "UNet": lambda: (
+        models.UNet,
+        {"image_shape": (8, 12), "base": 2, "levels": 1, "task": "segment", "classes": 2, "skips": True, "norm": "none", "seed": 0,
+         "dtype": np.float32, "backend": None},
+    ),
+    "UNet.predict": lambda: (models.UNet((4, 4), 2, 1).predict, {"x": np.zeros((3, 16), np.float32)}),
     "Weighted": lambda: (models.Weighted, {"kl": 1.0}),
     "Conv2D": lambda: (nn.Conv2D, {"inputs": 3, "outputs": 2, "size": 3, "stride": 1, "pad": 1, "init_W": nn.init.he}),
     "Conv2D.forward": lambda: (nn.Conv2D(3, 2, 3).initialise().forward, {"x": IMAGES}),

@@ -22,10 +22,10 @@ def fields_of(model, given):
 
 
 def gathered(model, fields, rows):
-    """[array (B, …)] of these rows of each field, from the model's memory: numbers in the model's dtype, labels in their own."""
-    inputs = []
+    """[array (B, …)] of these rows of each field, from the model's memory: numbers in the model's dtype, whole ones in their own."""
+    inputs, in_floats = [], getattr(model, "in_floats", ("images",))
     for name, array in zip(model.reads, fields, strict=True):
-        dtype = model.dtype if name == "images" or array.dtype.kind == "f" else array.dtype
+        dtype = model.dtype if name in in_floats or array.dtype.kind == "f" else array.dtype
         inputs.append(gather(array, rows, model.new(name, (len(rows), *array.shape[1:]), dtype)))
     return inputs
 

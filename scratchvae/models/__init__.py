@@ -5,8 +5,9 @@ from .conv_vae import ConvVAE
 from .hourglass import Hourglass
 from .model import Model
 from .objective import Weighted
+from .unet import UNet
 from .vae import VAE
 
-MODELS = {model.kind: model for model in (VAE, Autoencoder, ConvVAE, Hourglass)}
+MODELS = {model.kind: model for model in (VAE, Autoencoder, ConvVAE, Hourglass, UNet)}
 
-__all__ = ["MODELS", "VAE", "Autoencoder", "ConvVAE", "Hourglass", "Model", "Weighted"]
+__all__ = ["MODELS", "VAE", "Autoencoder", "ConvVAE", "Hourglass", "Model", "UNet", "Weighted"]

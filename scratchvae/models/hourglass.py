@@ -8,7 +8,7 @@ from .. import gate, nn
 from ..errors import ConfigError, ShapeError
 from ..ops.numpy import peaks
 from .autoencoder import whole_list
-from .model import Model, shape_of
+from .model import Model, check_multiple, shape_of
 
 
 class Level(nn.Module):
@@ -88,7 +88,7 @@ class Hourglass(Model):
         sizes = {"joints": joints, "features": features, "levels": levels, "stages": stages}
         joints, features, levels, stages = (gate.whole(name, size) for name, size in sizes.items())
         self.stride, self.sigma = gate.whole("stride", stride), gate.number("sigma", sigma, above=0)
-        _fits(shape, self.stride, levels)
+        check_multiple(shape, self.stride * 2**levels, f"made {self.stride} times smaller and then halved {levels} times")
         self.terms = tuple(f"stage {k + 1}" for k in range(stages))
         self.size = shape[0] // self.stride, shape[1] // self.stride
         self.config = {
@@ -192,15 +192,3 @@ def block(features):
 
 def norm(channels):
     return nn.GroupNorm(1 if channels % 4 else channels // 4, channels)
-
-
-def _fits(shape, stride, levels):
-    """Raise ConfigError, naming the nearest sizes, for an image that cannot be halved so often after the stride."""
-    step = stride * 2**levels
-    if any(n % step for n in shape[:2]):
-        nearest = [f"{max(1, n // step) * step} or {-(-n // step) * step}" if n > step and n % step else str(-(-n // step) * step)
-                   for n in shape[:2]]  # fmt: skip
-        raise ConfigError(
-            f"images of {shape[0]} × {shape[1]} cannot be made {stride} times smaller and then halved {levels} times: height and width "
-            f"must be multiples of {step}; the nearest are {nearest[0]} × {nearest[1]}"
-        )

@@ -33,6 +33,7 @@ class Model(nn.Module):
 
     terms = ("loss",)
     reads = ("images",)
+    in_floats = ("images",)  # the fields that it takes as floats: bytes are divided by 255
     unit = "nats per image, summed over pixels, mean over images"  # of its terms
     noise_columns = 0
     support = gate.REAL  # (lowest, highest) number that an image may hold
@@ -141,3 +142,14 @@ def shape_of(data):
     if not hasattr(data, "image_shape") or not hasattr(data, "train"):
         raise ConfigError(f"a model is made for a Dataset, as of scratchvae.load_data, not for {gate.shown(data)}")
     return data.image_shape
+
+
+def check_multiple(shape, step, told):
+    """Raise ConfigError, naming the nearest sizes, for an image whose sides are no multiples of `step`, so that it cannot be … told."""
+    if any(n % step for n in shape[:2]):
+        nearest = [f"{max(1, n // step) * step} or {-(-n // step) * step}" if n > step and n % step else str(-(-n // step) * step)
+                   for n in shape[:2]]  # fmt: skip
+        raise ConfigError(
+            f"images of {shape[0]} × {shape[1]} cannot be {told}: height and width must be multiples of {step}; "
+            f"the nearest are {nearest[0]} × {nearest[1]}"
+        )

@@ -548,7 +548,7 @@ def test_explain_takes_numbers_and_names(query):
 
 
 def test_explain_of_a_function_gives_every_equation_it_cites():
-    assert [entry.equation.number for entry in explain("Reparameterise").entries] == [13, 14]
+    assert [entry.equation.number for entry in explain("Posterior").entries] == [13, 15]
 
 
 def test_explain_says_what_it_does_not_know():

@@ -23,6 +23,8 @@ from scratchvae.ops import numpy as ops
 from scratchvae.ops.cuda.ladder import RUNGS, numbers_asked
 from scratchvae.plots.latent import COLOURS
 from scratchvae.plots.page import BLUE, BODY, GREEN, GREY, INK, RULE, SMALL, VERMILION, page, wrap
+from scratchvae.plots.predictions import in_colours as colours_of
+from scratchvae.plots.predictions import rgb
 from scratchvae.plots.tiles import mosaic, tiles
 from scratchvae.study import gradients
 from scratchvae.study.launch_costs import launches_of_a_step
@@ -527,10 +529,6 @@ def launches(path):
 # The page on data ----------------------------------------------------------------------------------------------------------
 
 
-def rgb(colour):
-    return np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
-
-
 def data_clutter(path):
     draw_set(path, "clutter", 32, "One digit on fragments of others and noise; 40 × 40 pixels", {
         "images": in_grey, "clean": in_grey, "segments": in_colours,
@@ -568,8 +566,7 @@ def in_grey(split, shape, name, side):
 
 
 def in_colours(split, shape, name, side):
-    colours = np.stack([np.full(3, 0.94), *map(rgb, COLOURS)])[split.fields[name]]
-    return tiles(colours.reshape(6, -1), (*shape, 3), (side, side))
+    return tiles(colours_of(split.fields[name]).reshape(6, -1), (*shape, 3), (side, side))
 
 
 def ringed(split, shape, name, side):

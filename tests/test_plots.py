@@ -15,9 +15,10 @@ from matplotlib.text import Text
 from scratchvae import plots
 from scratchvae.data.dataset import Dataset, Split
 from scratchvae.errors import ConfigError, DataError, NonFiniteError, ScratchVAEError, ShapeError
-from scratchvae.models import VAE, Autoencoder, Hourglass
+from scratchvae.models import VAE, Autoencoder, Hourglass, UNet
 from scratchvae.plots import images as image_plots
 from scratchvae.plots import latent, loss, page, tiles, traversal
+from scratchvae.plots.predictions import in_colours
 
 SHAPE = (6, 5)
 DESCRIBE = "VAE 30-8-3, noise (40 images), epoch 2"
@@ -836,3 +837,35 @@ def test_joints_found_stand_beside_the_truth_and_the_maps_of_each_stage(tmp_path
     named = words(drawn[1])
     assert all(name in named for name in ("image", "target", "stage 1", f"stage {stages}"))
     assert ("no joint is seen" in words(drawn[0])) == (seen == 0)
+
+
+@pytest.mark.parametrize(("count", "classes", "shape"), [(12, 3, (8, 12)), (1, 30, (4, 4, 3))])
+def test_classes_predicted_stand_below_the_target_in_its_colours(tmp_path, drawn, unsaved, count, classes, shape):
+    random, models = np.random.default_rng(0), {skips: UNet(shape, 2, 1, classes=classes, skips=skips) for skips in (True, False)}
+    images, targets = random.integers(0, 256, (count, np.prod(shape)), np.uint8), random.integers(0, classes, (count, *shape[:2]))
+    rows = {"with skips": models[True], "without": models[False]}
+    names = ["ground", *(f"a thing with a long name, number {k}" for k in range(1, classes))]
+    plots.draw_predictions(rows, images, targets, shape, tmp_path / "predictions.png", "Classes", names)
+    shown, size = np.linspace(0, count - 1, min(8, count)).round().astype(int), tiles.tile_size(shape, 140, longest=4)
+    found = [image.get_array() for image in drawn[0].figure.images]
+    in_colour = lambda one: tiles.tiles(in_colours(one).reshape(len(one), -1), (*shape[:2], 3), size)
+    wanted = [in_colour(targets[shown]), *(in_colour(model.predict(images[shown] / 255)) for model in models.values())]
+    np.testing.assert_allclose(found[len(shown) : 4 * len(shown)], np.concatenate(wanted))
+    assert len(found) == 4 * len(shown) + min(classes, 11)
+    assert all(name in words(drawn[0]) for name in ("input", "target", *rows, "ground"))
+
+
+def test_clean_images_predicted_are_shown_as_they_are(tmp_path, drawn, unsaved):
+    model, random = UNet((8, 8), 2, 1, "denoise"), np.random.default_rng(0)
+    images, clean = random.integers(0, 256, (2, 3, 64), np.uint8)
+    plots.draw_predictions({"prediction": model}, images, clean.reshape(3, 8, 8), (8, 8), tmp_path / "p.png", "Clean")
+    found = [image.get_array() for image in drawn[0].figure.images]
+    wanted = np.concatenate([images / 255, clean / 255, model.predict(images / 255).reshape(3, 64)])
+    np.testing.assert_allclose(found, tiles.tiles(np.clip(wanted, 0, 1), (8, 8), tiles.tile_size((8, 8), 140)), atol=1e-6)
+
+
+def test_a_loss_of_one_term_that_has_another_name_is_drawn_with_its_best_epoch(tmp_path, drawn):
+    records = [{"split": split, "epoch": e, "loss": 1 / e, "error": 1 / e} for e in (1, 2) for split in ("train", "validation")]
+    plots.draw_loss(records, tmp_path / "loss.png", parts={"error": ("Error", "squared")}, unit="squared error")
+    assert "Error" in words(drawn[0])
+    assert any("best" in word for word in words(drawn[0]))

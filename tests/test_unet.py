@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from autograd import value_and_grad
 
-from scratchvae.data import Dataset, Split
+from scratchvae.cli import main
+from scratchvae.data import Dataset, Split, save_npz
+from scratchvae.data.generated import segment_names
 from scratchvae.errors import ConfigError, DataError, ShapeError
-from scratchvae.evaluate import confusion, dice, psnr
+from scratchvae.evaluate import confusion, dice, iou, judge, psnr
 from scratchvae.models import MODELS, UNet
 from scratchvae.nn import MaxPool, Skip
 from scratchvae.training import fit, load_model, resume
@@ -146,7 +148,7 @@ def test_at_a_skip_two_gradients_meet_and_their_sum_is_the_gradient():
     make = lambda: UNet(**TINY, dtype=np.float64)
     inputs, dterm = batch(make()), np.ones(3)
     both, below, beside = (gradients(m, inputs, dterm) for m in (make(), cut(make(), "beside"), cut(make(), "below")))
-    before = [f"net.1.{at}.{name}" for at in (0, 3) for name in "Wb"]  # of the convolutions before the outer skip
+    before = [f"net.1.{at}.{name}" for at in (0, 2) for name in "Wb"]  # of the convolutions before the outer skip
     for name in before:
         np.testing.assert_allclose(below[name] + beside[name], both[name], rtol=1e-9, atol=1e-12)
         assert np.abs(below[name]).max() > 1e-6
@@ -184,7 +186,7 @@ def test_prediction_is_the_likeliest_class_or_the_clean_image_for_any_number_of_
     y, found = model.net.forward(x), model.predict(x)
     if model.task == "segment":
         np.testing.assert_array_equal(found, y.argmax(axis=3))
-        assert found.dtype.kind == "i"
+        assert found.dtype == np.uint8
     else:
         np.testing.assert_allclose(found.reshape(y.shape), y, rtol=1e-5, atol=1e-6)
     monkeypatch.setattr(UNet, "chunk", 3)
@@ -266,7 +268,7 @@ def shapes(rows=300, seed=0):
 def trained(seed, **options):
     """→ what it predicts of the 60 test images, and their fields"""
     data = shapes()
-    model = UNet.of_data(data, base=4, seed=seed, **options)
+    model = UNet.of_data(data, base=4, levels=2, seed=seed, **options)
     losses = [r["loss"] for r in fit(model, data, epochs=10, batch_size=8, lr=0.015, seed=seed, progress=False) if r["split"] == "train"]
     assert losses[-1] < 0.7 * losses[0]
     return model.predict(data.test.images / 255), data.test.fields
@@ -304,3 +306,71 @@ def test_threads_and_a_stop_at_any_step_change_no_bit(tmp_path, options):
         if stop:
             resume(load_model(out), data, out, threads=threads, progress=False)
         assert (out / "checkpoint.npz").read_bytes() == expected, (threads, stop)
+
+
+# What is told of it -----------------------------------------------------------------------------------------------------
+
+
+def test_judge_gives_dice_and_iou_of_each_class_over_the_pixels_of_all_images():
+    data = shapes(40)
+    model = UNet.of_data(data, base=2, levels=1)
+    (score,) = judge(model, data)
+    assert score.rows == ("ground", "class 1", "class 2", "mean without ground")
+    counts = confusion(model.predict(data.test.images / 255), data.test.fields["segments"], 3)
+    np.testing.assert_array_equal(score.values[:3], np.stack([dice(counts), iou(counts)], axis=1))
+    found = score.values[1:3][np.isfinite(score.values[1:3, 0])]
+    np.testing.assert_allclose(score.values[3], found.mean(axis=0))
+    made = Dataset("overlap", (16, 16), data.train, data.test, "made here", location="overlap")
+    assert segment_names(made, 3) == ("ground", "digit 0", "digit 1")
+
+
+def test_judge_gives_psnr_of_each_label_before_and_after_and_one_without_noise_is_told_as_such():
+    data = shapes(40)
+    model = UNet.of_data(data, task="denoise", base=2, levels=1)
+    images, clean = data.test.images.copy(), data.test.fields["clean"]
+    images[0] = clean[0].ravel()
+    labels = np.arange(20) % 2
+    split = Split(images, np.array(["a", "b"])[labels], clean=clean)
+    (score,) = judge(model, Dataset("named", (16, 16), split, split, "made here"))
+    assert (score.rows, score.columns) == (("a", "b", "mean"), ("given", "cleaned"))
+    after = psnr(model.predict(images / 255), clean / 255)
+    np.testing.assert_allclose(score.values[:, 1], [after[::2].mean(), after[1::2].mean(), after.mean()], rtol=1e-5)
+    assert "∞" in str(score)
+    assert score.to_dict()["values"]["a"]["given"] is None
+    bare = Split(images, clean=clean)
+    (score,) = judge(model, Dataset("bare", (16, 16), bare, bare, "made here"))
+    assert score.rows == ("mean",)
+
+
+@pytest.mark.parametrize("task", ["segment", "denoise"])
+def test_a_run_is_trained_measured_drawn_told_and_gone_on_with_at_the_command_line(tmp_path, capsys, task):
+    save_npz(shapes(104), tmp_path / "shapes.npz")
+    small = ["--base", 2, "--levels", 1, "--batch-size", 22, "--threads", 1, "--validation", 0.2]
+    data, run = tmp_path / "shapes.npz", tmp_path / "run"
+
+    def said(*arguments, status=0):
+        assert main([str(a) for a in arguments]) == status
+        return capsys.readouterr()
+
+    told = said("train", "--model", "unet", "--task", task, "--no-skips", "--data", data, *small, "--epochs", 1, "--out", run).out
+    assert "U-Net without skips 16×16, base 2, 1 level, to " + ("3 classes" if task == "segment" else "clean images") in told
+    assert ("nats per image" if task == "segment" else "squared error per image") in told
+    assert ("Dice" if task == "segment" else "PSNR") in told
+    for name in ("loss.png", "predictions.png"):
+        assert (run / name).exists()
+        assert str(run / name) in told
+    found = json.loads(said("evaluate", run, "--json").out)
+    assert list(found) == ["cross entropy" if task == "segment" else "squared error", "scores"]
+    assert "predictions.png" in said("plot", run).out
+    assert "without skips" in said("info", run).out
+    said("resume", run, "--epochs", 2, "--threads", 1)
+    assert "sample takes a run of a VAE" in said("sample", run, status=1).err
+
+
+def test_a_u_nets_options_and_its_targets_are_asked_for_in_one_line(tmp_path, capsys):
+    refuse = lambda *arguments: (main([*arguments, "--out", str(tmp_path / "run")]), capsys.readouterr().err)
+    for option in (["--no-skips"], ["--base", "4"], ["--task", "segment"], ["--norm", "batch"]):
+        status, said = refuse("train", "--model", "vae", *option)
+        assert (status, f"{option[0]} belongs to --model unet" in said) == (1, True)
+    status, said = refuse("train", "--model", "unet")
+    assert (status, "a U-Net needs a field segments to segment or clean to denoise" in said) == (1, True)

@@ -30,6 +30,7 @@ from .options import (
 
 MODEL_OPTIONS = (
     "hidden", "filters", "latent", "activation", "likelihood", "sigma", "beta", "init_W", "features", "levels", "stages", "stride",
+    "task", "base", "skips", "norm",
 )  # fmt: skip
 MOST_TILES = 10_000  # each is up to 112 pixels high and wide
 
@@ -41,8 +42,9 @@ def add(commands):
     add("--data", default="mnist-small", help="mnist-small (bundled), mnist, fashion-mnist; clutter, overlap or figures, which are made; "
         "a folder of images, or a .npz, .npy or .csv")  # fmt: skip
     add_data_options(sub)
-    add("--model", choices=("vae", "ae", "conv-vae", "hourglass"), default="vae",
-        help="variational, plain or convolutional variational autoencoder; Stacked Hourglass, which finds joints")  # fmt: skip
+    add("--model", choices=("vae", "ae", "conv-vae", "unet", "hourglass"), default="vae",
+        help="variational, plain or convolutional variational autoencoder; U-Net, which segments or cleans; Stacked Hourglass, which "
+        "finds joints")  # fmt: skip
     add("--hidden", type=sizes, help="sizes of the encoder's hidden layers, such as 400,200; '' for none (default: 400)")
     add("--filters", type=sizes, help="channels after each convolution of a conv-vae (default: 32,64)")
     add("--latent", type=at_least_1, help="size of z (default: 20)")
@@ -51,8 +53,12 @@ def add(commands):
     add("--sigma", type=number, help="σ of the gaussian likelihood's pixels (default: learned), or of an hourglass's targets (default: 1)")
     add("--beta", type=number, help="weight of the KL in a VAE (default: 1)")
     add("--init", dest="init_W", choices=("glorot", "he", "lecun"), help="initial weights (default: glorot)")
+    add("--task", choices=("segment", "denoise"), help="of a U-Net (default: that for which the data have targets, segments first)")
+    add("--base", type=at_least_1, help="channels of a U-Net's first level (default: 16)")
+    add("--norm", choices=("none", "group", "batch"), help="after each of a U-Net's convolutions (default: none)")
+    add("--no-skips", dest="skips", action="store_const", const=False, help="a U-Net without its skips, to see what they carry")
     add("--features", type=at_least_1, help="channels of an hourglass (default: 16)")
-    add("--levels", type=at_least_1, help="how often an hourglass halves its maps (default: 3)")
+    add("--levels", type=at_least_1, help="how often a U-Net or an hourglass halves its maps (default: 3)")
     add("--stages", type=at_least_1, help="hourglasses, one after the other (default: 2)")
     add("--stride", type=at_least_1, help="pixels of the image to a side of one of an hourglass's maps (default: 2)")
     add_settings(sub)
@@ -206,7 +212,8 @@ def _options(o):
     for name in asked:
         if name not in MODELS[o.model].options():
             having = [kind for kind, model in MODELS.items() if name in model.options()]
-            raise ConfigError(f"--{name.removesuffix('_W')} belongs to --model {' or '.join(having)}")
+            option = {"init_W": "init", "skips": "no-skips"}.get(name, name)
+            raise ConfigError(f"--{option} belongs to --model {' or '.join(having)}")
     return asked
 
 

@@ -21,6 +21,13 @@ SAID = {
 }
 
 
+
+def segment_names(dataset, classes):
+    """What the classes of a data set's field `segments` are called → names"""
+    named = "digit {}" if dataset.location in NAMES else "class {}"
+    return ("ground", *(named.format(k - (dataset.location in NAMES)) for k in range(1, classes)))
+
+
 def generate(name, seed, load):
     """The Dataset called `name`, one of NAMES.   load: gives the Dataset of digits by its name"""
     kind, _, _ = name.partition("-")

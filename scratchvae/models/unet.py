@@ -15,7 +15,7 @@ from .targets import Categorical, SquaredError
 NORMS = {"none": None, "group": group_norm, "batch": nn.BatchNorm}
 # Of each task: the field of its targets, the term, its unit, and the module that compares.
 TASKS = {
-    "segment": ("segments", "cross-entropy", Model.unit, Categorical),
+    "segment": ("segments", "cross entropy", Model.unit, Categorical),
     "denoise": ("clean", "squared error", "squared error per image, summed over pixels, mean over images", SquaredError),
 }
 
@@ -33,12 +33,12 @@ class UNet(Model):
     chunk = 50
 
     def __init__(
-        self, image_shape=(40, 40), base=16, levels=2, task="segment", classes=None, skips=True, norm="group", seed=0, dtype=np.float32,
+        self, image_shape=(40, 40), base=16, levels=3, task="segment", classes=None, skips=True, norm="none", seed=0, dtype=np.float32,
         backend=None,
     ):
         """image_shape: (height, width), or in colour (height, width, 3) · base: channels of the first level, twice as many in each
         deeper one · levels: how often images are halved · task: "segment", to which `classes` belong (default 11), or "denoise" ·
-        norm: after each convolution, "group", "batch" or "none", as in the paper. Raises ConfigError, also for images that cannot
+        norm: after each convolution, "none", as in the paper, "group" or "batch". Raises ConfigError, also for images that cannot
         be halved so often.
         """
         shape, base, levels = whole_list("image_shape", image_shape), gate.whole("base", base), gate.whole("levels", levels)
@@ -109,7 +109,8 @@ class UNet(Model):
         shape = self.config["image_shape"]
         if self.task == "segment":
             write = lambda model, part, out: np.copyto(out, model.net.forward(part).argmax(axis=3), casting="unsafe")
-            return self._chunked("x", x, self.data_size, shape[:2], write, self.support).astype(np.int64)
+            kind = np.min_scalar_type(self.config["classes"] - 1)
+            return self._chunked("x", x, self.data_size, shape[:2], write, self.support).astype(kind)
         write = lambda model, part, out: np.copyto(out, model.net.forward(part).reshape(out.shape))
         return self._chunked("x", x, self.data_size, shape, write, self.support)
 

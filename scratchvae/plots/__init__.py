@@ -5,18 +5,20 @@ Every title is a heading and, after a line break, a smaller text: what the figur
 
 from pathlib import Path
 
+from ..data.generated import segment_names
 from ..data.stick_figures import joint_names
 from ..files import make_folder
 from .images import chosen, draw_manifold, draw_reconstructions, draw_samples
 from .joints import draw_joints, draw_stages
 from .latent import draw_latent
 from .loss import PARTS, draw_loss
+from .predictions import draw_predictions
 from .tiles import is_series
 from .traversal import draw_traversal
 
 __all__ = [
-    "draw_all", "draw_joints", "draw_latent", "draw_loss", "draw_manifold", "draw_reconstructions", "draw_samples", "draw_stages",
-    "draw_traversal",
+    "draw_all", "draw_joints", "draw_latent", "draw_loss", "draw_manifold", "draw_predictions", "draw_reconstructions", "draw_samples",
+    "draw_stages", "draw_traversal",
 ]  # fmt: skip
 
 
@@ -43,6 +45,8 @@ def draw_all(model, dataset, records, folder, describe, chapters=()):
         _draw_loss(model, records, chapters, draw)
     if "points" in model.reads and hasattr(model, "points"):
         _draw_points(model, dataset, split, name, draw)
+    if hasattr(model, "predict"):
+        _draw_predictions(model, dataset, split, name, draw)
     if hasattr(model, "latent"):
         _draw_codes(model, dataset, split, name, draw)
     return written
@@ -67,6 +71,15 @@ def _draw_points(model, dataset, split, name, draw):
          says=f"{name.capitalize()} images: each joint, where the last stage finds it, and the median distance")  # fmt: skip
     draw(draw_stages, "stages.png", model, *given, heading="From stage to stage", names=joint_names(dataset, given[1]),
          says=f"Joints in {name} images that the first stage misses and the last one finds; each map from 0 to its highest")  # fmt: skip
+
+
+def _draw_predictions(model, dataset, split, name, draw):
+    """Of a model that gives each pixel a class or a colour."""
+    segment = model.task == "segment"
+    draw(draw_predictions, "predictions.png", {"prediction": model}, split.images, split.fields[model.field], dataset.image_shape,
+         heading="The class of each pixel" if segment else "Clean images",
+         names=segment_names(dataset, model.config["classes"]) if segment else None,
+         says=f"{name.capitalize()} images above what is wanted, and what the model makes of them")  # fmt: skip
 
 
 def _draw_codes(model, dataset, split, name, draw):

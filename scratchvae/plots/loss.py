@@ -44,7 +44,7 @@ def draw_loss(
     elif parts is PARTS and is_elbo(records):
         names["loss"] = ("−ELBO", "reconstruction + KL")
     end = max((x.max() for key in shown for x, _ in curves[key].values() if x.size), default=1)
-    best = best_epoch(*curves["loss"]["validation"])
+    best = best_epoch(*series(records, "validation", "loss"))
     with page(path, title, 1600, 900, whole=True) as sheet:
         space, left, below = 96, 104, 84
         width = (sheet.width - left - space * (len(shown) - 1)) / len(shown)

@@ -1,5 +1,6 @@
 """Claims about patches and convolutions: against loops over every pixel, complex steps, and each other."""
 
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -141,13 +142,15 @@ def test_derivatives_of_both_convolutions_are_complex_steps(setting, seed):
     ]:
         dA, dW, db = like(a), like(W), like(b)
         back(dY, a, W, dA, dW, db, room, stride, pad)
+        forward = partial(there, out=np.empty(dY.shape, complex), work=work(*setting, dtype=complex), stride=stride, pad=pad)
+        for moving, gradient in (("x", dA), ("W", dW), ("b", db)):
+            others = {"x": a, "W": W, "b": b}
+            moved = others.pop(moving)
+            assert_close(gradient, slope(partial(_weighted, forward, dY, others, moving), moved))
 
-        def run(a, W, b, there=there, dY=dY):
-            return dY * there(a, W, b, np.empty(dY.shape, complex), work(*setting, dtype=complex), stride, pad)
 
-        assert_close(dA, slope(lambda v: run(v, W, b), a))  # noqa: B023 (run is called at once)
-        assert_close(dW, slope(lambda v: run(a, v, b), W))  # noqa: B023
-        assert_close(db, slope(lambda v: run(a, W, v), b))  # noqa: B023
+def _weighted(forward, dY, others, moving, value):
+    return dY * forward(**others, **{moving: value})
 
 
 def test_the_number_of_images_at_a_time_changes_only_the_rounding():

@@ -136,3 +136,17 @@ class Old(Conditional):
 def test_terms_in_a_dict_are_refused_with_what_is_wanted():
     with pytest.raises(ConfigError, match=r"Old.forward returns a tuple with \(B,\) for each of its terms, reconstruction, kl, not"):
         fit(Old(), data(), epochs=1, **OPTIONS)
+
+
+def test_each_layer_that_drops_drops_places_of_its_own():
+    class Twice(Conditional):
+        def __init__(self, **options):
+            super().__init__(**options)
+            self.encoder.layers[4:4] = [nn.Dropout(0.25)]
+            self.initialise(0)
+
+    model = Twice()
+    fit(model, data(), epochs=1, max_steps=1, shards=1, threads=1, **OPTIONS)
+    first, second = (layer.u for layer in model.encoder.layers[3:5])
+    assert first.shape == second.shape == (16, 8)
+    assert not np.isclose(first, second).any()

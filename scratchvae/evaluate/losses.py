@@ -30,6 +30,8 @@ def image_terms(model, fields, workers, seed=0, samples=1, replicas=None):
     check_model(model)
     fields = fields_of(model, fields)
     images = fields[0]
+    if model.backend.name != "numpy" and tuple(model.reads) != ("images",):
+        raise ConfigError(f"a GPU evaluates models that read images alone, and {type(model).__name__} reads {', '.join(model.reads)}")
     if model.backend.name == "numpy" and not hasattr(workers, "run"):
         raise ConfigError(f"workers must be Threads(count), opened by a with, not {gate.shown(workers)}")
     if model.backend.name != "numpy":

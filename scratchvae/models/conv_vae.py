@@ -58,10 +58,6 @@ class ConvVAE(VAE):
         return cls(shape_of(data), **options)
 
     @property
-    def data_size(self):
-        return prod(self.config["image_shape"])
-
-    @property
     def described(self):
         sizes = "×".join(map(str, self.config["image_shape"])), *map(str, self.config["filters"]), str(self.latent)
         return f"{self.name} {'-'.join(sizes)}" + (f", β = {self.beta:g}" if self.beta != 1 else "")

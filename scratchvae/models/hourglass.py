@@ -113,10 +113,6 @@ class Hourglass(Model):
         return cls(shape, points.shape[1], **options)
 
     @property
-    def data_size(self):
-        return prod(self.config["image_shape"])
-
-    @property
     def described(self):
         c = self.config
         shape, stages = "×".join(map(str, c["image_shape"])), f"{c['stages']} stage{'s' * (c['stages'] > 1)}"

@@ -2,6 +2,7 @@
 
 import inspect
 from functools import cached_property
+from math import prod
 
 import numpy as np
 
@@ -87,8 +88,8 @@ class Model(nn.Module):
 
     @property
     def data_size(self):
-        """Numbers in an image."""
-        return self.config["data_size"]
+        """Numbers in an image: the configuration's, or those of its image_shape."""
+        return self.config["data_size"] if "data_size" in self.config else prod(self.config["image_shape"])
 
     def blank(self, columns=None):
         return super().blank(self.data_size if columns is None else columns)

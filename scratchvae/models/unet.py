@@ -80,10 +80,6 @@ class UNet(Model):
         return cls(shape, task=task, classes=classes, **options)
 
     @property
-    def data_size(self):
-        return prod(self.config["image_shape"])
-
-    @property
     def described(self):
         c = self.config
         kind = ("U-Net" if c["skips"] else "U-Net without skips") + " " + "×".join(map(str, c["image_shape"]))

@@ -68,21 +68,17 @@ class Plan:
         if self.planned is None:  # between two steps
             return self.empty(shape, dtype)
         if self.replay:
-            return self._again(module, name, shape, dtype)
+            array = self.planned[self.place] if self.place < len(self.planned) else None
+            if array is None or array.shape != shape or array.dtype != dtype:
+                asked = f"{type(module).__name__} asks for {name or 'work'} {shape} {np.dtype(dtype)}"
+                first = "nothing more" if array is None else f"{array.shape} {array.dtype}"
+                raise ShapeError(f"{asked}, where the first step of its kind asked for {first}. {_CURE}")
+            self.place += 1
+            return array
         if self.share and math.prod(shape):
             return self._shared(shape, dtype)
         self.planned.append(self.empty(shape, dtype))
         return self.planned[-1]
-
-    def _again(self, module, name, shape, dtype):
-        """The array that this request got in the first step of its kind."""
-        planned = self.planned[self.place] if self.place < len(self.planned) else None
-        if planned is None or planned.shape != shape or planned.dtype != dtype:
-            asked = f"{type(module).__name__} asks for {name or 'work'} {shape} {np.dtype(dtype)}"
-            first = "nothing more" if planned is None else f"{planned.shape} {planned.dtype}"
-            raise ShapeError(f"{asked}, where the first step of its kind asked for {first}. {_CURE}")
-        self.place += 1
-        return planned
 
     def _shared(self, shape, dtype):
         """Memory that nobody refers to any more, or new memory."""

@@ -13,8 +13,8 @@ from scratchvae.checks.cuda_on_cpu import SCHEDULES, poison
 from scratchvae.ops import cuda
 from scratchvae.ops import numpy as twins
 from scratchvae.ops.cuda import ladder, launch
-from scratchvae.ops.cuda.affine import TILES, Plan, Scratch, plan, scratch_size
 from scratchvae.ops.cuda.launch import run_on
+from scratchvae.ops.cuda.tiling import TILES, Plan, Scratch, plan, scratch_size
 
 EVERY_TILE = [(precision, itemsize, tile) for (precision, itemsize), tiles in TILES.items() for tile in tiles]
 FP32_SMALL, TF32_SMALL = TILES["fp32", 4][-1], TILES["tf32", 4][-1]

@@ -15,8 +15,8 @@ from scratchvae.errors import BackendError, ConfigError, ScratchVAEError, ShapeE
 from scratchvae.ops import cuda
 from scratchvae.ops import numpy as twins
 from scratchvae.ops.cuda import ladder, launch
-from scratchvae.ops.cuda.affine import Scratch, plan, tiles
 from scratchvae.ops.cuda.launch import run_on
+from scratchvae.ops.cuda.tiling import Scratch, plan, tiles
 
 F4 = lambda *shape: np.zeros(shape, np.float32)
 F8 = lambda *shape: np.zeros(shape, np.float64)

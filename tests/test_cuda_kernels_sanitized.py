@@ -9,8 +9,8 @@ from cuda_kernels_on_cpu import OnCpu
 from cuda_on_cpu.sanitize import run_sanitized
 
 from scratchvae.ops import cuda
-from scratchvae.ops.cuda.affine import TILES, Plan, Scratch
 from scratchvae.ops.cuda.launch import run_on
+from scratchvae.ops.cuda.tiling import TILES, Plan, Scratch
 
 DTYPE = np.float32
 ones = partial(np.ones, dtype=DTYPE)

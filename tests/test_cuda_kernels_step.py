@@ -10,8 +10,8 @@ from scratchvae.data import gather
 from scratchvae.models import VAE
 from scratchvae.ops import cuda
 from scratchvae.ops import numpy as twins
-from scratchvae.ops.cuda.affine import Scratch
 from scratchvae.ops.cuda.launch import run_on
+from scratchvae.ops.cuda.tiling import Scratch
 
 BATCH, SEED, STEPS = 11, 7, 3
 

@@ -9,8 +9,8 @@ from cuda_kernels_on_cpu import OnCpu
 
 from scratchvae.checks.cuda_on_cpu import CpuModule
 from scratchvae.ops.cuda import launch
-from scratchvae.ops.cuda.affine import TILES, shared_bytes
 from scratchvae.ops.cuda.ladder import RUNGS, numbers_asked
+from scratchvae.ops.cuda.tiling import TILES, shared_bytes
 from scratchvae.study.launch_costs import IN_PLACE, PER_NUMBER, launches_of_a_step
 
 M, N, K = 128, 256, 64  # every tile divides them: none asks for less at an edge

@@ -5,8 +5,8 @@ import numpy as np
 from scratchvae import timing
 from scratchvae.cores import usable_cores
 from scratchvae.ops import numpy as twins
-from scratchvae.ops.cuda.affine import Scratch, scratch_size
 from scratchvae.ops.cuda.ladder import RUNGS, matmul
+from scratchvae.ops.cuda.tiling import Scratch, scratch_size
 from scratchvae.training import Optimiser, TrainingStep
 
 from .setting import Steps

@@ -24,7 +24,7 @@ from .activations import (
     tanh,
     tanh_backward,
 )
-from .affine import Scratch, affine, affine_backward, dense, dense_backward, scratch_size
+from .affine import affine, affine_backward, dense, dense_backward
 from .data import gather, gather_batch
 from .gaussian import (
     gaussian_kl,
@@ -49,6 +49,7 @@ from .noise import normal, words
 from .optimisers import adagrad, adam, adamw, momentum, nesterov, rmsprop, sgd, weight_decay
 from .reductions import PARTS, add, clip_factor, total
 from .step import end_of_step, sum_all
+from .tiling import Scratch, scratch_size
 
 
 def __getattr__(name):

@@ -1,7 +1,6 @@
-"""Dense layers: the twins of ops.numpy.affine, the fused layer, and which tiles compute them."""
+"""Dense layers: the twins of ops.numpy.affine, and the fused layer."""
 
-from math import ceil, gcd
-from typing import NamedTuple
+from math import gcd
 
 import numpy as np
 
@@ -9,103 +8,14 @@ from ...errors import ConfigError, ShapeError
 from .activations import KEEPS_X
 from .check import check, integers
 from .launch import C_NAMES, int32, launch, width
-
-# Blocks wanted at least: the multiprocessors of an H100 or H200. A constant, so that results do not depend on the GPU.
-FILL = 132
-
-
-class Tile(NamedTuple):
-    """A way to compute a product, by its name in kernels/tile_*.cuh; the numbers must be those found there."""
-
-    name: str
-    rows: int
-    columns: int
-    k: int  # per step
-    threads: int
-    stages: int = 0  # of dynamic shared memory; tiles without any hold theirs statically
-
-
-# By precision and itemsize, from the largest on: a larger tile reads less, a smaller one gives work to more multiprocessors.
-TILES = {
-    ("fp32", 4): (Tile("Large", 128, 128, 8, 256), Tile("Medium", 64, 64, 16, 256), Tile("Small", 32, 32, 32, 64)),
-    ("fp32", 8): (Tile("Medium", 64, 64, 16, 256), Tile("Small", 32, 32, 16, 64)),
-    ("tf32", 4): (
-        Tile("LargeTF32", 128, 128, 16, 256, 4),
-        Tile("MediumTF32", 64, 64, 32, 128, 3),
-        Tile("SmallTF32", 32, 32, 32, 128, 4),
-    ),
-}
-
-
-class Scratch(NamedTuple):
-    """Where split-K puts its parts: partials (n,) of the layer's dtype, tickets (m,) uint32, zero before the first use.
-
-    One scratch serves any number of layers, one after the other on one stream. `scratch_size` says how much a layer needs.
-    """
-
-    partials: object
-    tickets: object
-
-
-class Plan(NamedTuple):
-    """How a launch computes one product, or two: the tile, and into how many stretches each product's k is split."""
-
-    tile: Tile
-    splits: tuple[int, ...]
-
-    def blocks(self, products):
-        return sum(splits * tiles(self.tile, product) for splits, product in zip(self.splits, products, strict=True))
-
-    def scratch(self, products):
-        """(partials, tickets) that it needs."""
-        each = self.tile.rows * self.tile.columns + self.tile.threads  # its numbers, and a column's sum per thread
-        split = [(splits, tiles(self.tile, product)) for splits, product in zip(self.splits, products, strict=True) if splits > 1]
-        return sum(splits * count * each for splits, count in split), sum(count for _, count in split)
-
-
-def tiles(tile, product):
-    """How many tiles cover the result of a product (rows, columns, k)."""
-    rows, columns, _ = product
-    return ceil(rows / tile.rows) * ceil(columns / tile.columns)
-
-
-def plan(products, itemsize, precision="fp32", split=True):
-    """The largest tile of which the products together have enough; and each product's k split so that blocks work alike.
-
-    products: [(rows of the result, columns, k)] · itemsize: 4 or 8. From these numbers alone, so a call repeats bit for bit.
-    """
-    choices = TILES.get((precision, itemsize))
-    if choices is None:
-        raise ConfigError(f"precision must be fp32 or, for float32 arrays, tf32, not {precision!r}")
-    tile = next((tile for tile in choices if sum(tiles(tile, product) for product in products) >= FILL), choices[-1])
-    # Stretches of equal work, so that no block is waited for: as long as two blocks for each multiprocessor allow, which hide
-    # each other's waits. A product whose k is long is split even where there are tiles enough.
-    steps = [ceil(k / tile.k) for _, _, k in products]
-    work = sum(tiles(tile, product) * s for product, s in zip(products, steps, strict=True))
-    length = max(2, ceil(work / (2 * FILL)))
-    return Plan(tile, tuple(max(1, ceil(s / length)) if split else 1 for s in steps))
-
-
-def scratch_size(rows, inputs, outputs, itemsize, precision="fp32"):
-    """(partials, tickets) that the forward and backward of one dense layer need: allocate the largest of all layers."""
-    calls = _forward(rows, inputs, outputs), _backward(rows, inputs, outputs), _backward(rows, inputs, outputs)[:1]
-    needs = [plan(products, itemsize, precision).scratch(products) for products in calls]
-    return tuple(map(max, zip(*needs, strict=True)))
-
-
-def _forward(rows, inputs, outputs):
-    return [(rows, outputs, inputs)]
-
-
-def _backward(rows, inputs, outputs):
-    return [(inputs, outputs, rows), (rows, inputs, outputs)]  # dW, dX
+from .tiling import backward_products, forward_products, plan, shared_bytes
 
 
 def affine(x, W, b, out, *, precision="fp32", scratch=None, planner=plan):
     """Y = X W + b (E4).   x (B, I) · W (I, O) · b (O,) → out (B, O)
 
-    precision "tf32" uses the tensor cores. With a Scratch, k is split where that fills the multiprocessors more evenly. planner
-    chooses the tiles: a function of plan's arguments, for whoever tunes them.
+    precision "tf32" uses the tensor cores. With a Scratch, k is split where that fills the multiprocessors more evenly.
+    `planner` chooses the tiles; to try others, give a function that takes what `plan` takes.
     """
     return dense(x, W, b, out, "none", precision=precision, scratch=scratch, planner=planner)
 
@@ -125,7 +35,7 @@ def dense(x, W, b, out, activation="relu", pre=None, *, precision="fp32", scratc
     y_shape = rows, outputs
     dtype = check("dense", x=(x, (rows, inputs)), W=(W, W.shape), b=(b, (outputs,)), pre=(pre, y_shape), out=(out, y_shape))
     options = f"{_enum(activation)}, {width(gcd(inputs, outputs), x, W, b, pre, out)}"
-    products = _forward(*sizes)
+    products = forward_products(*sizes)
     planned = planner(products, dtype.itemsize, precision, scratch is not None)
     shared = shared_bytes(planned.tile, True, False)
     _launch("affine", options, products, planned, (x, W, b, pre, out, *sizes), dtype, scratch, shared)
@@ -145,21 +55,15 @@ def dense_backward(dY, x, W, dX, dW, db, activation="none", kept=None, *, precis
     kept = x if kept is None else kept
     x_shape, y_shape = (rows, inputs), (rows, outputs)
     dtype = check(
-        "dense_backward", dY=(dY, y_shape), x=(x, x_shape), W=(W, W.shape), kept=(kept, x_shape), dX=(dX, x_shape), dW=(dW, W.shape),
-        db=(db, (outputs,)),
+        "dense_backward", dY=(dY, y_shape), x=(x, x_shape), W=(W, W.shape), kept=(kept, x_shape),
+        dX=(dX, x_shape), dW=(dW, W.shape), db=(db, (outputs,)),
     )  # fmt: skip
     options = f"{_enum(activation)}, {width(gcd(inputs, outputs), dY, x, W, kept, dX, dW)}"
-    products = _backward(*sizes)[: 1 if dX is None else 2]
+    products = backward_products(*sizes)[: 1 if dX is None else 2]
     planned = planner(products, dtype.itemsize, precision, scratch is not None)
     shared = max(shared_bytes(planned.tile, by_k, by_k) for by_k in (False, True))
     _launch("affine_backward", options, products, planned, (dY, x, W, kept, dX, dW, db, *sizes), dtype, scratch, shared)
     return dX
-
-
-def shared_bytes(tile, a_by_k, b_by_k):
-    """Of dynamic shared memory (Part::SIZE in tile_tf32.cuh): each operand is stored with k running fastest, or not."""
-    sizes = [outer * (tile.k + 4) if by_k else tile.k * (outer + 8) for outer, by_k in ((tile.rows, a_by_k), (tile.columns, b_by_k))]
-    return tile.stages * sum(sizes) * 4
 
 
 def _launch(name, options, products, planned, arguments, dtype, scratch, shared):

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ...errors import ConfigError, ShapeError
-from .affine import TILES, shared_bytes
 from .check import check
 from .launch import C_NAMES, int32, launch, width
+from .tiling import TILES, shared_bytes
 
 
 class Rung(NamedTuple):

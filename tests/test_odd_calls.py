@@ -175,6 +175,7 @@ CALLS = {
     ),
     "Settings": lambda: (training.Settings, {"epochs": 1, "lr": 1e-3, "optimiser_settings": {"beta1": 0.8}}),
     "Settings.from_dict": lambda: (training.Settings.from_dict, {"told": training.Settings().to_dict()}),
+    "Settings.for_model": lambda: (training.Settings.for_model, {"model": _vae(), "epochs": 1, "lr": 1e-3}),
     "Trainer": lambda: (training.Trainer, {"model": _vae(), "data": _data(), "settings": training.Settings(epochs=1)}),
     "resume": lambda: (
         training.resume,

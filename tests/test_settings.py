@@ -1,6 +1,7 @@
 """The settings of training: named once, checked before anything is made, and read from a file without a guess."""
 
 import json
+import re
 from dataclasses import fields
 
 import numpy as np
@@ -9,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scratchvae.cli import parser
+from scratchvae.cli.options import given as named
 from scratchvae.errors import ConfigError
-from scratchvae.training import Settings, TrainingStep, fit
+from scratchvae.models import MODELS
+from scratchvae.training import RunFolder, Settings, TrainingStep, fit
 
 INF, NAN = float("inf"), float("nan")
 COUNTS = ["epochs", "batch_size", "warmup", "every", "seed", "shards", "log_every"]
@@ -72,10 +75,33 @@ def test_numbers_of_numpy_become_plain_ones():
     assert [type(v) for v in (settings.epochs, settings.lr, settings.clip)] == [int, float, float]
 
 
-def test_the_command_line_has_the_defaults_of_the_settings():
-    o = vars(parser().parse_args(["train"]))
-    defaults = {name: value for name, value in Settings().to_dict().items() if name != "optimiser_settings"}
-    assert {name: o[name] for name in defaults} == defaults
+def test_the_command_line_sets_what_it_is_given_and_leaves_the_rest_to_the_settings():
+    parse = lambda *words: named(parser().parse_args(["train", *words]))
+    assert parse() == {}
+    assert parse("--batch-size", "9", "--tf32") == {"batch_size": 9, "tf32": True}
+
+
+def test_a_model_s_own_defaults_are_taken_where_nothing_is_given_and_help_tells_them(capsys):
+    with pytest.raises(SystemExit):
+        parser().parse_args(["train", "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    for kind, model in MODELS.items():
+        default, asked = Settings.for_model(model), Settings.for_model(model, batch_size=7)
+        assert default == Settings(**model.training_defaults)
+        assert asked == Settings(**{**model.training_defaults, "batch_size": 7})
+        for name in ("batch_size", "lr"):
+            number = f"{getattr(default, name):g}"
+            assert re.search(rf"{kind} {number}[,;)]" if name in model.training_defaults else rf"\(default: {number}[;)]", told)
+
+
+def test_fit_trains_with_the_defaults_of_its_model(tiny_data, tiny_vae, tmp_path):
+    class Slow(type(tiny_vae())):
+        training_defaults = {"lr": 1e-5, "batch_size": 11}
+
+    for asked in ({}, {"lr": 0.5}):
+        fit(Slow(**tiny_vae().config), tiny_data, out=tmp_path / f"{len(asked)}", epochs=1, **asked)
+        kept = RunFolder(tmp_path / f"{len(asked)}").config()["training"]
+        assert {name: kept[name] for name in ("lr", "batch_size")} == {**Slow.training_defaults, **asked}
 
 
 def test_more_steps_than_can_be_counted_are_refused_before_a_folder_exists(tmp_path, tiny_data, tiny_vae):

@@ -71,22 +71,23 @@ def add_graph(sub):
 
 
 def add_settings(sub, kept=None):
-    """The training settings that a command line can name, with their defaults and help; for a run that goes on, only those that may
-    change, none of them set unless it is given. kept: the names of the others"""
+    """The training settings that a command line can name, with their help, none of them set unless it is given; for a run that goes
+    on, only those that may change. kept: the names of the others"""
     for f in fields(Settings):
         kind, name, help = f.metadata["kind"], f"--{f.name.replace('_', '-')}", f.metadata["help"]
         if kind is dict or (kept and f.name in kept):
             continue
         if kind is bool:
-            sub.add_argument(name, action="store_true", help=help)
+            sub.add_argument(name, action="store_true", default=argparse.SUPPRESS, help=help)
             continue
         parse = {int: whole(f.metadata["low"], f.metadata["high"]), float: number}.get(kind, kind)
-        default = f.default
         if kept:
-            default, help = argparse.SUPPRESS, help.partition(" (default")[0]
+            help = help.partition(" (default")[0]
             if f.default is None and f.name != "epochs":
                 parse, help = or_none(parse), f"{help}; none for none"
-        sub.add_argument(name, type=parse, default=default, choices=f.metadata["choices"], help=help)
+        elif "(default" not in help:
+            help += f" (default: {f.default})"
+        sub.add_argument(name, type=parse, default=argparse.SUPPRESS, choices=f.metadata["choices"], help=help)
 
 
 def add_data_options(sub):

@@ -115,12 +115,13 @@ def train(o):
     from ..models import MODELS
     from ..training import fit
 
+    settings = Settings.for_model(MODELS[o.model], **given(o))
     data = load(o.data, **given_data_options(o))
-    if o.validation is not None or (o.patience is not None and data.validation is None):
+    if o.validation is not None or (settings.patience is not None and data.validation is None):
         data = data.with_validation(0.1 if o.validation is None else o.validation)
-    model = MODELS[o.model].of_data(data, seed=o.seed, backend=o.backend, **_options(o))
+    model = MODELS[o.model].of_data(data, seed=settings.seed, backend=o.backend, **_options(o))
     _refuse_ignored(o, o.backend)
-    settings = Settings(**given(o)).on(model, data)
+    settings = settings.on(model, data)
     out = o.out or _free_folder(f"runs/{o.model}-{Path(data.name).stem}")
     if not o.json:
         said = [data.source] * ("held_out" in data.preparation) + data.told

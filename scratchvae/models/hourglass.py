@@ -74,6 +74,7 @@ class Hourglass(Model):
     reads = ("images", "points", "visible")
     unit = "squared error per image, summed over pixels and joints, mean over images"
     chunk = 50
+    training_defaults = {"batch_size": 16, "lr": 3e-3}
 
     def __init__(
         self, image_shape=(48, 48), joints=11, features=16, levels=3, stages=2, stride=2, sigma=1.0, seed=0, dtype=np.float32, backend=None

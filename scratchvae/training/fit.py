@@ -19,7 +19,7 @@ def fit(model, data, *, out=None, progress=True, max_steps=None, max_seconds=Non
     data: a Dataset (`scratchvae.load_data`), or an array of images, of which a tenth is held out as of a file · out: a run folder to
     make, or None to write nothing · progress: a bar, when the terminal is one · max_steps, max_seconds: stop early, resumable ·
     threads: default, one per core · graph: on a GPU, launch many steps as one CUDA graph, with the same bits · options: the fields of
-    `Settings`, such as epochs=10, lr=1e-3, optimiser="adam".
+    `Settings`, such as epochs=10, lr=1e-3, optimiser="adam"; those not given are as the model's `training_defaults` say, if they do.
     Each record is a line of metrics.jsonl, whose header says what its numbers mean.
 
     With a validation split (`data.with_validation(0.1)`) the model is left with the parameters of the epoch that was best there, and
@@ -28,7 +28,7 @@ def fit(model, data, *, out=None, progress=True, max_steps=None, max_seconds=Non
     Raises ConfigError, RunFolderError, NonFiniteError (a NaN or infinity: epoch, step, tensor, last good checkpoint),
     BackendError (out of memory, a lost GPU) and KeyboardInterrupt (after Ctrl-C, with the checkpoint written).
     """
-    trainer = Trainer(model, data, Settings.of(**options))
+    trainer = Trainer(model, data, Settings.for_model(model, **options))
     how = progress, max_steps, max_seconds, threads, graph
     if out is None:
         return _train(trainer, None, how)

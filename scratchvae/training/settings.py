@@ -27,8 +27,8 @@ class Settings:
     """
 
     epochs: int | None = setting(None, "passes over the images (default: 10 for 60,000 images, up to 60 for fewer)", kind=int)
-    batch_size: int = setting(128, "images per update")
-    lr: float = setting(1e-3, "learning rate")
+    batch_size: int = setting(128, "images per update (default: 128; hourglass 16)")
+    lr: float = setting(1e-3, "learning rate (default: 0.001; hourglass 0.003)")
     schedule: str = setting("constant", "how the learning rate changes", choices=("constant", "step", "cosine"))
     warmup: int = setting(0, "steps over which the learning rate first rises from 0", low=0)
     every: int = setting(1000, "steps between two drops of --schedule step")
@@ -67,6 +67,11 @@ class Settings:
         if unknown := [name for name in told if name not in names]:
             raise ConfigError(f"training has no setting {gate.shown(unknown[0])}: it has {', '.join(names)}")
         return cls(**told)
+
+    @classmethod
+    def for_model(cls, model, **told):
+        """Some settings by name, the others as this model, or class of models, has them by default. Raises ConfigError, as `of`."""
+        return cls.of(**{**getattr(model, "training_defaults", {}), **told})
 
     def to_dict(self):
         """JSON-able; from_dict makes the same settings of it."""

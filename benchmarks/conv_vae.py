@@ -16,7 +16,7 @@ import numpy as np
 
 import scratchvae
 from scratchvae.evaluate import measure
-from scratchvae.files import write_text
+from scratchvae.files import write_json
 from scratchvae.models import VAE, ConvVAE
 from scratchvae.training import default_epochs, fit
 
@@ -64,7 +64,7 @@ def main():
         print(f"{name:20} {mean(values):.2f}{spread}   {mean(run[name]['epochs'] for run in runs):.1f} epochs, {took:.0f} s")
     if o.out:
         about = {"date": time.strftime("%Y-%m-%d"), "processor": platform.processor() or platform.machine(), "numpy": np.__version__}
-        write_text(o.out, json.dumps({"data": o.data, "latent": o.latent, "about": about, "runs": runs}, indent=1) + "\n")
+        write_json(o.out, {"data": o.data, "latent": o.latent, "about": about, "runs": runs})
 
 
 if __name__ == "__main__":

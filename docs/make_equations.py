@@ -4,12 +4,11 @@ Writes scratchvae/study/equations.json (part of the package, so that `scratchvae
 index). With --check nothing is written, and the exit status says whether both are up to date.
 """
 
-import json
 import re
 import sys
 from pathlib import Path
 
-from scratchvae.files import write_text
+from scratchvae.files import json_rows, write_text
 
 DOCS = Path(__file__).resolve().parent
 JSON, INDEX = DOCS.parent / "scratchvae" / "study" / "equations.json", DOCS / "equations.md"
@@ -74,7 +73,7 @@ def outputs():
     found = collect()
     lines = [HEAD, "| | Equation | Defined in |", "|---|---|---|"]
     lines += [f"| E{e['number']} | {e['name']} | [{title(e['page'])}]({e['page']}) |" for e in found]
-    return {JSON: json.dumps(found, indent=1, ensure_ascii=False) + "\n", INDEX: "\n".join(lines) + "\n"}
+    return {JSON: json_rows(found), INDEX: "\n".join(lines) + "\n"}
 
 
 def main():

@@ -3,6 +3,7 @@ and the lock that lets one process at a time write into a folder."""
 
 import contextlib
 import errno
+import json
 import os
 import platform
 import re
@@ -48,6 +49,32 @@ def write_text(path, text):
     """Write UTF-8 text to `path`, whole or not at all. Raises OutputError."""
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
         file.write(text)
+
+
+def write_json(path, value):
+    """Write a result, with a row on each line (json_rows). Raises OutputError."""
+    write_text(path, json_rows(value))
+
+
+def json_rows(value):
+    """JSON text with one row on each line: numbers, texts and lists of them, by their names.
+
+    Raises ValueError for numbers that are not finite, TypeError for what JSON cannot hold.
+    """
+    return _rows(json.loads(json.dumps(value, allow_nan=False)), "\n") + "\n"
+
+
+def _rows(value, line):
+    inner = f"{line} "
+    if isinstance(value, dict) and any(map(_names_inside, value.values())):
+        return "{" + ",".join(f"{inner}{json.dumps(k, ensure_ascii=False)}: {_rows(v, inner)}" for k, v in value.items()) + line + "}"
+    if isinstance(value, list) and any(map(_names_inside, value)):
+        return "[" + ",".join(inner + _rows(item, inner) for item in value) + line + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _names_inside(value):
+    return isinstance(value, dict) or (isinstance(value, list) and any(map(_names_inside, value)))
 
 
 def append_line(path, line):

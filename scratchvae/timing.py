@@ -17,7 +17,7 @@ import threadpoolctl
 
 from .cores import usable_cores
 from .errors import DataError
-from .files import make_folder, write_text
+from .files import make_folder, write_json
 
 FORMAT, VERSION = "scratchvae-benchmark", 1
 
@@ -111,7 +111,7 @@ def blas():
 def write_result(path, result):
     """Write a result as JSON with format and version, making its folder if need be."""
     make_folder(Path(path).parent)
-    write_text(path, json.dumps({"format": FORMAT, "version": VERSION, **result}, indent=1, allow_nan=False) + "\n")
+    write_json(path, {"format": FORMAT, "version": VERSION, **result})
 
 
 def read_result(path):

@@ -1,17 +1,19 @@
 """Files: whole or not at all, never in place of something else, and one writer at a time."""
 
+import json
 import os
 import signal
 import stat
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from scratchvae import files
 from scratchvae.errors import OutputError, RunFolderError
-from scratchvae.files import append_line, only_writer, replacing, sweep, write_text
+from scratchvae.files import append_line, json_rows, only_writer, replacing, sweep, write_json, write_text
 from scratchvae.training import fit, load_model, resume
 
 
@@ -26,6 +28,34 @@ def _umask():
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def test_json_of_results_has_one_row_on_each_line(tmp_path):
+    result = {"about": {"cpu": "µ"}, "empty": {}, "rows": [{"ms": 0.1, "samples": [1, 2, [3]]}, {"ms": 1e-9, "samples": []}]}
+    write_json(tmp_path / "r.json", result)
+    assert (tmp_path / "r.json").read_text(encoding="utf-8").split("\n") == [
+        "{",
+        ' "about": {"cpu": "µ"},',
+        ' "empty": {},',
+        ' "rows": [',
+        '  {"ms": 0.1, "samples": [1, 2, [3]]},',
+        '  {"ms": 1e-09, "samples": []}',
+        " ]",
+        "}",
+        "",
+    ]
+    for value in (result, [], {}, [[{}], {"a": [{"b": None}]}], {"a\n": {"b": {"c": (1.5, True)}}}, "text", 3):
+        assert json.loads(json_rows(value)) == json.loads(json.dumps(value))
+
+
+ROOT = Path(__file__).resolve().parents[1]
+KEPT = [*(ROOT / "benchmarks" / "results").glob("*.json"), *(ROOT / "scratchvae" / "study").rglob("*.json")]
+
+
+@pytest.mark.parametrize("path", KEPT, ids=lambda path: path.name)
+def test_results_that_are_kept_have_one_row_on_each_line(path):
+    text = path.read_text(encoding="utf-8")
+    assert text == json_rows(json.loads(text))
 
 
 def test_a_write_that_fails_leaves_the_old_file_alone(tmp_path):

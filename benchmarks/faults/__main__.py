@@ -18,7 +18,7 @@ import numpy as np
 import PIL
 
 import scratchvae
-from scratchvae.files import write_text
+from scratchvae.files import write_json, write_text
 
 from .child import in_child
 from .damage import OUTCOMES, try_many
@@ -114,7 +114,7 @@ def main():
 
 
 def run(options, result):
-    keep = lambda: write_text(RESULT, json.dumps(result, indent=1) + "\n")
+    keep = lambda: write_json(RESULT, result)
     fast = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=fast if fast.is_dir() else None) as folder:
         folder = Path(folder)

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ...errors import DataError, RunFolderError
-from ...files import write_text
+from ...files import write_json, write_text
 from .ladder import NAMES, task
 from .stub import stub
 
@@ -102,4 +102,4 @@ def record(result, folder):
     tries = int(kept.get(result.exercise, {}).get("tries", 0)) + 1
     kept[result.exercise] = {"done": result.ok, "tries": tries, "passed": result.passed, "layers": len(result.findings)}
     content = {"format": FORMAT, "version": VERSION, "exercises": {name: kept[name] for name in (*NAMES, *kept) if name in kept}}
-    write_text(Path(folder) / PROGRESS, json.dumps(content, indent=2) + "\n")
+    write_json(Path(folder) / PROGRESS, content)

@@ -5,12 +5,11 @@ figures/museum.png. Some minutes. With --check nothing is trained or written: th
 the page are up to date.
 """
 
-import json
 import sys
 import tempfile
 from pathlib import Path
 
-from ...files import write_text
+from ...files import write_json, write_text
 from . import table as tables
 from .bugs import find
 from .private_copy import ROOT
@@ -54,7 +53,7 @@ def main(arguments):
     with tempfile.TemporaryDirectory() as folder:
         visits = run_all(folder, report=lambda name: print(name, flush=True))
     table = {tables.CORRECT: tables.verdicts(), **{name: visit.verdicts for name, visit in visits.items()}}
-    write_text(tables.FILE, json.dumps(tables.to_dict(table, figures_of(visits)), indent=1, ensure_ascii=False) + "\n")
+    write_json(tables.FILE, tables.to_dict(table, figures_of(visits)))
     tables.shipped.cache_clear()
     write_text(docs / "museum_table.md", page())
     draw_door(visits, docs / "figures" / "museum.png")

@@ -1,10 +1,9 @@
 """Running pieces of the museum: trials, figures and fresh verdicts."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...files import make_folder, write_text
+from ...files import make_folder, write_json, write_text
 from . import table as tables
 from .bug import Bug
 from .bugs import BUGS, find
@@ -89,9 +88,7 @@ def run_all(folder, report=lambda name: None):
         visits[bug.name] = run(bug.name, folder)
     table = {tables.CORRECT: tables.verdicts(), **{name: visit.verdicts for name, visit in visits.items()}}
     write_text(folder / "table.txt", tables.as_text(table) + "\n")
-    write_text(
-        folder / "museum.json", json.dumps(tables.to_dict(table, figures_of(visits)), indent=1, ensure_ascii=False) + "\n"
-    )
+    write_json(folder / "museum.json", tables.to_dict(table, figures_of(visits)))
     return visits
 
 

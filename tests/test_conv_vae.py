@@ -75,9 +75,10 @@ def test_loss_and_every_gradient_agree_with_automatic_differentiation(shape, opt
         np.testing.assert_allclose(p.grad, gradient[name], rtol=0, atol=1e-10 * np.abs(gradient[name]).max(), err_msg=name)
 
 
-@pytest.mark.parametrize("shape", [(28, 28), (29, 30), (5, 4, 3), (16, 7)])
-def test_what_is_decoded_has_the_size_of_what_was_encoded(shape):
-    model = ConvVAE(shape, (2, 3), latent=2)
+@pytest.mark.parametrize("shape", [(28, 28), (29, 30), (19, 23), (30, 31, 3), (20, 28)])
+@pytest.mark.parametrize(("size", "stride"), [(4, 2), (4, 3), (5, 3), (6, (1, 4))])
+def test_what_is_decoded_has_the_size_of_what_was_encoded(shape, size, stride):
+    model = ConvVAE(shape, (2, 3), size=size, stride=stride, latent=2)
     x = RANDOM.uniform(size=(4, model.data_size))
     assert model.reconstruct(x).shape == x.shape
     assert model.sample(3).shape == (3, model.data_size)

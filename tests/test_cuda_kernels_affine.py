@@ -136,6 +136,22 @@ def test_a_layer_repeats_bit_for_bit_in_any_order_of_threads_and_blocks(precisio
     assert len(set(results)) == 1
 
 
+@pytest.mark.parametrize("way", ["affine", "affine_backward"])
+def test_with_a_scratch_each_way_splits_what_it_adds_over(way):
+    asked = []
+
+    def planner(products, itemsize, precision, split):
+        asked.append(split)
+        return plan(products, itemsize, precision, split)
+
+    x, W, b, dY = layer(6, 8, 9, 7, np.float32)
+    arrays = (x, W, b, blank((8, 7), x.dtype)) if way == "affine" else (dY, x, W, *(blank(a.shape, a.dtype) for a in (x, W, b)))
+    with run_on(OnCpu()):
+        for space in (None, scratch(np.float32)):
+            getattr(cuda, way)(*arrays, scratch=space, planner=planner)
+    assert asked == [False, True]
+
+
 def test_a_row_does_not_depend_on_the_rows_beside_it():
     x, W, b, dY = layer(5, 40, 50, 20, np.float32)
     with run_on(OnCpu()):

@@ -117,6 +117,10 @@ REFUSED = {
     "images of another kind": (lambda: cuda.gather(np.zeros((3, 2), np.int16), np.zeros(1, int), F4(1, 2)), "gather: images must be"),
     "rows of another kind": (lambda: cuda.gather(F4(3, 2), np.zeros(1, np.int32), F4(1, 2)), "gather: order must be"),
     "a batch behind the end": (lambda: cuda.gather_batch(F4(3, 2), np.zeros(4, int), F4(2, 2), 2), "gather: batch 2 of 2 has no 2 rows"),
+    "a matrix of another dtype on the ladder": (
+        lambda: ladder.matmul(F8(2, 2), F4(2, 2), F4(2, 2), "naive"),
+        "matmul: B is float32, but the others are float64|matmul: A is float64, but the others are float32",
+    ),
     "tensor cores in float64": (lambda: ladder.matmul(F8(2, 2), F8(2, 2), F8(2, 2), "tensor_cores"), "tensor_cores takes float32"),
 }
 

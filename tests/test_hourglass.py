@@ -218,6 +218,10 @@ def test_points_of_another_number_of_joints_are_refused_and_so_are_data_without_
     x, points, visible = batch()
     with pytest.raises(ShapeError, match=r"points must be \(3, 2, 2\) and visible \(3, 2\), not \(3, 1, 2\)"):
         Hourglass(**TINY, dtype=np.float64).forward(x, points[:, :1], visible)
+    model = Hourglass(**TINY, dtype=np.float64)
+    terms = model.forward(x, points, visible)
+    with pytest.raises(ShapeError, match="Hourglass takes derror as an array"):
+        model.backward(*(1.0 for _ in terms))
     bare = Split((255 * x).astype(np.uint8), None)
     with pytest.raises(ConfigError, match=r"needs the fields points \(N, joints, 2\).*bare has images \(3, 64\)"):
         Hourglass.of_data(Dataset("bare", (8, 8), bare, bare, "made here"))

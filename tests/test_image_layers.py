@@ -270,3 +270,12 @@ def test_a_read_only_or_strided_image_is_taken_as_it_is():
     x = np.random.default_rng(0).normal(size=(2, 2, 8, 8)).transpose(0, 2, 3, 1)
     x.flags.writeable = False
     np.testing.assert_allclose(layer.forward(x), layer.forward(np.ascontiguousarray(x)), rtol=1e-12, atol=1e-14)
+
+
+def test_operations_of_a_convolution_are_counted_by_the_pixels_of_its_output():
+    x, products = X[:, :, :4], 2 * 3 * (4 * 3) * (3 * 2 * 4 * 5)  # 2 B · (h w) · (kh kw I O): of 6 × 4 pixels, 4 × 3 are left
+    for asked in (True, False):
+        layer = Conv2D(4, 5, (3, 2), input_gradient=asked).initialise(0, np.float64)
+        assert layer.operations(3) is None
+        assert layer.forward(x).shape == (3, 4, 3, 5)
+        assert layer.operations(3) == (3 if asked else 2) * products

@@ -7,9 +7,9 @@ from autograd import value_and_grad
 
 from scratchvae import rng
 from scratchvae.errors import ConfigError, DataError, ShapeError
-from scratchvae.models import VAE, Autoencoder
+from scratchvae.models import VAE, Autoencoder, ConvVAE, Hourglass, UNet
 from scratchvae.models import model as model_module
-from scratchvae.nn import init
+from scratchvae.nn import Conv2D, Dense, init
 
 RANDOM = np.random.default_rng(0)
 CHUNK = VAE.chunk
@@ -415,3 +415,17 @@ def test_lists_and_tensors_are_encoded_as_arrays_are():
     for given in (INSIDE.tolist(), INSIDE.astype(np.float32), [[0.5] * 6] * 2):
         np.testing.assert_array_equal(model.codes(given), model.codes(INSIDE))
     np.testing.assert_array_equal(model.decode([[0, 1]]), model.decode(np.array([[0.0, 1.0]])))
+
+
+@pytest.mark.parametrize("model", [VAE, Autoencoder, ConvVAE, UNet, Hourglass])
+def test_no_model_computes_the_gradient_of_its_images(model):
+    first, *later = (layer for _, layer in model().modules() if isinstance(layer, (Conv2D, Dense)))
+    assert not first.input_gradient
+    assert all(layer.input_gradient for layer in later)
+
+
+def test_one_number_for_a_whole_batch_is_refused():
+    model = VAE(6, (4,), 2)
+    model.forward(np.zeros((3, 6), np.float32), np.zeros((3, 2), np.float32))
+    with pytest.raises(ShapeError, match=r"VAE takes dL as an array \(rows, …\) of floats, not 1.0"):
+        model.descend(1.0)

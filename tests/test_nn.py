@@ -272,3 +272,15 @@ def test_a_users_own_module_appears_in_the_summary():
     assert ["1", "Scale", "(B,", "3)", "3"] in [line.split() for line in net.summary(4).splitlines()]
     assert np.array_equal(net.forward(np.ones((1, 4), np.float32)).shape, (1, 3))  # and the net itself was left alone
     assert ["·", "Scale", "(B,", "4)", "4"] in [line.split() for line in Scale(4).initialise(0).summary(4).splitlines()]
+
+
+def test_the_summary_lists_layers_as_they_are_called_and_not_as_they_were_made():
+    class Backwards(nn.Module):
+        def __init__(self):
+            self.second, self.first = nn.Dense(3, 2), nn.Dense(4, 3)
+
+        def forward(self, x):
+            return self.second.forward(self.first.forward(x))
+
+    rows = [line.split()[0] for line in Backwards().initialise(0).summary(4).splitlines() if "Dense" in line]
+    assert rows == ["first", "second"]

@@ -10,6 +10,7 @@ from scratchvae.data import Split
 from scratchvae.errors import CheckpointError, ConfigError, RunFolderError
 from scratchvae.evaluate import measure
 from scratchvae.training import RunFolder, Schedule, TrainingStep, fit, load_model, resume, story, two_epochs
+from scratchvae.training.chapters import epoch_at
 
 QUIET = {"progress": False, "threads": 1}
 FAST = {"batch_size": 7, "log_every": 4, **QUIET}
@@ -203,6 +204,18 @@ def test_a_new_batch_size_begins_a_new_epoch_that_visits_every_image_once(tmp_pa
     curve = Schedule(1e-3, "cosine", total=6)
     assert rates == [(5 + i, curve(i)) for i in range(6)]
     assert [r["epoch"] for r in told(tmp_path / "run") if r["split"] == "test"] == [2, 3]
+
+
+def test_epochs_are_counted_on_from_where_a_chapter_began(tmp_path, tiny_data, tiny_vae):
+    run = tmp_path / "run"
+    fit(tiny_vae(), tiny_data, out=run, epochs=3, max_steps=5, **FAST)
+    resume(load_model(run), tiny_data, run, **QUIET, batch_size=20, max_steps=2)  # a new epoch, of three steps
+    config = RunFolder(run).config()
+    assert [epoch_at(config, step) for step in (5, 7, 8)] == pytest.approx([1, 1 + 2 / 3, 2])
+    resume(load_model(run), tiny_data, run, **QUIET, clip=1.0)
+    ended = [part["ended"] for part in RunFolder(run).config()["history"]]
+    assert [end["step"] for end in ended] == [5, 7]
+    assert [end["epoch"] for end in ended] == pytest.approx([5 / 9, 1 + 2 / 3])
 
 
 def test_a_line_of_the_log_is_of_one_epoch_though_a_chapter_cuts_one(tmp_path, tiny_data, tiny_vae):

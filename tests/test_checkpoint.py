@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from scratchvae.errors import CheckpointError, NonFiniteError
 from scratchvae.models import VAE, Autoencoder
-from scratchvae.training import OPTIMISERS, Optimiser, fit, load_model
+from scratchvae.training import OPTIMISERS, Optimiser, checkpoint, fit, load_model
 from scratchvae.training.checkpoint import load_arrays, read_checkpoint, save_checkpoint
 
 
@@ -112,6 +112,19 @@ def test_another_version_format_or_content_is_refused_with_its_cause(tmp_path, c
     rewrite(tmp_path / "c.npz", change)
     with pytest.raises(CheckpointError, match=words):
         read_checkpoint(tmp_path / "c.npz")
+
+
+def test_one_number_that_is_not_finite_in_a_whole_file_is_refused_by_the_name_of_its_array(tmp_path):
+    write(path := tmp_path / "c.npz", VAE(6, (4,), 2))
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files}
+    note = json.loads(arrays.pop("note").tobytes())
+    del note["checksum"]
+    arrays["parameters/decoder.2.b"][1] = np.inf
+    note["checksum"] = checkpoint._checksum(note, arrays)
+    np.savez(path, note=np.frombuffer(json.dumps(note).encode(), np.uint8), **arrays)
+    with pytest.raises(CheckpointError, match=r"parameters/decoder\.2\.b holds numbers that are not finite"):
+        read_checkpoint(path)
 
 
 def test_another_npz_and_a_pickle_are_refused(tmp_path):

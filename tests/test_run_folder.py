@@ -14,7 +14,7 @@ from scratchvae.data.loading import load_again
 from scratchvae.errors import CheckpointError, ConfigError, NonFiniteError, RunFolderError, RunWarning, ScratchVAEError
 from scratchvae.files import only_writer
 from scratchvae.models import VAE
-from scratchvae.training import RunFolder, first_model, fit, load_model, resume
+from scratchvae.training import RunFolder, checkpoint, first_model, fit, load_model, resume
 from scratchvae.training.checkpoint import read_checkpoint, read_run
 from scratchvae.training.schema import loads
 
@@ -343,3 +343,19 @@ def write_note(path, note, arrays):
     note = {"format": FORMAT, "version": VERSION, **note}
     note["checksum"] = _checksum(note, arrays)
     np.savez(path, note=np.frombuffer(json.dumps(note).encode(), np.uint8), **arrays)
+
+
+def test_a_whole_checkpoint_with_sums_of_another_run_is_refused(cut, tiny_data):
+    state, config, arrays = read_checkpoint(cut.checkpoint_path)
+    state["window"] = {"images": 30, "other": 1.0}
+    note = {"format": checkpoint.FORMAT, "version": checkpoint.VERSION, "state": state, "config": config}
+    note["checksum"] = checkpoint._checksum(note, arrays)
+    np.savez(cut.checkpoint_path, note=np.frombuffer(json.dumps(note).encode(), np.uint8), **arrays)
+    with pytest.raises(CheckpointError, match="its step or the sums of its log line are not of this run"):
+        go_on(cut, tiny_data)
+
+
+def test_what_is_no_run_folder_is_not_written_into(tmp_path):
+    with pytest.raises(RunFolderError, match="is not a run folder: it has no config.json"), RunFolder(tmp_path).writing():
+        pass
+    assert not list(tmp_path.iterdir())

@@ -56,6 +56,17 @@ class Counter(Layer):
         return x
 
 
+class LateCounter(Layer):
+    """Counts on from a large number: one step changes a millionth of it."""
+
+    def __init__(self):
+        self.calls = 1e6
+
+    def forward(self, x):
+        self.calls += 1
+        return x
+
+
 class RunningMeans(Layer):
     def __init__(self):
         self.kept = {"means": [np.zeros(8), np.zeros(8)]}
@@ -144,8 +155,8 @@ def _model(layer):
 
 
 STATE = [
-    (RunningMean, "mean"), (RunningMeanInPlace, "mean"), (Counter, "calls"), (RunningMeans, "kept"), (FirstBatch, "started"),
-    (Dropout, "noise"), (FromBackward, "size"), (LazyMean, "mean"), (LazyFirstBatch, "scale"),
+    (RunningMean, "mean"), (RunningMeanInPlace, "mean"), (Counter, "calls"), (LateCounter, "calls"), (RunningMeans, "kept"),
+    (FirstBatch, "started"), (Dropout, "noise"), (FromBackward, "size"), (LazyMean, "mean"), (LazyFirstBatch, "scale"),
 ]  # fmt: skip
 
 

@@ -83,6 +83,18 @@ def test_a_short_batch_is_averaged_over_the_images_it_has(tiny_data, tiny_vae):
     np.testing.assert_allclose(mean_of_three, sum(singles) / 3, rtol=1e-12, atol=1e-13)
 
 
+def test_the_sums_of_a_batch_of_fewer_shards_hold_nothing_of_the_batch_before(tiny_data, tiny_vae):
+    images, model = tiny_data.train.images, tiny_vae(dtype=np.float64)
+    opt = Optimiser("sgd")
+    opt.start(model.buffer.values)
+    with TrainingStep(model, opt, images, 8, shards=4) as do:
+        do(np.arange(8), 0, 0.0)
+        sums = do(np.array([5]), 1, 0.0)
+        eps = do.noise(0, 1, 0, 1)[0]
+    terms = tiny_vae(dtype=np.float64).forward(images[[5]] / 255, eps)
+    assert list(sums.values()) == pytest.approx([float(term.sum()) for term in terms], rel=1e-12)
+
+
 def test_the_tree_adds_neighbours_first():
     # In float32 (1e8 + 1) - 1e8 loses the 1; only the stated order (g0 + g1) + (g2 + g3) gives 1 + 0.
     model = Autoencoder(2, (), 1)

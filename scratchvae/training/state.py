@@ -137,7 +137,7 @@ def _leaves(value):
 
 
 def _other(value):
-    """The same kind of value with every number in it changed, and every generator further on."""
+    """The same kind of value with every number in it changed, by as much as it is at least, and every generator further on."""
     if isinstance(value, (np.random.Generator, np.random.RandomState)):
         value = copy.deepcopy(value)
         value.random()
@@ -149,5 +149,6 @@ def _other(value):
     if isinstance(value, (bool, np.bool_)):
         return not value
     if isinstance(value, (int, float, complex)) or hasattr(value, "dtype"):
-        return ~value if getattr(value, "dtype", np.dtype(float)).kind == "b" else value + 1
+        kind = (value if hasattr(value, "dtype") else np.asarray(value)).dtype.kind
+        return ~value if kind == "b" else value + 1 if kind in "iu" else value + abs(value) + 1
     return value

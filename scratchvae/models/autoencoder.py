@@ -66,7 +66,6 @@ class Autoencoder(Model):
 
     def forward(self, x):
         """x (B, D) → (reconstruction (B,),), nats per image"""
-        self.floats(x=x)
         return (self.likelihood.forward(self.decoder.forward(self.encoder.forward(x)), x),)
 
     def backward(self, dreconstruction):

@@ -45,8 +45,8 @@ class VAE(Autoencoder):
 
         Their sum is −ELBO estimated with one sample of z, if eps was drawn from N(0, I).
         """
-        self.floats(x=x)
         if eps is None:
+            self.floats(x=x)
             eps = self.new("eps", (len(x), self.latent), x.dtype)
             eps[...] = 0
         z, kl = self.posterior.forward(self.encoder.forward(x), eps)

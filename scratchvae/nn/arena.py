@@ -45,12 +45,13 @@ class Plan:
     def __init__(self, empty, share=True):
         """empty(shape, dtype) → array: of a backend · share: False gives each request memory of its own"""
         self.empty, self.share = empty, share
-        self.plans, self.blocks, self.planned = {}, [], None
+        self.plans, self.blocks, self.planned, self.replay = {}, [], None, False
 
     def step(self, kind):
         """A context in which requests follow the plan of this kind of step, such as its number of rows."""
         self.replay = kind in self.plans
-        self.planned, self.place = self.plans.setdefault(kind, []), 0
+        self.planned = self.plans.setdefault(kind, [])
+        self.left = iter(self.planned)
         self.idle = [] if self.replay else sorted(self.blocks, key=len)
         return self
 
@@ -58,23 +59,22 @@ class Plan:
         return self
 
     def __exit__(self, kind, *exception):
-        if kind is None and self.replay and self.place != len(self.planned):
-            raise ShapeError(f"a step asked for {self.place} arrays where the first of its kind asked for {len(self.planned)}. {_CURE}")
-        if kind is not None and not self.replay:  # a plan that was not made to its end
-            self.plans = {key: planned for key, planned in self.plans.items() if planned is not self.planned}
-        self.planned = None
+        planned, replay, self.planned, self.replay = self.planned, self.replay, None, False
+        if kind is None and replay and (left := len(list(self.left))):
+            raise ShapeError(f"a step asked for {len(planned) - left} arrays where the first of its kind asked for {len(planned)}. {_CURE}")
+        if kind is not None and not replay:  # a plan that was not made to its end
+            self.plans = {key: other for key, other in self.plans.items() if other is not planned}
 
     def new(self, module, name, shape, dtype):
-        if self.planned is None:  # between two steps
-            return self.empty(shape, dtype)
         if self.replay:
-            array = self.planned[self.place] if self.place < len(self.planned) else None
+            array = next(self.left, None)
             if array is None or array.shape != shape or array.dtype != dtype:
                 asked = f"{type(module).__name__} asks for {name or 'work'} {shape} {np.dtype(dtype)}"
                 first = "nothing more" if array is None else f"{array.shape} {array.dtype}"
                 raise ShapeError(f"{asked}, where the first step of its kind asked for {first}. {_CURE}")
-            self.place += 1
             return array
+        if self.planned is None:  # between two steps
+            return self.empty(shape, dtype)
         if self.share and math.prod(shape):
             return self._shared(shape, dtype)
         self.planned.append(self.empty(shape, dtype))

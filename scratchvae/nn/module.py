@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import math
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from ..memory import require
 from .parameter import Parameter, ParameterBuffer
 
 DRAWING = 28  # bytes for each number of the Parameter that is being drawn: words of 64 bits on their way to a float
+FLOATS = "efdgFDG"  # the characters of their dtypes, real and complex: sooner read than the kind
 FEWER = "fewer or narrower layers need less"
 
 
@@ -40,7 +42,8 @@ class Module:
     nothing is registered anywhere.
     """
 
-    backend = backends.NUMPY
+    backend = backends.NUMPY  # where its arrays live
+    ops = property(attrgetter("backend.ops"))  # the operations written for that; no call of Python's, since every module asks often
     buffer = None  # the ParameterBuffer, on the module that was initialised
     arena = None  # where arrays come from, in a step: a Plan or Kept
     training = False  # said for a whole tree by `train`
@@ -53,24 +56,23 @@ class Module:
     def backward(self, *gradients):
         raise NotImplementedError(f"{type(self).__name__} has no backward")
 
-    @property
-    def ops(self):
-        """The operations of the backend that this module's arrays live on."""
-        return self.backend.ops
-
     def operations(self, rows):
         """Floating-point operations of one forward and one backward on `rows` rows, or None when not stated, as here."""
 
     def floats(self, like=None, **given):
         """Refuse what is no array (B, …) of floats of this module's library, or not of the shape and dtype of `like`, an array
         that forward was given or returned, or these two. Raises ShapeError naming it."""
+        kind = self.backend.xp.ndarray
         for name, array in given.items():
-            if not isinstance(array, self.backend.xp.ndarray) or array.ndim == 0 or array.dtype.kind not in "fc":
+            if type(array) is kind is type(like) and array.dtype is like.dtype and array.shape == like.shape:
+                continue  # nearly always, some ten times a step: found out in the least time
+            if not isinstance(array, kind) or array.ndim == 0 or array.dtype.char not in FLOATS:
                 raise ShapeError(f"{type(self).__name__} takes {name} as an array (rows, …) of floats, not {gate.shown(array)}")
-            if like is not None and (array.shape, array.dtype) != (made := like if isinstance(like, tuple) else (like.shape, like.dtype)):
-                raise ShapeError(
-                    f"{type(self).__name__} takes {name} as {made[0]} {made[1]}, as forward had it, not {array.shape} {array.dtype}"
-                )
+            if like is not None:
+                shape, dtype = like if isinstance(like, tuple) else (like.shape, like.dtype)
+                if array.shape != shape or array.dtype != dtype:
+                    told = f"{type(self).__name__} takes {name} as {shape} {dtype}, as forward had it"
+                    raise ShapeError(f"{told}, not {array.shape} {array.dtype}")
 
     def new(self, name, shape, dtype):
         """An uninitialised array of any shape. Its name is what the microscope and the message about a NaN call it."""

@@ -104,8 +104,8 @@ class TrainingStep:
         self._rows[: len(rows)] = rows
         self._now[0] = len(rows), step, lr, 1.0
         self.workers.run(self._forward_backward)
-        shards = len(shard_bounds(len(rows), len(self.replicas)))
-        total = dict(zip(self.model.terms, _tree_sum(list(self._sums[:shards].copy())).tolist(), strict=True))
+        sums = _tree_sum(list(self._sums[: len(rows)].copy()))  # no shard is empty: there are no more of them than rows
+        total = dict(zip(self.model.terms, sums.tolist(), strict=True))
         if all(map(isfinite, total.values())):
             if self.clip is not None:
                 self.workers.run(self._square_norms)
@@ -150,21 +150,23 @@ class TrainingStep:
                 replica.descend(dL)
 
     def _square_norms(self, worker):
+        grads = self.grads[: self._now[0]["rows"]]
         with np.errstate(all="ignore"):
             for i in range(worker, len(self.chunks), self.workers.count):
-                g = self._sum_shards(self.chunks[i])
+                g = _tree_sum([g[self.chunks[i]] for g in grads])
                 self._squares[i] = np.vdot(g, g)
 
     def _update(self, worker):
-        _, step, lr, factor = self._now[0].item()
+        rows, step, lr, factor = self._now[0].item()
+        grads = self.grads[:rows]
         with np.errstate(all="ignore"):
             for part in self.chunks[worker :: self.workers.count]:
-                g = self._sum_shards(part) if self.clip is None else self.grads[0][part]
+                g = _tree_sum([g[part] for g in grads]) if self.clip is None else grads[0][part]
                 if factor != 1:
                     g *= factor
-                self.optimiser.update(part, self.values, self.grads[0], self._work[worker][: g.size], lr, step + 1)
+                self.optimiser.update(part, self.values, grads[0], self._work[worker][: g.size], lr, step + 1)
             if worker == 0 and self.state.start < self.state.stop:
-                self.values[self.state] -= self._sum_shards(self.state)
+                self.values[self.state] -= _tree_sum([g[self.state] for g in grads])
 
     def noise(self, i, step, start, stop):
         """[ε (stop − start, L)] of shard i's rows, from a block of several steps that this worker drew at once, or []."""
@@ -177,11 +179,6 @@ class TrainingStep:
             block = rng.normal(self.seed, rng.LATENT, steps, rows, self.model.noise_columns, self.values.dtype.type)
             self._noise[i] = (first, start, stop), block
         return [block[step - first]]
-
-    def _sum_shards(self, part):
-        """The chunk of the batch's gradient, added up in the fixed tree into the first shard's."""
-        shards = len(shard_bounds(int(self._now["rows"][0]), len(self.replicas)))
-        return _tree_sum([g[part] for g in self.grads[:shards]])
 
 
 def _tree_sum(parts):

@@ -23,7 +23,7 @@ NUMBER = re.compile(r"[-+−]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
 
 def chapters():
     """Every page with code, in order."""
-    return [DOCS / "index.md", *sorted(DOCS.glob("[0-9][0-9]-*.md"))]
+    return [DOCS / "index.md", *sorted(DOCS.glob("[0-9][0-9]-*.md")), DOCS / "own-modules.md"]
 
 
 def run(path):

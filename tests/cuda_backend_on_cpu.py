@@ -1,89 +1,20 @@
-"""The cupy backend without CuPy and without a GPU: its own code and kernels, on arrays that behave as CuPy's do where it counts.
-
-`DeviceArray` is a NumPy array that refuses to meet one of the host's. `capture` keeps launches with their scalars, as a CUDA
-graph does, runs none of them meanwhile, and refuses all else.
+"""The cupy backend on the CPU, as the tests want it: our kernels built in groups, CUDA's failures, and devices that are lost.
 
 `pretended_cupy` is no more than the names that we catch errors by and ask the device for.
 """
 
-from contextlib import contextmanager
 from functools import partial
 from types import SimpleNamespace
 
-import numpy as np
-from cuda_kernels_on_cpu import OnCpu
+from cuda_kernels_on_cpu import Grouped
 
-from scratchvae.backend import Backend
-from scratchvae.checks.cuda_on_cpu import poison
-from scratchvae.ops import cuda
+from scratchvae.checks import cuda_on_cpu
+from scratchvae.checks.cuda_on_cpu import DeviceArray
 from scratchvae.ops.cuda.device import failures
-from scratchvae.ops.cuda.launch import run_on
 
 
-class DeviceArray(np.ndarray):
-    """Memory of a pretended GPU. CuPy raises the same TypeErrors."""
-
-    capturing = False
-
-    def __array_ufunc__(self, ufunc, method, *inputs, out=(), **options):
-        for operand in (*inputs, *out):
-            _refuse_host(operand)
-        plain = [np.asarray(operand) if isinstance(operand, np.ndarray) else operand for operand in inputs]
-        if out:
-            options["out"] = tuple(np.asarray(array) for array in out)
-        result = getattr(ufunc, method)(*plain, **options)
-        return out[0] if out else np.asarray(result).view(DeviceArray)
-
-    def __setitem__(self, index, value):
-        _refuse_host(value)
-        np.asarray(self)[index] = np.asarray(value)
-
-
-def _refuse_host(operand):
-    if DeviceArray.capturing:
-        raise RuntimeError("operation not permitted when stream is capturing")
-    if isinstance(operand, np.ndarray) and not isinstance(operand, DeviceArray):
-        raise TypeError("Unsupported type <class 'numpy.ndarray'>")
-
-
-class Device(OnCpu):
-    """Where kernels run: as OnCpu, on DeviceArrays, and they can be captured. `replays` counts the graphs that were launched."""
-
-    array = DeviceArray
-
-    def __init__(self, schedule="forward", seed=0):
-        super().__init__(schedule, seed)
-        self.graph, self.replays = None, []
-
-    def happens(self, event):
-        """Called before each "empty", "put", "get", "build", "launch", "capture" of a launch and "replay": a test may raise here."""
-
-    def build(self, file, expression):
-        self.happens("build")
-        run = super().build(file, expression)
-
-        def launch(grid, block, arguments, shared_mem=0):
-            self.happens("launch" if self.graph is None else "capture")
-            if self.graph is None:
-                run(grid, block, arguments, shared_mem)
-            else:
-                self.graph.append((run, grid, block, arguments, shared_mem))
-
-        return launch
-
-    def capture(self, function):
-        self.graph, DeviceArray.capturing = [], True
-        try:
-            function()
-            return partial(self.replay, self.graph)
-        finally:
-            self.graph, DeviceArray.capturing = None, False
-
-    def replay(self, graph):
-        self.happens("replay")
-        self.replays.append(len(graph))
-        for run, *arguments in graph:
-            run(*arguments)
+class Device(Grouped, cuda_on_cpu.Device):
+    """A device on which kernels are built as GROUPS says."""
 
 
 class FailingDevice(Device):
@@ -105,26 +36,9 @@ class FailingDevice(Device):
         super().replay(graph)
 
 
-@contextmanager
 def cupy_on_cpu(schedule="forward", seed=0, device=None):
     """→ (Backend, Device): inside this block the backend's kernels run on the CPU."""
-    device = device or Device(schedule, seed)
-
-    def empty(shape, dtype):
-        device.happens("empty")
-        return poison(np.empty(shape, dtype)).view(DeviceArray)
-
-    def put(array):
-        device.happens("put")
-        return np.array(array, order="C").view(DeviceArray)
-
-    def get(array):
-        device.happens("get")
-        return np.array(array)
-
-    with run_on(device):
-        cuda_failures = partial(failures, pretended_cupy())
-        yield Backend("cupy", np, cuda, empty, put, get, cuda_failures, device.capture, no_tf32=""), device
+    return cuda_on_cpu.cupy_on_cpu(device=device or Device(schedule, seed), failures=partial(failures, pretended_cupy()))
 
 
 class CudaError(RuntimeError):

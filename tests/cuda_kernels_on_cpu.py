@@ -1,10 +1,9 @@
 """A place for ops.cuda to run without a GPU: the same launches, on NumPy arrays, by the harness in cuda_on_cpu."""
 
+from functools import cache
 from itertools import product
 
-import numpy as np
-
-from scratchvae.checks.cuda_on_cpu import CpuModule
+from scratchvae.checks import cuda_on_cpu as on_cpu
 from scratchvae.ops.cuda import launch
 
 ACTIVATIONS = ("NONE", "RELU", "LEAKY_RELU", "TANH", "SIGMOID", "SOFTPLUS", "GELU", "SILU")
@@ -48,48 +47,35 @@ GROUPS = [
 ]  # fmt: skip
 
 
-class OnCpu:
-    """Kernels built by g++, on NumPy arrays. `launches` lists the expressions that ran."""
+class Grouped:
+    """A place that builds together what stands together in GROUPS, and what is none of ours alone."""
 
-    array = np.ndarray
-
-    def __init__(self, schedule="forward", seed=0, unordered=False, alone=False):
-        """unordered: ThreadSanitizer takes no order of blocks for granted · alone: build no more than is asked for"""
-        self.schedule, self.seed, self.launches = schedule, seed, []
-        self.unordered, self.alone = unordered, alone
-
-    def build(self, file, expression):
+    def module(self, file, expression):
+        if not isinstance(file, str) or "__global__" in file:
+            return super().module(file, expression)
         names = next((names for name, names in GROUPS if name == file and expression in names), None)
         if names is None:
             raise LookupError(f"{file} {expression} is not in GROUPS: list it there, so that it is built and checked")
-        module = _module(file, (expression,) if self.alone else tuple(names))
-        function = module.get_function(expression)
-
-        def run(grid, block, arguments, shared_mem=0):
-            self.launches.append(expression)
-            module.set_schedule(self.schedule, self.seed)
-            module.set_unordered_blocks(self.unordered)
-            function(grid, block, tuple(map(_memory, arguments)), shared_mem=shared_mem)
-
-        return run
-
-    def address(self, array):
-        return array.ctypes.data
+        return grouped(file, tuple(names))
 
 
-_modules = {}
+class OnCpu(Grouped, on_cpu.OnCpu):
+    """Our kernels on NumPy arrays."""
 
 
-def _module(file, names):
-    key = file, names
-    if key not in _modules:
-        _modules[key] = CpuModule(launch.source(file), name_expressions=names)
-    return _modules[key]
+class Alone(on_cpu.OnCpu):
+    """The same, but no more is built than is asked for, and ThreadSanitizer takes no order of blocks for granted, if `unordered`."""
+
+    def __init__(self, unordered):
+        super().__init__()
+        self.unordered = unordered
+
+    def module(self, file, expression):
+        module = super().module(file, expression)
+        module.set_unordered_blocks(self.unordered)
+        return module
 
 
-def _memory(argument):
-    """An array with gaps between its rows as the contiguous stretch of memory that it spans, as a kernel would see it."""
-    if not isinstance(argument, np.ndarray) or argument.flags.c_contiguous or not argument.size:
-        return argument
-    span = sum((n - 1) * stride for n, stride in zip(argument.shape, argument.strides, strict=True)) // argument.itemsize + 1
-    return np.lib.stride_tricks.as_strided(argument, (span,), (argument.itemsize,))
+@cache
+def grouped(file, names):
+    return on_cpu.CpuModule(launch.source(file), name_expressions=names)

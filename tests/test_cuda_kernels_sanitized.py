@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from cuda_kernels_on_cpu import OnCpu
+from cuda_kernels_on_cpu import Alone
 from cuda_on_cpu.sanitize import run_sanitized
 
 from scratchvae.ops import cuda
@@ -24,7 +24,7 @@ def products(precision, sizes, splits, unordered):
         "precision": precision, "scratch": Scratch(np.empty(2**16, DTYPE), np.zeros(16, np.uint32)),
         "planner": lambda products, *_: Plan(tile, (splits,) * len(products)),
     }  # fmt: skip
-    with run_on(OnCpu(unordered=unordered, alone=True)):
+    with run_on(Alone(unordered)):
         y, dX, dW, db = ones((B, O)), ones((B, I)), ones((I, O)), ones(O)
         cuda.dense(ones((B, I)), ones((I, O)), ones(O), y, "relu", **how)
         cuda.dense_backward(ones((B, O)), ones((B, I)), ones((I, O)), dX, dW, db, "relu", **how)
@@ -35,7 +35,7 @@ def products(precision, sizes, splits, unordered):
 
 
 def reductions(unordered):
-    with run_on(OnCpu(unordered=unordered, alone=True)):
+    with run_on(Alone(unordered)):
         nll, d, out, factor = ones(2), ones((2, 300)), np.ones(1), ones(1)
         cuda.bernoulli_nll_and_gradient(ones(2), ones((2, 300)), ones((2, 300)), nll, d)
         cuda.total(ones((1, 300)), out)

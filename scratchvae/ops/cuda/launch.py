@@ -2,7 +2,8 @@
 
     kernel("optimisers.cu", "update<float, Adam, 4>")(grid, block, (p, g, m, v, …))
 
-Nothing is compiled, and CuPy is not imported, before the first launch.
+A kernel of your own is launched alike: `file` is then its text, or the Path of its file. Nothing is compiled, and CuPy is not imported,
+before the first launch.
 """
 
 import re
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...errors import BackendError, ShapeError
+from ...errors import BackendError, KernelError, ShapeError
 
 KERNELS = Path(__file__).parent / "kernels"
 C_NAMES = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
@@ -39,7 +40,7 @@ class CuPy:
         self._cupy, self.array = cupy, cupy.ndarray
 
     def build(self, file, expression):
-        """The kernel of that C++ name in that file of `kernels/`. Raises BackendError for one that this GPU cannot run."""
+        """The kernel of that C++ name in that `source`. Raises BackendError for one that this GPU cannot run."""
         if file in TENSOR_CORES and (why := no_tf32(self._cupy)):
             raise BackendError(why)
         module = self._cupy.RawModule(code=source(file), options=OPTIONS, name_expressions=(expression,))
@@ -106,21 +107,34 @@ def run_on(other):
 
 @cache
 def source(file):
-    """The text of a .cu file with ours of its #includes put in: CuPy's cache of compiled kernels looks at nothing else."""
-    seen = set()
+    """The text of a .cu file with its #includes put in: CuPy's cache of compiled kernels looks at nothing else.
 
-    def expand(name):
+    file: the name of one of ours, the Path of one of yours, or the text of a kernel. What it includes stands beside it, or is ours.
+    Raises KernelError for a file that cannot be read.
+    """
+    seen = set()
+    given = isinstance(file, str) and "__global__" in file
+    folder = file.parent if isinstance(file, Path) else KERNELS
+
+    def read(name):
+        path = folder / name if (folder / name).is_file() else KERNELS / name
+        try:
+            return path.read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise KernelError(f"the kernels of {name} cannot be read: {error}") from error
+
+    def expand(name, text=None):
         if name in seen:
             return ""
         seen.add(name)
-        text = (KERNELS / name).read_text(encoding="utf-8").replace("#pragma once", "")
+        text = (read(name) if text is None else text).replace("#pragma once", "")
         return f'#line 1 "{name}"\n' + _INCLUDE.sub(lambda match: expand(match[1]), text)
 
-    return expand(file)
+    return expand("kernel.cu", file) if given else expand(file.name if isinstance(file, Path) else file)
 
 
 def kernel(file, expression, shared_bytes=0):
-    """The compiled kernel: a function of (grid, block, arguments, shared_mem=…)."""
+    """The compiled kernel: a function of (grid, block, arguments, shared_mem=…).   file: see `source`"""
     where = place()
     key = where, file, expression
     if key not in _built:
@@ -131,7 +145,7 @@ def kernel(file, expression, shared_bytes=0):
 
 
 def launch(file, expression, grid, block, arguments, shared_bytes=0):
-    """Run it, unless there is nothing to do. Arguments are arrays, None for a null pointer, and NumPy scalars.
+    """Run it, unless there is nothing to do. Arguments are arrays, None for a null pointer, and NumPy scalars.   file: see `source`
 
     Raises ShapeError for more blocks than a GPU takes: CuPy would launch as many as the lower 32 bits say.
     """

@@ -30,12 +30,21 @@ def _products(T, tile, V):
 GROUPS = [
     ("activations.cu", _each_width("activation<{T}, {0}, {V}>", ACTIVATIONS[1:])
      + _each_width("activation_backward<{T}, {0}, {V}>", ACTIVATIONS[1:])),
-    ("noise.cu", ["words", "normal<float>", "normal<double>"]),
+    ("noise.cu", ["words", *_each("{}<{}>", ("normal", "uniforms"), TYPES), *_each_width("dropout<{T}, {V}>")]),
     ("gaussian.cu", _each("{}<{}>", ("reparameterise", "reparameterise_backward", "gaussian_kl", "gaussian_kl_backward",
                                       "posterior_backward", "sample_posterior"), TYPES)),
     ("likelihoods.cu", _each_width("{0}<{T}, {V}, {1}>", ("bernoulli", "squared"), (1, 2, 3))
      + _each("gaussian<{}, {}>", TYPES, (1, 2, 3))),
-    ("gather.cu", _each("gather<{}, {}, {}, {}>", TYPES, ("unsigned char", "float"), (1, 4), ("true", "false"))),
+    ("gather.cu", _each("gather<{}, {}, {}, {}>", TYPES, ("unsigned char", "float"), (1, 4), ("true", "false"))
+     + _each("gather_words<{}>", ("unsigned char", "unsigned short", "unsigned", "unsigned long long"))),
+    ("pooling.cu", _each_width("{0}<{T}, {V}>", ("max_pool", "max_pool_backward", "window_sums", "window_spread",
+                                                  "upsample_bilinear", "upsample_bilinear_backward"))),
+    ("normalisation.cu", _each("{}<{}>", ("channel_moments", "group_moments", "channel_sums", "group_sums", "follow"), TYPES)
+     + _each_width("{0}<{T}, {V}>", ("standardise", "standardise_backward"))),
+    ("categorical.cu", _each("{}<{}>", ("embedding_backward", "one_hot", "categorical_nll", "categorical_nll_backward"), TYPES)
+     + _each_width("embedding<{T}, {V}>")),
+    ("joining.cu", _each_width("join<{T}, {V}, {0}>", ("true", "false"))),
+    ("heat_maps.cu", _each("{}<{}>", ("heat_maps", "peaks"), TYPES)),
     ("reductions.cu", _each("{}<{}>", ("total", "squares", "clip_factor"), TYPES) + _each_width("add<{T}, {V}>")),
     ("step.cu", _each("{}<{}>", ("end_of_step", "sum_all"), TYPES)),
     ("optimisers.cu", _each_width("update<{T}, {0}, {V}>", RULES) + _each_width("weight_decay<{T}, {V}>")),

@@ -12,7 +12,6 @@ from cuda_backend_on_cpu import CudaError, DeviceArray, cupy_on_cpu, pretended_c
 
 from scratchvae import VAE, Autoencoder, backend, fit, measure
 from scratchvae.errors import BackendError, ConfigError, ShapeError
-from scratchvae.evaluate import image_terms
 from scratchvae.nn import Dense
 from scratchvae.ops.cuda import device, launch
 
@@ -260,13 +259,3 @@ def test_bench_times_both_backends(monkeypatch):
         result = bench.measure(8, 1, rounds=1, steps=2, backend=place)
     assert {"training step", "training step, cupy", "evaluation, cupy", "sampling, cupy"} <= set(result["times"])
     assert "training step, cupy" in bench.table(result)
-
-
-def test_a_model_of_several_fields_is_refused_by_a_gpus_evaluation_in_a_line():
-    class Labelled(VAE):
-        reads = ("images", "labels")
-
-    with cupy_on_cpu() as (place, _):
-        model = Labelled(12, (8,), 3, backend=place)
-        with pytest.raises(ConfigError, match="evaluates models that read images alone, and Labelled reads images, labels"):
-            image_terms(model, {"images": np.zeros((3, 12), np.float32), "labels": np.arange(3)}, None)

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from scratchvae import VAE, Autoencoder, fit, load_model, nn, resume, rng
 from scratchvae.data import Dataset, Split
-from scratchvae.errors import BackendError, ConfigError, DataError, NonFiniteError
+from scratchvae.errors import BackendError, ConfigError, NonFiniteError
 from scratchvae.models.autoencoder import mlp
 from scratchvae.nn import init
 from scratchvae.ops import cuda
-from scratchvae.training import DeviceStep, Optimiser, RunFolder, device_step
+from scratchvae.training import Optimiser, RunFolder, device_step
 from scratchvae.training.checkpoint import read_checkpoint
 from scratchvae.training.device_step import capturable
 from scratchvae.training.optimisers import OPTIMISERS
@@ -319,15 +319,6 @@ def test_a_chain_that_holds_something_else_goes_layer_by_layer():
     assert [act and act.name for _, act in VAE(4, (3,), 2).decoder.pairs()] == ["relu", None]
     for layers in ([nn.Dense(4, 3), nn.Tanh()], [nn.Tanh(), nn.Dense(4, 3)], [nn.Dense(4, 3), Halved(), nn.Dense(3, 2)], []):
         assert nn.Chain(*layers).pairs() is None
-
-
-def test_a_field_that_the_gpu_does_not_take_is_named(place):
-    class Labelled(VAE):
-        reads = ("images", "labels")
-
-    fields = {"images": np.zeros((4, 12), np.uint8), "labels": np.zeros(4, np.int64)}
-    with pytest.raises(DataError, match="on a GPU labels must be float32, or images uint8, not int64: --backend numpy"):
-        DeviceStep(Labelled(12, (), 2, backend=place), Mock(), fields, 2)
 
 
 # Precision ---------------------------------------------------------------------------------------------------------------

@@ -23,11 +23,35 @@ def fields_of(model, given):
 
 def gathered(model, fields, rows):
     """[array (B, …)] of these rows of each field, from the model's memory: numbers in the model's dtype, whole ones in their own."""
-    inputs, in_floats = [], getattr(model, "in_floats", ("images",))
+    inputs = []
     for name, array in zip(model.reads, fields, strict=True):
-        dtype = model.dtype if name in in_floats or array.dtype.kind == "f" else array.dtype
-        inputs.append(gather(array, rows, model.new(name, (len(rows), *array.shape[1:]), dtype)))
+        inputs.append(gather(array, rows, model.new(name, (len(rows), *array.shape[1:]), _dtype(model, name, array))))
     return inputs
+
+
+def resident(model, fields):
+    """The fields on the model's GPU: bytes and float32 as they are, other numbers that the model takes as floats in its dtype."""
+    kept = np.uint8, np.float32
+    return [
+        model.backend.put(np.ascontiguousarray(array, array.dtype if array.dtype in kept else _dtype(model, name, array)))
+        for name, array in zip(model.reads, fields, strict=True)
+    ]
+
+
+def gathered_there(model, fields, order, batch, size, rows):
+    """As gathered, of `rows` rows of the batch-th `size` in an order (N,), all on the GPU: launches alone."""
+    inputs = []
+    for name, array in zip(model.reads, fields, strict=True):
+        out = model.new(name, (rows, *array.shape[1:]), _dtype(model, name, array))
+        model.ops.gather_batch(array.reshape(len(array), -1), order, out.reshape(rows, -1), batch, size)
+        inputs.append(out)
+    return inputs
+
+
+def _dtype(model, name, array):
+    """Of a batch of a field: the model's, or that of whole numbers."""
+    as_floats = name in getattr(model, "in_floats", ("images",)) or array.dtype.kind == "f"
+    return model.dtype if as_floats else array.dtype
 
 
 def terms_of(model, outputs):

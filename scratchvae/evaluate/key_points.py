@@ -15,7 +15,7 @@ def peaks(maps):
     maps = gate.floats("maps", maps)
     if maps.ndim != 4 or not maps.size:
         raise DataError(f"maps: must be heat maps of shape (N, height, width, joints), not {gate.shown(maps)}")
-    return ops.peaks(maps)
+    return ops.peaks(maps, np.empty((len(maps), maps.shape[3], 2)))
 
 
 def pck(predicted, points, reference, alpha=0.2, counted=None):

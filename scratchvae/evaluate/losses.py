@@ -9,7 +9,7 @@ from ..models import Model
 from ..nn.arena import planned
 from ..workers import Threads
 from .accepted import accepted, check_model, values_of
-from .batch import fields_of, gathered
+from .batch import fields_of, gathered, gathered_there, resident
 from .measurement import Measurement
 
 BATCH = 500  # images at a time, and no more than the model's chunk: fixed, so that threads change speed and never bits
@@ -30,13 +30,11 @@ def image_terms(model, fields, workers, seed=0, samples=1, replicas=None):
     check_model(model)
     fields = fields_of(model, fields)
     images = fields[0]
-    if model.backend.name != "numpy" and tuple(model.reads) != ("images",):
-        raise ConfigError(f"a GPU evaluates models that read images alone, and {type(model).__name__} reads {', '.join(model.reads)}")
     if model.backend.name == "numpy" and not hasattr(workers, "run"):
         raise ConfigError(f"workers must be Threads(count), opened by a with, not {gate.shown(workers)}")
     if model.backend.name != "numpy":
         with model.backend.failures():
-            return _device_terms(replicas[0] if replicas else model.replica(), images, seed, samples)
+            return _device_terms(replicas[0] if replicas else model.replica(), fields, seed, samples)
     terms = {term: np.zeros(len(images)) for term in model.terms}
     replicas = replicas or [model, *(model.replica() for _ in range(workers.count - 1))]
     size = _batch(model)
@@ -72,26 +70,24 @@ def _noise(model, batches, seed, k):
     return [[part] for part in np.split(eps, np.cumsum([batch.stop - batch.start for batch in batches])[:-1])]
 
 
-def _device_terms(replica, images, seed, samples):
-    """The same on a GPU: images are brought there once, ε is drawn there, and the sums come back once."""
-    backend, ops, dtype, N, size = replica.backend, replica.ops, replica.dtype, len(images), _batch(replica)
-    on_device, order = backend.put(np.ascontiguousarray(images)), backend.put(np.arange(N))
+def _device_terms(replica, fields, seed, samples):
+    """The same on a GPU: fields are brought there once, ε is drawn there, and the sums come back once."""
+    backend, ops, N, size = replica.backend, replica.ops, len(fields[0]), _batch(replica)
+    on_device, order = resident(replica, fields), backend.put(np.arange(N))
     terms = {term: backend.empty((N,), np.float64) for term in replica.terms}
     with planned([replica]):
         for start in range(0, N, size):
             rows = slice(start, min(start + size, N))
             with replica.arena.step(("evaluate", rows.stop - start)):
                 count = rows.stop - start
-                inputs = [replica.new("images", (count, images.shape[1]), dtype)]
-                ops.gather_batch(on_device, order, inputs[0], start // size, size)
-                if replica.noise_columns:
-                    inputs.append(replica.new("eps", (count, replica.noise_columns), dtype))
+                inputs = gathered_there(replica, on_device, order, start // size, size, count)
+                eps = [replica.new("eps", (count, replica.noise_columns), replica.dtype)] if replica.noise_columns else []
                 for values in terms.values():
                     values[rows] = 0
                 for k in range(samples):
-                    if replica.noise_columns:
-                        ops.normal(inputs[1], seed, rng.EVALUATE, k, start)
-                    for term, values in zip(replica.terms, replica.forward(*inputs), strict=True):
+                    for array in eps:
+                        ops.normal(array, seed, rng.EVALUATE, k, start)
+                    for term, values in zip(replica.terms, replica.forward(*inputs, *eps), strict=True):
                         terms[term][rows] += values / samples
     return {term: backend.get(values) for term, values in terms.items()}
 

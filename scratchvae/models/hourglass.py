@@ -158,8 +158,7 @@ class Hourglass(Model):
         J = self.config["joints"]
         if points.shape != (rows, J, 2) or np.shape(visible) != (rows, J):
             raise ShapeError(f"points must be ({rows}, {J}, 2) and visible ({rows}, {J}), not {points.shape} and {np.shape(visible)}")
-        at = (points + 0.5) / self.stride - 0.5
-        return self.ops.heat_maps(at, self.sigma, self.new("targets", (rows, *self.size, J), dtype), visible)
+        return self.ops.heat_maps(points, self.sigma, self.new("targets", (rows, *self.size, J), dtype), visible, self.stride)
 
     # Use: NumPy arrays in and out, whatever the backend ---------------------------------------------------------------
 
@@ -175,7 +174,7 @@ class Hourglass(Model):
     def points(self, x):
         """Where each stage's maps are highest, in pixels of the image.   x (N, D) or (D,) → (N, stages, J, 2)"""
         maps = self.maps(x)
-        at = peaks(maps.reshape(-1, *maps.shape[2:]))
+        at = peaks(maps.reshape(-1, *maps.shape[2:]), np.empty((maps.shape[0] * maps.shape[1], maps.shape[4], 2)))
         return ((at + 0.5) * self.stride - 0.5).reshape(*maps.shape[:2], -1, 2)
 
 

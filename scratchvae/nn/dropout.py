@@ -13,7 +13,6 @@ class Dropout(Module):
     y = x.   any shape (B, …)"""
 
     wants_part = True
-    capturable = False  # its numbers come from the host
 
     def __init__(self, rate=0.5):
         self.rate = gate.number("rate", rate, least=0, below=1)
@@ -23,13 +22,18 @@ class Dropout(Module):
         self.x, self.u = x, None
         if not self.training or self.rate == 0:
             return x
-        seed, step, start, _, place = self.part
-        real = np.float32 if x.dtype == np.float32 else np.float64
-        u = rng.uniform(seed, rng.DROPOUT + place, step, start + np.arange(len(x)), prod(x.shape[1:]), real)
-        self.u = self.backend.put(u).reshape(x.shape)
+        self.u = self._drawn(len(x), prod(x.shape[1:]), x.dtype).reshape(x.shape)
         return self.ops.dropout(x, self.u, self.new("y", x.shape, x.dtype), self.rate)
 
     def backward(self, dY):
         """dY as y → dX as x"""
         self.floats(dY=dY, like=self.x)
         return dY if self.u is None else self.ops.dropout_backward(dY, self.u, self.new("dX", dY.shape, dY.dtype), self.rate)
+
+    def _drawn(self, rows, columns, dtype):
+        """Uniform numbers in [0, 1), the same on every backend (E2).   → (rows, columns)"""
+        seed, step, start, _, place = self.part
+        if self.backend.name == "numpy":
+            real = np.float32 if dtype == np.float32 else np.float64
+            return rng.uniform(seed, rng.DROPOUT + place, step, start + np.arange(rows), columns, real)
+        return self.ops.uniform(self.new("u", (rows, columns), dtype), seed, rng.DROPOUT + place, step, start)

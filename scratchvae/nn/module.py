@@ -12,6 +12,7 @@ from .. import backend as backends
 from .. import gate
 from ..errors import ConfigError, MissingError, ShapeError
 from ..memory import require
+from .arena import Plan
 from .parameter import Parameter, ParameterBuffer
 
 DRAWING = 28  # bytes for each number of the Parameter that is being drawn: words of 64 bits on their way to a float
@@ -73,6 +74,12 @@ class Module:
                 if array.shape != shape or array.dtype != dtype:
                     told = f"{type(self).__name__} takes {name} as {shape} {dtype}, as forward had it"
                     raise ShapeError(f"{told}, not {array.shape} {array.dtype}")
+
+    @property
+    def may_look(self):
+        """Whether forward may look at the numbers it is given. A training step on a GPU may not, whose launches become a graph; what is
+        wrong there becomes NaN, and is looked at when the step is taken again with every array kept."""
+        return self.backend.name == "numpy" or not self.training or not isinstance(self.arena, Plan)
 
     def new(self, name, shape, dtype):
         """An uninitialised array of any shape. Its name is what the microscope and the message about a NaN call it."""

@@ -93,7 +93,6 @@ class BatchNorm(Normalisation):
     """
 
     wants_part = True
-    capturable = False  # its running statistics are computed by the array library
 
     def __init__(self, channels, rate=0.1):
         super().__init__(channels, channels)
@@ -114,9 +113,9 @@ class BatchNorm(Normalisation):
     def blame(self, dY, dX):
         if self.training:
             super().blame(dY, dX)
+            mean, variance = self.running_mean, self.running_variance
             pull = self.rate * self.part.share
-            self.running_mean.grad[...] = pull * (self.running_mean.value - self.mean[0])
-            self.running_variance.grad[...] = pull * (self.running_variance.value - (1 / self.rstd[0] ** 2 - EPSILON))
+            self.ops.follow(self.mean[0], self.rstd[0], mean.value, variance.value, pull, mean.grad, variance.grad, EPSILON)
             return
         scale, dscale, dshift = (p.reshape(self.groups) for p in (self.scale.value, self.scale.grad, self.shift.grad))
         self.ops.standardise_backward(dY, self.xhat, self.rstd, scale, dX, dscale, dshift)

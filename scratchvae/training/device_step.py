@@ -11,8 +11,8 @@ from contextlib import contextmanager
 import numpy as np
 
 from .. import gate, nn, rng
-from ..errors import ConfigError, DataError
-from ..evaluate.batch import fields_of, terms_of
+from ..errors import ConfigError
+from ..evaluate.batch import fields_of, gathered_there, resident, terms_of
 from ..models.objective import Weighted
 from ..nn.arena import Kept, Plan
 from .state import HOUSE
@@ -60,7 +60,7 @@ class DeviceStep:
             self.window = self._zeros(len(model.terms) + 1, np.float64)
             self.rates, self.rate, self.factor = (self._zeros(n, dtype) for n in (self.batches + 1, 1, 1))
             self.parts = self._zeros(self.backend.ops.PARTS, np.float64)
-            self.fields = [self._put(name, field) for name, field in zip(model.reads, fields, strict=True)]
+            self.fields = resident(model, fields)
             self.rows_of = self._zeros(N, np.int64)  # the epoch's order
             self.dL = {B: self.backend.put(np.full(B, 1 / B, dtype)) for B in {self.rows, self.short} - {0}}
             # The gradient of a weighted sum is the same in every step: it costs none of them a launch.
@@ -182,7 +182,7 @@ class DeviceStep:
         """Of the batch that the counters name, of B rows → the terms of its loss, (B,) each"""
         model, ops = self.model, self.backend.ops
         with model.arena.step(B):
-            inputs = [self._gathered(name, field, B) for name, field in zip(model.reads, self.fields, strict=True)]
+            inputs = gathered_there(model, self.fields, self.rows_of, self.counters[2:], self.rows, B)
             if model.noise_columns:
                 eps = model.new("eps", (B, model.noise_columns), model.dtype)
                 inputs.append(ops.normal(eps, self.seed, rng.LATENT, self.counters[:1]))
@@ -192,19 +192,6 @@ class DeviceStep:
             else:
                 model.descend(self.dL[B])
         return terms
-
-    def _gathered(self, name, field, B):
-        """The rows of this batch of a field.   → (B, …)"""
-        out = self.model.new(name, (B, *field.shape[1:]), self.model.dtype)
-        flat = field.reshape(len(field), -1), self.rows_of, out.reshape(B, -1)
-        self.backend.ops.gather_batch(*flat, self.counters[2:], self.rows)
-        return out
-
-    def _put(self, name, field):
-        """A field on the device. Raises DataError for one that its kernels do not take."""
-        if field.dtype not in ((np.uint8, np.float32) if name == "images" else (np.float32,)):
-            raise DataError(f"on a GPU {name} must be float32, or images uint8, not {field.dtype}: --backend numpy takes them")
-        return self.backend.put(np.ascontiguousarray(field))
 
     def _zeros(self, size, dtype):
         array = self.backend.empty((size,), dtype)

@@ -25,7 +25,9 @@ from .activations import (
     tanh_backward,
 )
 from .affine import affine, affine_backward, dense, dense_backward
+from .categorical import categorical_nll, categorical_nll_backward, embedding, embedding_backward, one_hot
 from .data import gather, gather_batch
+from .dropout import dropout, dropout_backward
 from .gaussian import (
     gaussian_kl,
     gaussian_kl_backward,
@@ -34,6 +36,8 @@ from .gaussian import (
     reparameterise_backward,
     sample_posterior,
 )
+from .heat_maps import heat_maps, peaks
+from .joining import concat, concat_backward
 from .likelihoods import (
     bernoulli_nll,
     bernoulli_nll_and_gradient,
@@ -45,9 +49,20 @@ from .likelihoods import (
     squared_error_and_gradient,
     squared_error_backward,
 )
-from .noise import normal, words
+from .noise import normal, uniform, words
+from .normalisation import follow, normalise, normalise_backward, standardise, standardise_backward
 from .optimisers import adagrad, adam, adamw, momentum, nesterov, rmsprop, sgd, weight_decay
-from .reductions import PARTS, add, clip_factor, total
+from .pooling import (
+    average_pool,
+    average_pool_backward,
+    max_pool,
+    max_pool_backward,
+    upsample_bilinear,
+    upsample_bilinear_backward,
+    upsample_nearest,
+    upsample_nearest_backward,
+)
+from .reductions import PARTS, add, clip_factor, plus, total
 from .step import end_of_step, sum_all
 from .tiling import Scratch, scratch_size
 

@@ -1,5 +1,7 @@
 """What a kernel would silently misread is refused here, by name."""
 
+import numpy as np
+
 from ...errors import ShapeError
 from . import launch
 
@@ -29,6 +31,17 @@ def integers(operation, dtype, **arrays):
             raise ShapeError(f"{operation}: {name} must be {dtype}, not {array.dtype}")
         _is(operation, name, array, shape, dtype)
         _contiguous(operation, name, array)
+
+
+def whole(operation, **arrays):
+    """As check, for one array of whole numbers or of True and False.   → how kernels read it (whole.cuh): its bytes, below 0 with a sign"""
+    ((name, (array, shape)),) = arrays.items()
+    _on_device(operation, name, array)
+    if array.dtype.kind not in "biu":
+        raise ShapeError(f"{operation}: {name} must be whole numbers, not {array.dtype}")
+    _is(operation, name, array, shape, array.dtype)
+    _contiguous(operation, name, array)
+    return np.int32(-array.dtype.itemsize if array.dtype.kind == "i" else array.dtype.itemsize)
 
 
 def row_stride(operation, shape, dtype, **arrays):

@@ -15,6 +15,12 @@ def normal(out, seed, stream, step, first_row=0):
     return _draw(f"normal<{C_NAMES[dtype]}>", out, seed, stream, step, first_row)
 
 
+def uniform(out, seed, stream, step, first_row=0):
+    """u in [0, 1) (E2).   out (R, C) = rng.uniform(seed, stream, step, first_row + arange(R), C), bit for bit. step as for normal"""
+    dtype = check("uniform", out=(out, out.shape))
+    return _draw(f"uniforms<{C_NAMES[dtype]}>", out, seed, stream, step, first_row)
+
+
 def words(out, seed, stream, step, first_row=0):
     """The raw 32-bit words (E1).   out (R, C) uint32 = rng.words(seed, stream, step, first_row + arange(R), C), bit for bit"""
     integers("words", np.dtype(np.uint32), out=(out, out.shape))

@@ -29,7 +29,12 @@ def clip_factor(g, clip, parts, out):
 
 def add(a, b):
     """a ← a + b, a joint of the tree over shards.   a, b of one shape. In NumPy: a += b"""
-    dtype = check("add", a=(a, a.shape), b=(b, a.shape))
-    V = width(a.size, a, b)
-    per_element(_FILE, f"add<{C_NAMES[dtype]}, {V}>", a.size // V, (a, b, np.int64(a.size)))
-    return a
+    return plus(a, b, a)
+
+
+def plus(a, b, out):
+    """y = a + b, all of any one shape; out may be a or b. Its derivative needs no code: da = db = dY."""
+    dtype = check("plus", a=(a, a.shape), b=(b, a.shape), out=(out, a.shape))
+    V = width(a.size, a, b, out)
+    per_element(_FILE, f"add<{C_NAMES[dtype]}, {V}>", a.size // V, (a, b, out, np.int64(a.size)))
+    return out

@@ -39,7 +39,7 @@ from .likelihoods import (
     squared_error_backward,
     sum_all,
 )
-from .normalisation import normalise, normalise_backward, standardise, standardise_backward
+from .normalisation import follow, normalise, normalise_backward, standardise, standardise_backward
 from .optimisers import adagrad, adam, adamw, momentum, nesterov, rmsprop, sgd, weight_decay
 from .patches import patches, patches_backward
 from .pooling import (

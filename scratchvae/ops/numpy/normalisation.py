@@ -74,3 +74,9 @@ def standardise_backward(dY, xhat, rstd, scale, dX, dscale, dshift):
     np.sum(dY, axis=(0, 1), out=dshift)
     np.multiply(dY, scale * rstd, out=dX)
     return dX
+
+
+def follow(mean, rstd, running_mean, running_variance, pull, dmean, dvariance, eps=EPSILON):
+    """dr = pull · (r − that of the batch), what running statistics fall by to follow a batch's.   all (C,) → writes dmean, dvariance"""
+    dmean[...] = pull * (running_mean - mean)
+    dvariance[...] = pull * (running_variance - (1 / rstd**2 - eps))

@@ -31,13 +31,13 @@ template <class T> __global__ void __launch_bounds__(THREADS) clip_factor(const 
   if (threadIdx.x == 0) *factor = sum > clip * clip ? T(clip / sqrt(sum)) : T(1);
 }
 
-// a ← a + b: one joint of the tree over shards.   a, b (n,)
+// out = a + b: where two paths meet, and, with out = a, one joint of the tree over shards.   a, b, out (n,).   NumPy twin: plus
 // Plan: one thread per V neighbours. Moves 3 n numbers; one operation each.
-template <class T, int V> __global__ void add(T* a, const T* b, long long n) {
+template <class T, int V> __global__ void add(const T* a, const T* b, T* out, long long n) {
   const long long i = (blockIdx.x * (long long)blockDim.x + threadIdx.x) * V;
   if (i >= n) return;
   Pack<T, V> sum = load<V>(a + i);
   const Pack<T, V> more = load<V>(b + i);
   for (int j = 0; j < V; ++j) sum.v[j] += more.v[j];
-  store(a + i, sum);
+  store(out + i, sum);
 }

@@ -320,7 +320,7 @@ def test_a_run_is_trained_measured_drawn_told_and_gone_on_with_at_the_command_li
     assert "squared error per image, summed over pixels and joints" in told
     assert "nats" not in told
     assert "PCK@0.1" in told
-    for name in ("loss.png", "joints.png", "stages.png"):
+    for name in ("loss.png", "joints.png", "stages.png", "stages.gif"):
         assert (run / name).exists()
         assert str(run / name) in told
     found = json.loads(said("evaluate", run, "--json").out)

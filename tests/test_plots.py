@@ -11,6 +11,7 @@ import pytest
 from figure_check import faults, remembered
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
+from PIL import Image
 
 from scratchvae import plots
 from scratchvae.data.dataset import Dataset, Split
@@ -837,6 +838,32 @@ def test_joints_found_stand_beside_the_truth_and_the_maps_of_each_stage(tmp_path
     named = words(drawn[1])
     assert all(name in named for name in ("image", "target", "stage 1", f"stage {stages}"))
     assert ("no joint is seen" in words(drawn[0])) == (seen == 0)
+
+
+@pytest.mark.parametrize(("shape", "count", "stages", "seen"), [((12, 16), 12, 3, 0.8), ((8, 8, 3), 1, 2, 0)])
+def test_a_film_has_a_page_for_each_stage_with_what_it_finds_and_rests_on_the_last(tmp_path, drawn, shape, count, stages, seen):
+    model, random = Hourglass(shape, 3, 2, 1, stages), np.random.default_rng(0)
+    images, points = random.integers(0, 256, (count, prod(shape)), np.uint8), random.uniform(0, 7, (count, 3, 2))
+    visible = random.uniform(size=(count, 3)) < seen
+    plots.draw_film(model, images, points, visible, shape, tmp_path / "stages.gif", "A film")
+    found = model.points(images / 255)
+    way = np.where(visible, np.linalg.norm(found[:, -1] - found[:, 0], axis=2), 0).sum(axis=1)
+    most = sorted(np.argsort(-way, kind="stable")[:4])
+    assert len(drawn) == stages
+    for k, sheet in enumerate(drawn):
+        assert f"stage {k + 1} of {stages}" in words(sheet)
+        for i, ax in zip(most, sheet.figure.axes, strict=True):
+            crosses = next(line for line in ax.lines if line.get_marker() == "x")
+            np.testing.assert_allclose(np.transpose(crosses.get_data()), found[i, k][visible[i]].reshape(-1, 2))
+    with Image.open(tmp_path / "stages.gif") as film:
+        assert (film.format, film.n_frames, film.info["loop"]) == ("GIF", stages, 2)
+        times = []
+        for k, sheet in enumerate(drawn):
+            film.seek(k)
+            times.append(film.info["duration"])
+            page = np.asarray(sheet.figure.canvas.buffer_rgba())[..., :3].astype(int)
+            assert np.abs(np.asarray(film.convert("RGB")) - page).mean() < 3  # of 255: what 256 colours take away
+    assert times == [1200] * (stages - 1) + [3000]
 
 
 @pytest.mark.parametrize(("count", "classes", "shape"), [(12, 3, (8, 12)), (1, 30, (4, 4, 3))])

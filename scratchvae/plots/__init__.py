@@ -9,7 +9,7 @@ from ..data.generated import segment_names
 from ..data.stick_figures import joint_names
 from ..files import make_folder
 from .images import chosen, draw_manifold, draw_reconstructions, draw_samples
-from .joints import draw_joints, draw_stages
+from .joints import draw_film, draw_joints, draw_stages
 from .latent import draw_latent
 from .loss import PARTS, draw_loss
 from .predictions import draw_predictions
@@ -17,7 +17,7 @@ from .tiles import is_series
 from .traversal import draw_traversal
 
 __all__ = [
-    "draw_all", "draw_joints", "draw_latent", "draw_loss", "draw_manifold", "draw_predictions", "draw_reconstructions", "draw_samples",
+    "draw_all", "draw_film", "draw_joints", "draw_latent", "draw_loss", "draw_manifold", "draw_predictions", "draw_reconstructions", "draw_samples",
     "draw_stages", "draw_traversal",
 ]  # fmt: skip
 
@@ -71,6 +71,9 @@ def _draw_points(model, dataset, split, name, draw):
          says=f"{name.capitalize()} images: each joint, where the last stage finds it, and the median distance")  # fmt: skip
     draw(draw_stages, "stages.png", model, *given, heading="From stage to stage", names=joint_names(dataset, given[1]),
          says=f"Joints in {name} images that the first stage misses and the last one finds; each map from 0 to its highest")  # fmt: skip
+    if len(model.terms) > 1:
+        draw(draw_film, "stages.gif", model, *given, heading="From stage to stage",
+             says=f"Those {name} images that the stages after the first change most, for better or worse")  # fmt: skip
 
 
 def _draw_predictions(model, dataset, split, name, draw):

@@ -2,10 +2,13 @@
 
 import numpy as np
 
-from .page import BLUE, BODY, GREY, SMALL, VERMILION, page, shorter, text_width
+from .page import BLUE, BODY, GREY, SMALL, VERMILION, film, page, shorter, text_width
+from .predictions import rgb
 from .tiles import check_shape, model_input, tile_size, tiles
 
 GAP = 6
+HEAT = rgb("#f0e442")  # Okabe & Ito's yellow, which nothing else here has
+KEY = ("○ where it is", BLUE), ("□ where it is, behind something", GREY), ("× found", VERMILION)
 LOOKED_AT = 200  # images, among which those to show are looked for
 
 
@@ -21,19 +24,35 @@ def draw_joints(model, images, points, visible, image_shape, path, title):
     columns = min(5, len(rows))
     shown, height = tiles(x, image_shape, size), h + 34
     with page(path, title, columns * (w + GAP) - GAP, 44 + -(-len(rows) // columns) * height) as sheet:
-        _key(sheet, (("○ where it is", BLUE), ("□ where it is, behind something", GREY), ("× found", VERMILION)))
+        _key(sheet, KEY)
         for i, row in enumerate(rows):
             left, top = i % columns * (w + GAP), 44 + i // columns * height
             sheet.picture(left, top, shown[i])
-            ax = _over(sheet, left, top, size, image_shape)
-            _rings(ax, points[row], visible[row])
-            seen = visible[row]
-            for there, at in zip(points[row][seen], found[i][seen], strict=True):
-                ax.plot(*zip(there, at, strict=True), color=VERMILION, linewidth=1)
-            ax.plot(*found[i][seen].T, "x", color=VERMILION, markersize=6, markeredgewidth=1.8)
-            off = np.linalg.norm(found[i] - points[row], axis=1)[seen]
-            told = f"off by {np.median(off):.1f} px" if len(off) else "no joint is seen"
-            sheet.text(left + w / 2, top + h + 14, told, SMALL, color=GREY, ha="center", va="center")
+            _found(sheet, left, top, size, image_shape, points[row], visible[row], found[i])
+
+
+def draw_film(model, images, points, visible, image_shape, path, title, count=4):
+    """An animated GIF, a page for each stage: the highest of its maps over the image, on one scale, each joint where it is, and where it
+    is found. Those images are shown of which the stages after the first change most, for better or worse."""
+    x, rows = model_input(model, images, LOOKED_AT)
+    maps, found = model.maps(x), model.points(x)
+    change = np.linalg.norm(found[:, -1] - found[:, 0], axis=2)
+    shown = np.sort(np.argsort(-np.where(visible[rows], change, 0).sum(axis=1), kind="stable")[:count])
+    h, w = size = tile_size(image_shape, 240, longest=4)
+    stages, picture = maps.shape[1], tiles(x[shown], image_shape, size)
+    picture = 0.8 * (picture if picture.ndim == 4 else picture[..., None])
+    heat = np.maximum(maps[shown].max(axis=4), 0)
+    heat = tiles((heat / max(heat.max(), 1e-6)).reshape(*heat.shape[:2], -1), heat.shape[2:], size)[..., None]
+    with film(path, title, len(shown) * (w + GAP) - GAP, 84 + h + 34) as turn:
+        for k in range(stages):
+            sheet = turn(1.2 if k < stages - 1 else 3)
+            _key(sheet, KEY)
+            sheet.text(0, 56, f"stage {k + 1} of {stages}", BODY, weight="bold", va="center")
+            sheet.text(180, 56, "■ the highest of its maps", SMALL, color="#8f8600", weight="bold", va="center")
+            for i, row in enumerate(rows[shown]):
+                left = i * (w + GAP)
+                sheet.picture(left, 84, picture[i] + heat[i, k] * (HEAT - picture[i]))
+                _found(sheet, left, 84, size, image_shape, points[row], visible[row], found[shown[i], k])
 
 
 def draw_stages(model, images, points, visible, image_shape, path, title, names, count=5):
@@ -79,6 +98,18 @@ def _over(sheet, left, top, size, image_shape):
     ax.set_axis_off()
     ax.set_zorder(1)  # over the picture
     return ax
+
+
+def _found(sheet, left, top, size, image_shape, points, visible, found):
+    """Over a tile, each joint and where it is found, and below it how far off that is."""
+    ax = _over(sheet, left, top, size, image_shape)
+    _rings(ax, points, visible)
+    for there, at in zip(points[visible], found[visible], strict=True):
+        ax.plot(*zip(there, at, strict=True), color=VERMILION, linewidth=1)
+    ax.plot(*found[visible].T, "x", color=VERMILION, markersize=6, markeredgewidth=1.8)
+    off = np.linalg.norm(found - points, axis=1)[visible]
+    told = f"off by {np.median(off):.1f} px" if len(off) else "no joint is seen"
+    sheet.text(left + size[1] / 2, top + size[0] + 14, told, SMALL, color=GREY, ha="center", va="center")
 
 
 def _rings(ax, points, visible):

@@ -11,6 +11,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
 from matplotlib.textpath import text_to_path
 from matplotlib.transforms import IdentityTransform
+from PIL import Image
 
 from ..files import replacing
 
@@ -94,6 +95,30 @@ def page(path, title, width, height, whole=False):
         yield sheet
         with replacing(path) as temporary:
             sheet.figure.canvas.print_png(temporary)
+
+
+@contextmanager
+def film(path, title, width, height, rounds=3):
+    """turn(seconds) → the next Page, which is to be seen that long: together they become the animated GIF `path` when the block ends well.
+
+    It is played a few times and rests on its last page, for readers whom what moves without end disturbs.
+    """
+    sheets, times = [], []
+
+    def turn(seconds):
+        sheets.append(Page(title, width, height))
+        times.append(round(1000 * seconds))
+        return sheets[-1]
+
+    with rc_context(_STYLE):
+        yield turn
+        for sheet in sheets:
+            sheet.figure.canvas.draw()
+    pictures = [Image.fromarray(np.asarray(sheet.figure.canvas.buffer_rgba())).convert("RGB") for sheet in sheets]
+    colours = pictures[-1].quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)  # of all: so what stays is written once
+    frames = [picture.quantize(palette=colours, dither=Image.Dither.NONE) for picture in pictures]
+    with replacing(path) as temporary:
+        frames[0].save(temporary, "GIF", save_all=True, append_images=frames[1:], duration=times, loop=rounds - 1)
 
 
 def say_what_lies_above(ax, curves, rules=()):

@@ -17,8 +17,8 @@ from .tiles import is_series
 from .traversal import draw_traversal
 
 __all__ = [
-    "draw_all", "draw_film", "draw_joints", "draw_latent", "draw_loss", "draw_manifold", "draw_predictions", "draw_reconstructions", "draw_samples",
-    "draw_stages", "draw_traversal",
+    "draw_all", "draw_film", "draw_joints", "draw_latent", "draw_loss", "draw_manifold", "draw_predictions",
+    "draw_reconstructions", "draw_samples", "draw_stages", "draw_traversal",
 ]  # fmt: skip
 
 

@@ -32,8 +32,8 @@ def draw_joints(model, images, points, visible, image_shape, path, title):
 
 
 def draw_film(model, images, points, visible, image_shape, path, title, count=4):
-    """An animated GIF, a page for each stage: the highest of its maps over the image, on one scale, each joint where it is, and where it
-    is found. Those images are shown of which the stages after the first change most, for better or worse."""
+    """An animated GIF, a page for each stage: the highest of its maps over the image, on one scale, each joint where it is, and
+    where it is found. Those images are shown of which the stages after the first change most, for better or worse."""
     x, rows = model_input(model, images, LOOKED_AT)
     maps, found = model.maps(x), model.points(x)
     change = np.linalg.norm(found[:, -1] - found[:, 0], axis=2)

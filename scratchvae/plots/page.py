@@ -99,7 +99,7 @@ def page(path, title, width, height, whole=False):
 
 @contextmanager
 def film(path, title, width, height, rounds=3):
-    """turn(seconds) → the next Page, which is to be seen that long: together they become the animated GIF `path` when the block ends well.
+    """turn(seconds) → the next Page, to be seen that long: together they are the animated GIF `path` when the block ends well.
 
     It is played a few times and rests on its last page, for readers whom what moves without end disturbs.
     """
@@ -115,7 +115,8 @@ def film(path, title, width, height, rounds=3):
         for sheet in sheets:
             sheet.figure.canvas.draw()
     pictures = [Image.fromarray(np.asarray(sheet.figure.canvas.buffer_rgba())).convert("RGB") for sheet in sheets]
-    colours = pictures[-1].quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)  # of all: so what stays is written once
+    # One palette, so that what stays is written once.
+    colours = pictures[-1].quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     frames = [picture.quantize(palette=colours, dither=Image.Dither.NONE) for picture in pictures]
     with replacing(path) as temporary:
         frames[0].save(temporary, "GIF", save_all=True, append_images=frames[1:], duration=times, loop=rounds - 1)

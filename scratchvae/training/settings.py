@@ -70,7 +70,7 @@ class Settings:
 
     @classmethod
     def for_model(cls, model, **told):
-        """Some settings by name, the others as this model, or class of models, has them by default. Raises ConfigError, as `of`."""
+        """Some settings by name, the others as this model, or class of models, has them by default. Raises ConfigError."""
         return cls.of(**{**getattr(model, "training_defaults", {}), **told})
 
     def to_dict(self):

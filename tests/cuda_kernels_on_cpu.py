@@ -26,6 +26,10 @@ def _products(T, tile, V):
     return [f"{name}<{T}, {tile}, {act}, {V}>" for name in ("affine", "affine_backward") for act in acts]
 
 
+def _convolutions(T, tile, V):
+    return [f"{name}<{T}, {tile}, {way}, {V}>" for name in ("convolution", "convolution_backward") for way in ("false", "true")]
+
+
 # What is compiled together: (file, [expressions]). Every kernel of the package stands here once.
 GROUPS = [
     ("activations.cu", _each_width("activation<{T}, {0}, {V}>", ACTIVATIONS[1:])
@@ -45,12 +49,15 @@ GROUPS = [
      + _each_width("embedding<{T}, {V}>")),
     ("joining.cu", _each_width("join<{T}, {V}, {0}>", ("true", "false"))),
     ("heat_maps.cu", _each("{}<{}>", ("heat_maps", "peaks"), TYPES)),
-    ("reductions.cu", _each("{}<{}>", ("total", "squares", "clip_factor"), TYPES) + _each_width("add<{T}, {V}>")),
+    ("reductions.cu", _each("{}<{}>", ("total", "squares", "clip_factor", "sum_parts"), TYPES) + _each_width("add<{T}, {V}>")),
     ("step.cu", _each("{}<{}>", ("end_of_step", "sum_all"), TYPES)),
     ("optimisers.cu", _each_width("update<{T}, {0}, {V}>", RULES) + _each_width("weight_decay<{T}, {V}>")),
     *(("affine_fma.cu", _products(T, tile, V)) for T, V in WIDTHS for tile in ("Small", "Medium")),
     *(("affine_fma.cu", _products("float", "Large", V)) for V in (1, 4)),
     *(("affine_tf32.cu", _products("float", tile, V)) for tile in ("SmallTF32", "MediumTF32", "LargeTF32") for V in (1, 4)),
+    *(("convolution_fma.cu", _convolutions(T, tile, V)) for T, V in WIDTHS for tile in ("Small", "Medium")),
+    *(("convolution_tf32.cu", _convolutions("float", tile, V)) for tile in ("SmallTF32", "MediumTF32") for V in (1, 4)),
+    ("patches.cu", _each_width("{0}<{T}, {V}>", ("patches", "patches_backward"))),
     ("ladder.cu", _each("{}<{}>", ("naive", "shared_tiles", "register_tiles"), TYPES) + _each_width("double_buffered<{T}, {V}>")),
     ("ladder_tf32.cu", ["tensor_cores<1>", "tensor_cores<4>"]),
 ]  # fmt: skip

@@ -11,14 +11,16 @@ from test_ops import Frozen, assert_close, like, slope
 
 from scratchvae.ops import numpy as ops
 
+FEW = st.integers(1, 3)
+
 
 @st.composite
-def settings(draw):
+def settings(draw, channels=FEW):
     """Any batch, image, kernel, stride and padding for which at least one window fits → shapes (image, kernel), stride, pad"""
     pair = lambda low, high: (draw(st.integers(low, high)), draw(st.integers(low, high)))
     kernel, stride, pad, more = pair(1, 4), pair(1, 3), pair(0, 2), pair(0, 4)
     image = tuple(max(1, k - 2 * p + m) for k, p, m in zip(kernel, pad, more, strict=True))
-    batch, inputs, outputs = draw(st.integers(1, 3)), draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    batch, inputs, outputs = draw(FEW), draw(channels), draw(channels)
     return (batch, *image, inputs), (*kernel, inputs, outputs), stride, pad
 
 

@@ -22,12 +22,15 @@ PAIRS = [(file, architecture) for file in FILES for architecture in ARCHITECTURE
 # function without a word before it one of the device's.
 CUPYS_OPTIONS = ("--device-as-default-execution-space", "-ftz=true")
 STATIC_SHARED_LIMIT = 48 * 1024  # bytes a block may take without asking; every GPU has them
-REGISTER_LIMITS = {"affine_fma.cu": 240, "affine_tf32.cu": 128, "ladder.cu": 168, "ladder_tf32.cu": 255}  # per thread
+REGISTER_LIMITS = {  # per thread
+    "affine_fma.cu": 240, "affine_tf32.cu": 128, "convolution_fma.cu": 240, "convolution_tf32.cu": 128, "ladder.cu": 168,
+    "ladder_tf32.cu": 255,
+}  # fmt: skip
 REGISTER_LIMIT = 96  # of all others
 # What a compiler keeps in memory for want of registers: bytes per thread, written and read. Only NVRTC 13.0 does: in one variant of
 # one kernel, for one architecture. The numbers that come out are the same.
 SPILLED = {("affine_tf32.cu", 80): 52} if nvrtc.version() == (13, 0) else {}
-TENSOR_CORES = {"affine_tf32.cu", "ladder_tf32.cu"}  # from sm_80 on
+TENSOR_CORES = {"affine_tf32.cu", "convolution_tf32.cu", "ladder_tf32.cu"}  # from sm_80 on
 
 # Its template's parameters, its name.
 KERNEL = re.compile(
@@ -65,10 +68,11 @@ def is_wide(name):
 def names_for(file, architecture):
     """The name expressions of a file that are proven for an architecture."""
     names = [name for group, names in GROUPS if group == file for name in names]
-    if file.startswith("affine"):
+    if file.startswith(("affine", "convolution")):
         names = [name for name in names if "ACT" not in PARAMETERS[name.split("<")[0]] or "RELU" in arguments_of(name)]
         if architecture not in FULLY_PROVEN:
             names = [name for name in names if arguments_of(name)[0] == "float" and is_wide(name)]
+            names = [name for name in names if not name.startswith("convolution<")]  # convolution_backward computes both directions
     return names if architecture >= 80 or file not in TENSOR_CORES else []
 
 

@@ -1,13 +1,11 @@
 """Every operation on CuPy arrays: the names and arguments of ops.numpy, computed by the kernels in `kernels/`.
 
 Beside the twins stand the fused ones, each saying which NumPy operations it is: dense, dense_backward, bernoulli_nll_and_gradient
-(and gaussian_…, squared_error_…), gather_batch, clip_factor, end_of_step. What has no kernel yet says so when it is asked for.
+(and gaussian_…, squared_error_…), gather_batch, clip_factor, end_of_step.
 A launch allocates nothing. Importing this neither imports CuPy nor compiles anything: that happens at the first launch.
 """
 
 # ruff: noqa: F401 (it exists to gather the names)
-from ...errors import BackendError
-from .. import numpy as twins
 from .activations import (
     gelu,
     gelu_backward,
@@ -26,6 +24,7 @@ from .activations import (
 )
 from .affine import affine, affine_backward, dense, dense_backward
 from .categorical import categorical_nll, categorical_nll_backward, embedding, embedding_backward, one_hot
+from .convolution import conv2d, conv2d_backward, conv2d_work, conv_transpose2d, conv_transpose2d_backward
 from .data import gather, gather_batch
 from .dropout import dropout, dropout_backward
 from .gaussian import (
@@ -52,6 +51,7 @@ from .likelihoods import (
 from .noise import normal, uniform, words
 from .normalisation import follow, normalise, normalise_backward, standardise, standardise_backward
 from .optimisers import adagrad, adam, adamw, momentum, nesterov, rmsprop, sgd, weight_decay
+from .patches import patches, patches_backward
 from .pooling import (
     average_pool,
     average_pool_backward,
@@ -65,9 +65,3 @@ from .pooling import (
 from .reductions import PARTS, add, clip_factor, plus, total
 from .step import end_of_step, sum_all
 from .tiling import Scratch, scratch_size
-
-
-def __getattr__(name):
-    if name in vars(twins):
-        raise BackendError(f"{name} has no CUDA kernel yet: a model that computes with it needs the numpy backend (--backend numpy)")
-    raise AttributeError(f"ops.cuda has no {name}")

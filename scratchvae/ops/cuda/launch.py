@@ -21,7 +21,7 @@ C_NAMES = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
 # float32, numbers below 1.2e-38 are 0.
 OPTIONS = ("-std=c++17",)
 THREADS = 256  # per block, for kernels that do something to each element
-TENSOR_CORES = ("affine_tf32.cu", "ladder_tf32.cu")  # the files that need them
+TENSOR_CORES = ("affine_tf32.cu", "convolution_tf32.cu", "ladder_tf32.cu")  # the files that need them
 MAX_GRID = (2**31 - 1, 65535, 65535)  # blocks, on every GPU
 MAX_INDEX = 2**31 - 1 - 1024  # of a row or a column: a kernel may look up to 1024 further before it compares, in 32 bits
 _STATIC_SHARED = 48 * 1024  # bytes of shared memory a block may have without asking

@@ -8,6 +8,7 @@
 #pragma once
 #include "activations.cuh"
 #include "common.cuh"
+#include "operand.cuh"
 #include "split_k.cuh"
 
 template <class T, int ACT> struct BiasAndActivation {
@@ -54,7 +55,7 @@ template <class T, template <class> class Tile, int ACT, int V>
 __global__ void __launch_bounds__(Tile<T>::THREADS, V > 1 ? Tile<T>::BLOCKS : Tile<T>::NARROW_BLOCKS)
     affine(const T* x, const T* W, const T* b, T* pre, T* y, int B, int I, int O, int splits, T* partials, unsigned* tickets) {
   const Place place = Place::of<Tile<T>>(blockIdx.x, B, O, splits);
-  Tile<T>::template run<true, false, V>(x, W, B, O, I, place, Scratch<T>{partials, tickets}, BiasAndActivation<T, ACT>{b, pre, y, O});
+  Tile<T>::template run<V>(Matrix<T, true>{x, I}, Matrix<T, false>{W, O}, B, O, I, place, Scratch<T>{partials, tickets}, BiasAndActivation<T, ACT>{b, pre, y, O});
 }
 
 // dW = Xᵀ dY,  db = Σ_rows dY (E5);  dX = (dY Wᵀ) ⊙ act′ (E5, E6–E12), where act made x, this layer's input: so dX is already
@@ -71,10 +72,10 @@ __global__ void __launch_bounds__(Tile<T>::THREADS, V > 1 ? Tile<T>::BLOCKS : Ti
   const int block = blockIdx.x;
   if (block < blocks) {
     const Place place = Place::of<Tile<T>>(block, I, O, splits_W);
-    Tile<T>::template run<false, false, V>(x, dY, I, O, B, place, Scratch<T>{partials, tickets}, WithColumnSums<T>{dW, db, O});
+    Tile<T>::template run<V>(Matrix<T, false>{x, I}, Matrix<T, false>{dY, O}, I, O, B, place, Scratch<T>{partials, tickets}, WithColumnSums<T>{dW, db, O});
   } else {
     const Place place = Place::of<Tile<T>>(block - blocks, B, I, splits_X);
     if (splits_W > 1) partials += (long long)blocks * (Tile<T>::NUMBERS + 1) * Tile<T>::THREADS, tickets += tiles; // behind those of dW
-    Tile<T>::template run<true, true, V>(dY, W, B, I, O, place, Scratch<T>{partials, tickets}, TimesSlope<T, ACT>{kept, dX, I});
+    Tile<T>::template run<V>(Matrix<T, true>{dY, O}, Matrix<T, true>{W, O}, B, I, O, place, Scratch<T>{partials, tickets}, TimesSlope<T, ACT>{kept, dX, I});
   }
 }

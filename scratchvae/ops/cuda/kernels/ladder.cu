@@ -69,5 +69,5 @@ template <class T> __global__ void __launch_bounds__(256) register_tiles(const T
 template <class T, int V>
 __global__ void __launch_bounds__(Medium<T>::THREADS) double_buffered(const T* A, const T* B, T* C, int M, int N, int K) {
   const Place place = Place::of<Medium<T>>(blockIdx.x, M, N, 1);
-  Medium<T>::template run<true, false, V>(A, B, M, N, K, place, Scratch<T>{}, TimesSlope<T, NONE>{nullptr, C, N});
+  Medium<T>::template run<V>(Matrix<T, true>{A, K}, Matrix<T, false>{B, N}, M, N, K, place, Scratch<T>{}, TimesSlope<T, NONE>{nullptr, C, N});
 }

@@ -8,5 +8,5 @@ template <int V>
 __global__ void __launch_bounds__(LargeTF32<float>::THREADS)
     tensor_cores(const float* A, const float* B, float* C, int M, int N, int K) {
   const Place place = Place::of<LargeTF32<float>>(blockIdx.x, M, N, 1);
-  LargeTF32<float>::run<true, false, V>(A, B, M, N, K, place, Scratch<float>{}, TimesSlope<float, NONE>{nullptr, C, N});
+  LargeTF32<float>::run<V>(Matrix<float, true>{A, K}, Matrix<float, false>{B, N}, M, N, K, place, Scratch<float>{}, TimesSlope<float, NONE>{nullptr, C, N});
 }

@@ -10,6 +10,9 @@ template <class T> struct Scratch {
   unsigned* tickets; // one per tile: 0 before the launch, and 0 again after it
 };
 
+// Instead of a Scratch: each block's part is a result of its own, and the epilogue says where it goes.
+struct Apart {};
+
 // A block's part of one product: tile (m, n) of `tiles`, and the stretch of k numbered `split` of `splits`.
 struct Place {
   int m, n, split, splits, tile, tiles;
@@ -60,3 +63,4 @@ template <int VALUES, class T, class Each> __device__ bool holds_the_whole_sum(P
   }
   return true;
 }
+template <int VALUES, class Each> __device__ bool holds_the_whole_sum(Place, Apart, Each) { return true; }

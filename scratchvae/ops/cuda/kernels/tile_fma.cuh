@@ -9,6 +9,7 @@
 // An operand is stored with either k or its other index ("outer": a row of C for A, a column of C for B) running fastest.
 #pragma once
 #include "common.cuh"
+#include "operand.cuh"
 #include "split_k.cuh"
 
 // Brings OUTER × BK of an operand to shared memory, as [k][outer], through registers. THREADS threads, V numbers at a time.
@@ -26,13 +27,14 @@ template <class T, int OUTER, int BK, int THREADS, int V, bool K_FASTEST> struct
     const int pack = threadIdx.x + i * THREADS;
     return K_FASTEST ? pack / (BK / V) : pack % (OUTER / V) * V;
   }
-  // from: (outer_end, pitch) if K_FASTEST, else (K, pitch). Outside the matrix all is 0. V divides the matrix's fastest size.
-  __device__ void fetch(const T* from, int pitch, int outer0, int outer_end, int k0, int k_end) {
+  // Outside the operand all is 0.
+  template <class Operand> __device__ void fetch(const Operand& from, int outer0, int outer_end, int k0, int k_end) {
 #pragma unroll
     for (int i = 0; i < PACKS; ++i) {
       const int k = k0 + k_of(i), outer = outer0 + outer_of(i);
       held[i] = {};
-      if (k < k_end && outer < outer_end) held[i] = load<V>(from + (K_FASTEST ? (long long)outer * pitch + k : (long long)k * pitch + outer));
+      if (k < k_end && outer < outer_end)
+        if (const Spot<T> spot = from.find(outer, k); spot.exists) held[i] = load<V>(spot.at);
     }
   }
   __device__ void keep(T (*to)[PITCH]) const {
@@ -65,11 +67,11 @@ template <class T, int BM_, int BN_, int BK, int TM, int TN> struct FmaTile {
   }
 
   // C = A B, then epilogue.finish(pack, row, column) for every V columns of C, and epilogue.finish_sum(column, Σ_k B).
-  // A (M, K) if A_K, else stored as (K, M); B stored as (N, K) if B_K, else (K, N).
-  template <bool A_K, bool B_K, int V, class Epilogue>
-  static __device__ void run(const T* A, const T* B, int M, int N, int K, Place place, Scratch<T> scratch, const Epilogue& epilogue) {
-    using CourierA = Courier<T, BM, BK, THREADS, V, A_K>;
-    using CourierB = Courier<T, BN, BK, THREADS, V, B_K>;
+  // A and B are operands (operand.cuh); C (M, N).
+  template <int V, class A, class B, class Parts, class Epilogue>
+  static __device__ void run(const A& from_a, const B& from_b, int M, int N, int K, Place place, Parts parts, const Epilogue& epilogue) {
+    using CourierA = Courier<T, BM, BK, THREADS, V, A::K_FASTEST>;
+    using CourierB = Courier<T, BN, BK, THREADS, V, B::K_FASTEST>;
     auto As = reinterpret_cast<T(*)[BK][PITCH_A]>(memory()); // As[0] and As[1], then Bs[0] and Bs[1]
     auto Bs = reinterpret_cast<T(*)[BK][PITCH_B]>(memory() + 2 * BK * PITCH_A);
     const int m0 = place.m * BM, n0 = place.n * BN;
@@ -80,8 +82,8 @@ template <class T, int BM_, int BN_, int BK, int TM, int TN> struct FmaTile {
 
     CourierA a;
     CourierB b;
-    a.fetch(A, A_K ? K : M, m0, M, ks.begin, ks.end);
-    b.fetch(B, B_K ? K : N, n0, N, ks.begin, ks.end);
+    a.fetch(from_a, m0, M, ks.begin, ks.end);
+    b.fetch(from_b, n0, N, ks.begin, ks.end);
     a.keep(As[0]);
     b.keep(Bs[0]);
     __syncthreads();
@@ -89,8 +91,8 @@ template <class T, int BM_, int BN_, int BK, int TM, int TN> struct FmaTile {
     for (int k0 = ks.begin; k0 < ks.end; k0 += BK, now ^= 1) {
       const bool more = k0 + BK < ks.end;
       if (more) {
-        a.fetch(A, A_K ? K : M, m0, M, k0 + BK, ks.end);
-        b.fetch(B, B_K ? K : N, n0, N, k0 + BK, ks.end);
+        a.fetch(from_a, m0, M, k0 + BK, ks.end);
+        b.fetch(from_b, n0, N, k0 + BK, ks.end);
       }
 #pragma unroll STEPS_AHEAD
       for (int k = 0; k < BK; ++k) {
@@ -114,7 +116,7 @@ template <class T, int BM_, int BN_, int BK, int TM, int TN> struct FmaTile {
       __syncthreads();
     }
 
-    const bool whole = holds_the_whole_sum<NUMBERS + Epilogue::COLUMN_SUMS>(place, scratch, [&](auto visit) {
+    const bool whole = holds_the_whole_sum<NUMBERS + Epilogue::COLUMN_SUMS>(place, parts, [&](auto visit) {
 #pragma unroll
       for (int i = 0; i < NUMBERS; ++i) visit(sums[i / TN][i % TN], i);
       if (Epilogue::COLUMN_SUMS) visit(column_sum, NUMBERS);

@@ -7,6 +7,7 @@
 // g, g+8 and columns 2p, 2p+1.
 #pragma once
 #include "common.cuh"
+#include "operand.cuh"
 #include "split_k.cuh"
 
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
@@ -50,17 +51,17 @@ template <int OUTER, int BK, bool K_FASTEST> struct Part {
   static constexpr int SIZE = K_FASTEST ? OUTER * PITCH : BK * PITCH;
   static __device__ int at(int outer, int k) { return K_FASTEST ? outer * PITCH + k : k * PITCH + outer; }
 
-  template <int THREADS, int V>
-  static __device__ void copy(float* to, const float* from, int pitch, int outer0, int outer_end, int k0, int k_end) {
+  template <int THREADS, int V, class Operand>
+  static __device__ void copy(float* to, const Operand& from, int outer0, int outer_end, int k0, int k_end) {
     constexpr int PER_LINE = (K_FASTEST ? BK : OUTER) / V, PACKS = OUTER * BK / V / THREADS;
     static_assert(PACKS * V * THREADS == OUTER * BK, "every thread carries the same");
 #pragma unroll (V > 1 ? PACKS : 1)
     for (int i = 0; i < PACKS; ++i) {
       const int pack = threadIdx.x + i * THREADS, fast = pack % PER_LINE * V, slow = pack / PER_LINE;
       const int outer = K_FASTEST ? slow : fast, k = K_FASTEST ? fast : slow;
-      const bool exists = outer0 + outer < outer_end && k0 + k < k_end;
-      const long long place = K_FASTEST ? (long long)(outer0 + outer) * pitch + k0 + k : (long long)(k0 + k) * pitch + outer0 + outer;
-      copy_async<V * 4>(to + at(outer, k), exists ? from + place : from, exists);
+      const Spot<float> spot = from.find(outer0 + outer, k0 + k);
+      const bool exists = outer0 + outer < outer_end && k0 + k < k_end && spot.exists;
+      copy_async<V * 4>(to + at(outer, k), exists ? spot.at : from.from, exists);
     }
   }
 };
@@ -71,11 +72,11 @@ template <int BM_, int BN_, int BK, int WM, int WN, int STAGES> struct TensorTil
   static constexpr int BLOCKS = THREADS < 256 ? 4 : 2, NARROW_BLOCKS = BLOCKS; // per multiprocessor at least: bounds the registers
 
   // The arguments of FmaTile::run. The launch gives STAGES · (SIZE of A's part + of B's) floats of dynamic shared memory.
-  template <bool A_K, bool B_K, int V, class Epilogue>
-  static __device__ void run(const float* A, const float* B, int M, int N, int K, Place place, Scratch<float> scratch, const Epilogue& epilogue) {
-    using PartA = Part<BM, BK, A_K>;
-    using PartB = Part<BN, BK, B_K>;
-    extern __shared__ __align__(16) float parts[];
+  template <int V, class A, class B, class Parts, class Epilogue>
+  static __device__ void run(const A& from_a, const B& from_b, int M, int N, int K, Place place, Parts parts, const Epilogue& epilogue) {
+    using PartA = Part<BM, BK, A::K_FASTEST>;
+    using PartB = Part<BN, BK, B::K_FASTEST>;
+    extern __shared__ __align__(16) float ring[];
     const int m0 = place.m * BM, n0 = place.n * BN;
     const int warp = threadIdx.x / 32, g = threadIdx.x % 32 / 4, p = threadIdx.x % 4;
     const int warp_m = warp / (BN / WN) * WM, warp_n = warp % (BN / WN) * WN;
@@ -83,12 +84,12 @@ template <int BM_, int BN_, int BK, int WM, int WN, int STAGES> struct TensorTil
     const bool sums_columns = Epilogue::COLUMN_SUMS && place.m == 0 && threadIdx.x < BN;
     float sums[ROWS][COLUMNS][4] = {}, column_sum = 0;
 
-    const auto stage = [&](int step) { return parts + step % STAGES * (PartA::SIZE + PartB::SIZE); };
+    const auto stage = [&](int step) { return ring + step % STAGES * (PartA::SIZE + PartB::SIZE); };
     const auto start_copy = [&](int step) {
       const int k0 = ks.begin + step * BK;
       if (k0 < ks.end) {
-        PartA::template copy<THREADS, V>(stage(step), A, A_K ? K : M, m0, M, k0, ks.end);
-        PartB::template copy<THREADS, V>(stage(step) + PartA::SIZE, B, B_K ? K : N, n0, N, k0, ks.end);
+        PartA::template copy<THREADS, V>(stage(step), from_a, m0, M, k0, ks.end);
+        PartB::template copy<THREADS, V>(stage(step) + PartA::SIZE, from_b, n0, N, k0, ks.end);
       }
       end_of_group(); // an empty group counts too, so that the number of groups tells which have arrived
     };
@@ -119,7 +120,7 @@ template <int BM_, int BN_, int BK, int WM, int WN, int STAGES> struct TensorTil
     }
     wait_until_groups_under_way<0>();
 
-    const bool whole = holds_the_whole_sum<NUMBERS + Epilogue::COLUMN_SUMS>(place, scratch, [&](auto visit) {
+    const bool whole = holds_the_whole_sum<NUMBERS + Epilogue::COLUMN_SUMS>(place, parts, [&](auto visit) {
 #pragma unroll
       for (int i = 0; i < NUMBERS; ++i) visit(sums[i / 4 / COLUMNS][i / 4 % COLUMNS][i % 4], i);
       if (Epilogue::COLUMN_SUMS) visit(column_sum, NUMBERS);

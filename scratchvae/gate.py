@@ -86,7 +86,7 @@ def instance(name, value, kind, example):
 def shown(value):
     """A value as an error message shows it: short, whatever it is."""
     if isinstance(getattr(value, "shape", None), tuple) and not isinstance(value, np.generic):
-        return f"{_kind(value)} of shape {value.shape}"
+        return f"{_kind(value)} of shape {value.shape}" + (f", {value.dtype}" if hasattr(value, "dtype") else "")
     try:
         text = repr(value.item() if isinstance(value, np.generic) else value)
     except Exception:  # a repr of someone else's

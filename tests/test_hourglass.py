@@ -329,7 +329,7 @@ def test_a_run_is_trained_measured_drawn_told_and_gone_on_with_at_the_command_li
     assert "joints.png" in said("plot", run).out
     assert "4 stages" in said("info", run).out
     said("resume", run, "--epochs", 2, "--threads", 1)
-    assert "holds a Stacked Hourglass" in said("sample", run, status=1).err
+    assert "a Stacked Hourglass 16×16, 4 stages of 1 level, 4 features: sample takes" in said("sample", run, status=1).err
     refused = said("train", "--model", "vae", "--data", tmp_path / "bars.npz", "--stages", 2, status=1).err
     assert "--stages belongs to --model hourglass" in refused
     refused = said("train", "--model", "hourglass", status=1).err

@@ -217,7 +217,7 @@ def test_an_option_that_cannot_work_is_refused_with_its_cure(options, said):
 def test_targets_that_do_not_fit_are_refused():
     model = UNet(**TINY, dtype=np.float64)
     x, segments = batch(model)
-    with pytest.raises(ShapeError, match=r"segments must be whole numbers \(3, 8, 4\), one for each pixel, not \(3, 4, 8\)"):
+    with pytest.raises(ShapeError, match=r"segments must be whole numbers \(3, 8, 4\), one for each pixel, not .*\(3, 4, 8\)"):
         model.forward(x, segments.reshape(3, 4, 8))
     with pytest.raises(ShapeError, match="segments must be whole numbers .* float64"):
         model.forward(x, segments * 1.0)

@@ -7,7 +7,7 @@ from math import prod
 
 import numpy as np
 
-from .. import rng
+from .. import gate, rng
 from ..errors import ConfigError
 from ..nn import Module
 
@@ -39,8 +39,11 @@ class Objective:
         self.weights = None
 
     def forward(self):
-        """The outputs, a tuple of arrays."""
-        return several(self.twin.forward(*self.inputs))
+        """The outputs, a tuple of arrays. Raises ConfigError for what are none."""
+        outputs = self.twin.forward(*self.inputs)
+        if isinstance(outputs, list) or not all(hasattr(y, "dtype") for y in several(outputs)):
+            raise ConfigError(f"forward returns an array, or a tuple of them, not {gate.shown(outputs)}: is a return missing?")
+        return several(outputs)
 
     def terms(self):
         """Contributions to the objective, which is their sum.   → (M,)"""

@@ -157,7 +157,7 @@ def evaluate(o):
     from ..evaluate import judge, measure, table
 
     model, data = open_run(o.run, o.backend, o.data, o.best)
-    measured, scores = measure(model, data, o.split, o.seed, o.samples, o.threads), judge(model, data, o.split)
+    measured, scores = measure(model, data, o.split, o.seed, o.samples, o.threads, progress=True), judge(model, data, o.split)
     if o.json:
         print(json.dumps(_told(measured, scores), indent=2))
     else:
@@ -174,7 +174,7 @@ def sample(o):
 
     note, model = RunFolder(o.run).config()["data"], load_model(o.run, o.backend, o.best)
     if not hasattr(model, "sample"):
-        raise ConfigError(f"{o.run} holds a {model.described}, which makes no images: sample takes a run of a VAE or an autoencoder")
+        raise ConfigError(f"nothing can be drawn from {o.run}, a {model.described}: sample takes a run of a VAE or an autoencoder")
     shape = tuple(note["image_shape"])
     out = Path(o.out or Path(o.run) / "samples.png")
     if out.suffix not in (".png", ".npz", ".csv"):
@@ -317,7 +317,7 @@ def find_data(run, location=None, other=False):
         if location is None and Path(place).is_absolute() and not Path(place).exists():
             raise DataError(f"the data of {run} are no longer at {place}: say with --data where they are now") from error
         raise
-    if data.fingerprint != note["fingerprint"] and not other:
+    if not data.is_of(note) and not other:
         changed = "is not what" if location else "has changed since"
         raise DataError(f"{place} {changed} {run} was trained on{' it' * (not location)}: {difference(note, data)}")
     return data

@@ -160,7 +160,7 @@ class Dataset:
         """sha256 (hex) over dtype, shape and bytes of all images, and of further fields in the order of their names; computed
         once, and never on a copy of more than BLOCK bytes.
 
-        A run remembers it and refuses to resume on other data. Labels are left out.
+        A run remembers it and refuses to resume on other data. Labels are left out, as most models read none: see `note`.
         """
         digest = hashlib.sha256(repr(tuple(self.image_shape)).encode())
         for split in self.splits.values():
@@ -169,6 +169,14 @@ class Dataset:
                 step = max(1, BLOCK // (math.prod(array.shape[1:]) * array.dtype.itemsize))
                 for start in range(0, len(array), step):
                     digest.update(np.ascontiguousarray(array[start : start + step]).data)
+        return digest.hexdigest()
+
+    @cached_property
+    def labels_fingerprint(self) -> str:
+        """sha256 (hex) over all labels and the names of their classes."""
+        digest = hashlib.sha256(repr([split.classes for split in self.splits.values()]).encode())
+        for split in self.splits.values():
+            digest.update(repr(None if split.labels is None else np.asarray(split.labels).tolist()).encode())
         return digest.hexdigest()
 
     def with_validation(self, fraction=0.1, seed=0):
@@ -192,12 +200,17 @@ class Dataset:
         """Numbers in the units of the table they came from: x · scale + offset. Images come back as they are.   x (N, W) → (N, W)"""
         return undo(self.preparation, x)
 
-    def note(self):
-        """What a run keeps of its data, as JSON can hold it: `load_again` finds the same images by it."""
-        return {
+    def note(self, reads=()):
+        """What a run keeps of its data, as JSON can hold it: `load_again` finds the same images by it.   reads: what the model does"""
+        labels = {"labels": self.labels_fingerprint} if "labels" in reads else {}
+        return labels | {
             "name": self.name, "location": self.location, "fingerprint": self.fingerprint, "image_shape": list(self.image_shape),
             "splits": {name: len(split.images) for name, split in self.splits.items()}, "preparation": self.preparation,
         }
+
+    def is_of(self, note):
+        """Whether these are the data of a note: the same images, fields and, where they were read, labels."""
+        return self.fingerprint == note["fingerprint"] and note.get("labels", self.labels_fingerprint) == self.labels_fingerprint
 
 
 def _kind(split, name):

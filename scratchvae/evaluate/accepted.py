@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from .. import gate
 from ..data import Split
 from ..data.assembly import to_dataset
@@ -24,8 +26,27 @@ def accepted(model, data):
     for part, split in data.splits.items():
         if split.images.shape[1] != model.data_size:
             raise ConfigError(f"the model takes {model.data_size} pixels, and the images have {split.images.shape[1]}")
-        _compare(model, split.images, split.extent, f"{data.name}, {part} split")
+        where = f"{data.name}, {part} split"
+        _compare(model, split.images, split.extent, where)
+        for name, takes in getattr(model, "takes", {}).items():
+            if name in split.fields:
+                _compare_field(model, split.fields[name], takes, f"{where}: {name}")
     return data
+
+
+KINDS = {"iu": "whole numbers", "biu": "whole numbers or true and false", "f": "floats", "fu": "floats, or bytes of which 255 is white"}
+
+
+def _compare_field(model, field, takes, where):
+    """Raise DataError, with the shape or the first place at fault, for a field that the model cannot read."""
+    if field.dtype.kind not in takes.kinds or field.shape[1:] not in takes.shapes:
+        wanted = f"{KINDS.get(takes.kinds, takes.kinds)} ({', '.join(map(str, ('N', *takes.shapes[0])))})"
+        raise DataError(f"{where}: {type(model).__name__} takes {wanted}, not {field.dtype} {field.shape}")
+    low, high = (float(bound) for bound in (field.min(initial=0), field.max(initial=0)))
+    if not takes.low <= low <= high <= takes.high:
+        at = np.argwhere((field < takes.low) | (field > takes.high))[0]
+        bounds = f"from {takes.low:g} to {takes.high:g}"
+        raise DataError(f"{where}: {gate.place(at)} is {field[tuple(at)]}, and {type(model).__name__} knows {bounds}")
 
 
 def _compare(model, images, found, where):

@@ -11,22 +11,25 @@ from ..workers import Threads
 from .accepted import accepted, check_model, values_of
 from .batch import fields_of, gathered, gathered_there, resident
 from .measurement import Measurement
+from .progress import bar
 
 BATCH = 500  # images at a time, and no more than the model's chunk: fixed, so that threads change speed and never bits
+SAMPLES = 100_000  # of z per image, at most: what differs from image to image outweighs their noise long before
 NOISE_BATCHES = 10  # batches whose noise is drawn in one call
 ROUNDING = 1e-4  # nats per pixel: a float32 term of a logit up to 1,000 is off by less
 UNIT = Model.unit
+BAR = {"desc": "measuring", "delay": 2, "leave": False}
 
 
-def image_terms(model, fields, workers, seed=0, samples=1, replicas=None):
+def image_terms(model, fields, workers, seed=0, samples=1, replicas=None, tell=lambda images: None):
     """The terms of the loss of every image, averaged over draws of z.   → {term: float64 (N,)}, nats
 
     fields: {name: (N, …)} with all that the model reads, or images alone (N, D).
 
     ε of image i and draw k is normal(seed, EVALUATE, k, i): the same whatever the batches and threads. replicas: of the
-    model, one per worker, for whoever evaluates again and again.
+    model, one per worker, for whoever evaluates again and again · tell(images): called as they are done, each once for each draw.
     """
-    seed, samples = gate.whole("seed", seed, 0, 2**64 - 1), gate.whole("samples", samples)
+    seed, samples = gate.whole("seed", seed, 0, 2**64 - 1), gate.whole("samples", samples, 1, SAMPLES)
     check_model(model)
     fields = fields_of(model, fields)
     images = fields[0]
@@ -34,7 +37,7 @@ def image_terms(model, fields, workers, seed=0, samples=1, replicas=None):
         raise ConfigError(f"workers must be Threads(count), opened by a with, not {gate.shown(workers)}")
     if model.backend.name != "numpy":
         with model.backend.failures():
-            return _device_terms(replicas[0] if replicas else model.replica(), fields, seed, samples)
+            return _device_terms(replicas[0] if replicas else model.replica(), fields, seed, samples, tell)
     terms = {term: np.zeros(len(images)) for term in model.terms}
     replicas = replicas or [model, *(model.replica() for _ in range(workers.count - 1))]
     size = _batch(model)
@@ -51,6 +54,7 @@ def image_terms(model, fields, workers, seed=0, samples=1, replicas=None):
                         inputs = gathered(replica, fields, np.arange(rows.start, rows.stop))
                         for term, values in zip(model.terms, replica.forward(*inputs, *eps), strict=True):
                             terms[term][rows] += values / samples
+                    tell(rows.stop - rows.start)
 
     with planned(replicas):
         workers.run(share)
@@ -70,7 +74,7 @@ def _noise(model, batches, seed, k):
     return [[part] for part in np.split(eps, np.cumsum([batch.stop - batch.start for batch in batches])[:-1])]
 
 
-def _device_terms(replica, fields, seed, samples):
+def _device_terms(replica, fields, seed, samples, tell):
     """The same on a GPU: fields are brought there once, ε is drawn there, and the sums come back once."""
     backend, ops, N, size = replica.backend, replica.ops, len(fields[0]), _batch(replica)
     on_device, order = resident(replica, fields), backend.put(np.arange(N))
@@ -89,23 +93,27 @@ def _device_terms(replica, fields, seed, samples):
                         ops.normal(array, seed, rng.EVALUATE, k, start)
                     for term, values in zip(replica.terms, replica.forward(*inputs, *eps), strict=True):
                         terms[term][rows] += values / samples
+                    tell(count)
     return {term: backend.get(values) for term, values in terms.items()}
 
 
-def measure(model, dataset, split="test", seed=0, samples=1, threads=None):
+def measure(model, dataset, split="test", seed=0, samples=1, threads=None, progress=False):
     """The objective's parts on a split → {"-ELBO": Measurement, "reconstruction": …, "KL": …} for a VAE.
 
     dataset: what `fit` takes, a Dataset or an array of images · split: "train", "test" or "validation" · samples: of z per image ·
-    threads: default, one per core. An autoencoder has a reconstruction alone: its loss bounds no likelihood; a model of your own has
-    its terms. With β ≠ 1 the −ELBO is still reconstruction + KL, which is then not what was trained.
+    threads: default, one per core · progress: a bar, where it takes long and standard error is a terminal. An autoencoder has a
+    reconstruction alone: its loss bounds no likelihood; a model of your own has its terms. With β ≠ 1 the −ELBO is still
+    reconstruction + KL, which is then not what was trained.
 
     Raises ConfigError, NonFiniteError, and DataError for data that the model cannot take or whose likelihood comes out above 1.
     """
     dataset = accepted(model, dataset)
     part = dataset.splits[gate.choice("split", split, dataset.splits)]
     seed = gate.whole("seed", seed, 0, 2**64 - 1)
-    with Threads(worker_count(threads)) as workers:
-        terms = image_terms(model, part.fields, workers, seed, samples)
+    samples = gate.whole("samples", samples, 1, SAMPLES)
+    draws = samples if model.noise_columns else 1
+    with Threads(worker_count(threads)) as workers, bar(gate.flag("progress", progress), draws * len(part.images), **BAR) as shown:
+        terms = image_terms(model, part.fields, workers, seed, draws, tell=shown.update)
     _check(model, part.images.shape[1], terms)
     of_z = f"z sampled from q(z|x), {samples} sample{'s' if samples > 1 else ''} per image"
     unit = getattr(model, "unit", UNIT)

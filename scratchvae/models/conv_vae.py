@@ -57,6 +57,10 @@ class ConvVAE(VAE):
     def of_data(cls, data, **options):
         return cls(shape_of(data), **options)
 
+    def forward(self, x, eps=None):
+        self.rows(x)
+        return super().forward(x, eps)
+
     @property
     def described(self):
         sizes = "×".join(map(str, self.config["image_shape"])), *map(str, self.config["filters"]), str(self.latent)

@@ -8,7 +8,7 @@ from .. import gate, nn
 from ..errors import ConfigError, ShapeError
 from ..ops.numpy import peaks
 from .autoencoder import whole_list
-from .model import Model, check_multiple, shape_of
+from .model import Model, Takes, check_multiple, shape_of
 
 
 class Level(nn.Module):
@@ -114,6 +114,11 @@ class Hourglass(Model):
         return cls(shape, points.shape[1], **options)
 
     @property
+    def takes(self):
+        J = self.config["joints"]
+        return {"points": Takes(((J, 2),), "f"), "visible": Takes(((J,),), "biu", 0, 1)}
+
+    @property
     def described(self):
         c = self.config
         shape, stages = "×".join(map(str, c["image_shape"])), f"{c['stages']} stage{'s' * (c['stages'] > 1)}"
@@ -125,6 +130,7 @@ class Hourglass(Model):
 
     def forward(self, x, points, visible):
         """x (B, D) · points (B, J, 2), x and y in pixels of the image · visible (B, J) → the squared error of each stage (B,)"""
+        self.rows(x)
         self.targets = self.target(points, visible, len(x), x.dtype)
         self.outputs = self.heat(x)
         errors = []
@@ -138,7 +144,7 @@ class Hourglass(Model):
         """One number for each image and stage (B,). Writes the gradient of every Parameter."""
         dX = None
         for stage, y, derror in reversed(list(zip(self.stages, self.outputs, derrors, strict=True))):
-            self.floats(derror=derror)
+            self.floats(derror=derror, like=((len(y),), y.dtype))
             dY, pixels = self.new("dmaps", y.shape, y.dtype), (len(y), y.size // len(y))
             self.ops.squared_error_backward(derror, y.reshape(pixels), self.targets.reshape(pixels), dY.reshape(pixels))
             dX = stage.backward(dY, dX)
@@ -156,8 +162,8 @@ class Hourglass(Model):
         """→ the maps (B, h, w, J) that a stage is to draw. Raises ShapeError."""
         self.floats(points=points)
         J = self.config["joints"]
-        if points.shape != (rows, J, 2) or np.shape(visible) != (rows, J):
-            raise ShapeError(f"points must be ({rows}, {J}, 2) and visible ({rows}, {J}), not {points.shape} and {np.shape(visible)}")
+        if not isinstance(visible, self.backend.xp.ndarray) or points.shape != (rows, J, 2) or visible.shape != (rows, J):
+            raise ShapeError(f"points must be ({rows}, {J}, 2) and visible ({rows}, {J}), not {points.shape} and {gate.shown(visible)}")
         return self.ops.heat_maps(points, self.sigma, self.new("targets", (rows, *self.size, J), dtype), visible, self.stride)
 
     # Use: NumPy arrays in and out, whatever the backend ---------------------------------------------------------------
@@ -175,7 +181,7 @@ class Hourglass(Model):
         """Where each stage's maps are highest, in pixels of the image.   x (N, D) or (D,) → (N, stages, J, 2)"""
         maps = self.maps(x)
         at = peaks(maps.reshape(-1, *maps.shape[2:]), np.empty((maps.shape[0] * maps.shape[1], maps.shape[4], 2)))
-        return ((at + 0.5) * self.stride - 0.5).reshape(*maps.shape[:2], -1, 2)
+        return ((at + 0.5) * self.stride - 0.5).reshape(*maps.shape[:2], self.config["joints"], 2)
 
 
 def block(features):

@@ -3,6 +3,7 @@
 import inspect
 from functools import cached_property
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,6 +13,15 @@ from ..errors import ConfigError, ShapeError
 from ..nn.arena import planned
 from ..workers import Threads, blas_threads
 from .objective import Weighted
+
+
+class Takes(NamedTuple):
+    """What a model can read as a field of the data: of one row any of these shapes, numbers of these kinds, and within bounds."""
+
+    shapes: tuple  # the first one is named in messages
+    kinds: str  # of NumPy's dtypes: "iu" whole numbers, "f" floats, "b" true or false
+    low: float = gate.REAL[0]
+    high: float = gate.REAL[1]
 
 
 class Model(nn.Module):
@@ -95,6 +105,25 @@ class Model(nn.Module):
     def blank(self, columns=None):
         return super().blank(self.data_size if columns is None else columns)
 
+    @property
+    def takes(self):
+        """{field: Takes} of what it reads beside the images, which is compared with the data before anything is computed."""
+        return {}
+
+    def rows(self, x):
+        """Refuse what is no batch of images as rows (B, D) of floats. Raises ShapeError."""
+        self.floats(x=x)
+        if x.ndim != 2:
+            raise ShapeError(f"{type(self).__name__} takes images as {self._layout(x.shape)}")
+
+    def _layout(self, given):
+        """What rows are, against the shape that was given, and the cure."""
+        shape, cure = tuple(self.config.get("image_shape", ())), ""
+        if len(given) > 2 and prod(given[1:]) == self.data_size:
+            turned = len(shape) == 3 and given[1:] != shape and given[1:] == (shape[2], *shape[:2])
+            cure = ": give x" + ".transpose(0, 2, 3, 1)" * turned + ".reshape(len(x), -1)" + ", channels last" * turned
+        return f"(rows, {self.data_size}), not {given}{cure}"
+
     def descend(self, dL):
         """Write into every Parameter's grad the gradient of Σ_rows dL · L, after forward.   dL (B,)"""
         self.floats(dL=dL)
@@ -110,7 +139,7 @@ class Model(nn.Module):
             raise ShapeError(f"{type(self).__name__} is not initialised: call initialise(seed) first")
         x = np.atleast_2d(gate.array(x, name))
         if x.ndim != 2 or x.shape[1] != width:
-            raise ShapeError(f"expected (rows, {width}), not {x.shape}")
+            raise ShapeError(f"expected {self._layout(x.shape) if width == self.data_size else f'(rows, {width}), not {x.shape}'}")
         if x.dtype == np.uint8:
             raise ShapeError(f"{name} holds uint8, of which 255 or 1 may be white: give x / 255, or x.astype(bool)")
         gate.check_support(x, gate.extent(x, name), support, name, f"the {self.config.get('likelihood', 'model’s own')} likelihood")

@@ -1,6 +1,6 @@
 """What an output is compared with where a target stands beside the image: modules like the likelihoods, which hold it for backward."""
 
-from .. import nn
+from .. import gate, nn
 from ..errors import DataError, ShapeError
 
 
@@ -16,8 +16,8 @@ class Categorical(nn.Module):
         """
         self.floats(logits=logits)
         rows, classes = len(logits), logits.shape[-1]
-        if labels.shape != logits.shape[:-1] or labels.dtype.kind not in "iu":
-            raise ShapeError(f"segments must be whole numbers {logits.shape[:-1]}, one for each pixel, not {labels.shape} {labels.dtype}")
+        if not isinstance(labels, self.backend.xp.ndarray) or labels.shape != logits.shape[:-1] or labels.dtype.kind not in "iu":
+            raise ShapeError(f"segments must be whole numbers {logits.shape[:-1]}, one for each pixel, not {gate.shown(labels)}")
         if self.may_look and (labels.min() < 0 or labels.max() >= classes):
             raise DataError(f"segments from {labels.min()} to {labels.max()}: the model knows the classes 0 to {classes - 1}")
         flat = rows, logits[0].size // classes, classes

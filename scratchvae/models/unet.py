@@ -9,7 +9,7 @@ from .. import gate, nn
 from ..errors import ConfigError
 from .autoencoder import whole_list
 from .hourglass import norm as group_norm
-from .model import Model, check_multiple, shape_of
+from .model import Model, Takes, check_multiple, shape_of
 from .targets import Categorical, SquaredError
 
 NORMS = {"none": None, "group": group_norm, "batch": nn.BatchNorm}
@@ -80,6 +80,13 @@ class UNet(Model):
         return cls(shape, task=task, classes=classes, **options)
 
     @property
+    def takes(self):
+        shape = tuple(self.config["image_shape"])
+        if self.task == "segment":
+            return {"segments": Takes((shape[:2],), "iu", 0, self.config["classes"] - 1)}
+        return {"clean": Takes((shape, (*shape[:2], 1)) if len(shape) == 2 else (shape,), "fu")}
+
+    @property
     def described(self):
         c = self.config
         kind = ("U-Net" if c["skips"] else "U-Net without skips") + " " + "×".join(map(str, c["image_shape"]))
@@ -92,6 +99,7 @@ class UNet(Model):
 
     def forward(self, x, targets):
         """x (B, D) · targets: segments, whole numbers (B, H, W), or clean images (B, H, W) or (B, H, W, C) → (the term (B,),)"""
+        self.rows(x)
         return (self.compare.forward(self.net.forward(x), targets),)
 
     def backward(self, dterm):

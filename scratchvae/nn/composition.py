@@ -57,6 +57,7 @@ class Concat(Module):
 
     def backward(self, dY):
         """dY (…, C + D) → da, db"""
+        self.floats(dY=dY)
         da, db = (self.new(name, (*dY.shape[:-1], n), dY.dtype) for name, n in zip(("da", "db"), self.widths, strict=True))
         return self.ops.concat_backward(dY, da, db)
 
@@ -87,11 +88,10 @@ class Reshape(Module):
         self.floats(x=x)
         if prod(x.shape[1:]) != prod(self.shape):
             raise ShapeError(f"Reshape makes rows of {self.shape}, {prod(self.shape)} numbers, and was given {x.shape}")
-        self.before = x.shape
-        return x.reshape(len(x), *self.shape)
+        return _reshaped(self, x, self.shape)
 
     def backward(self, dY):
-        return None if dY is None else dY.reshape(self.before)
+        return _back(self, dY)
 
 
 class Flatten(Module):
@@ -99,8 +99,19 @@ class Flatten(Module):
 
     def forward(self, x):
         self.floats(x=x)
-        self.before = x.shape
-        return x.reshape(len(x), prod(x.shape[1:]))
+        return _reshaped(self, x, (prod(x.shape[1:]),))
 
     def backward(self, dY):
-        return None if dY is None else dY.reshape(self.before)
+        return _back(self, dY)
+
+
+def _reshaped(module, x, shape):
+    module.before, module.after = x.shape, ((len(x), *shape), x.dtype)
+    return x.reshape(module.after[0])
+
+
+def _back(module, dY):
+    if dY is None:  # of what comes first in a network
+        return None
+    module.floats(dY=dY, like=module.after)
+    return dY.reshape(module.before)

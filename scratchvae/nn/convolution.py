@@ -75,7 +75,11 @@ class Conv2D(Kernel):
         sides = []
         for n, k, s, p in zip((height, width), self.size, self.stride, self.pad, strict=True):
             if n + 2 * p < k:
-                raise ShapeError(f"a kernel of {self.size} does not fit in an image of {(height, width)} padded by {self.pad}")
+                least = tuple(max(1, n, k - 2 * p) for n, k, p in zip((height, width), self.size, self.pad, strict=True))
+                raise ShapeError(
+                    f"a kernel of {self.size} does not fit in an image of {(height, width)} padded by {self.pad}: the nearest that it "
+                    f"fits in is {least}"
+                )
             sides.append((n + 2 * p - k) // s + 1)
         return tuple(sides)
 

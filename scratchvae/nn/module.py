@@ -68,7 +68,8 @@ class Module:
             if type(array) is kind is type(like) and array.dtype is like.dtype and array.shape == like.shape:
                 continue  # nearly always, some ten times a step: found out in the least time
             if not isinstance(array, kind) or array.ndim == 0 or array.dtype.char not in FLOATS:
-                raise ShapeError(f"{type(self).__name__} takes {name} as an array (rows, …) of floats, not {gate.shown(array)}")
+                cure = ": is a return missing where it comes from?" if array is None else ""
+                raise ShapeError(f"{type(self).__name__} takes {name} as an array (rows, …) of floats, not {gate.shown(array)}{cure}")
             if like is not None:
                 shape, dtype = like if isinstance(like, tuple) else (like.shape, like.dtype)
                 if array.shape != shape or array.dtype != dtype:

@@ -104,14 +104,17 @@ class BatchNorm(Normalisation):
         return 1, int(np.prod(shape[:-1])), *self.groups
 
     def standardise(self, x, y):
-        if self.training:
+        self.by_batch = self.training  # as forward was, so is backward
+        if self.by_batch:
+            if not x.size:
+                raise ShapeError("BatchNorm takes the mean of a batch while it trains, and was given no rows")
             return super().standardise(x, y)
         self.rstd = 1 / np.sqrt(self.running_variance.value + EPSILON).reshape(self.groups)
         mean = self.running_mean.value.reshape(self.groups)
         return self.ops.standardise(x, mean, self.rstd, *self._learned(), y, self.xhat)
 
     def blame(self, dY, dX):
-        if self.training:
+        if self.by_batch:
             super().blame(dY, dX)
             mean, variance = self.running_mean, self.running_variance
             pull = self.rate * self.part.share

@@ -38,7 +38,7 @@ def go_on(config, model, data, step, options, other_data=False):
     if kept := changed.intersection(KEPT):
         name = min(kept)
         raise ConfigError(f"a run keeps its {name}, here {getattr(old, name)!r}: begin another run for another one")
-    same_data = data.fingerprint == config["data"]["fingerprint"]
+    same_data = data.is_of(config["data"])
     if not same_data and not other_data:
         raise RunFolderError(
             f"{data.name} is other data than the run was trained on: {difference(config['data'], data)}. "
@@ -68,7 +68,7 @@ def go_on(config, model, data, step, options, other_data=False):
     per_epoch_now = new.steps_per_epoch(len(data.train.images))
     if begins and step >= going.step + (new.epochs - going.epoch) * per_epoch_now:
         raise ConfigError(f"all {new.epochs} epochs are done, so that a change would change nothing: ask for more --epochs, too")
-    now, before = data.note(), config["data"]
+    now, before = data.note(model.reads), config["data"]
     note = {**before, "splits": now["splits"], "location": now["location"] or before["location"]} if same_data else now
     history = config["history"]
     if begins and step != (history[-1]["ended"]["step"] if history else 0):
@@ -86,7 +86,9 @@ def difference(note, data):
             told = f"{what} {reprlib.repr(note[key])}, now {reprlib.repr(now[key])}"
             break
     else:
-        told = f"the fingerprint {note['fingerprint'][:12]}, now {now['fingerprint'][:12]}"
+        told = "other labels"
+        if note["fingerprint"] != now["fingerprint"]:
+            told = f"the fingerprint {note['fingerprint'][:12]}, now {now['fingerprint'][:12]}"
     return f"it had {told}"
 
 

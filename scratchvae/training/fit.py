@@ -53,7 +53,7 @@ def resume(
         config, state, arrays = read_run(folder)
         settings, origin, going = go_on(config, model, data, state["step"] if state else 0, options, other_data)
         trainer = Trainer(model, data, settings, origin)
-        trainer.config, same = going, data.fingerprint == config["data"]["fingerprint"]
+        trainer.config, same = going, data.is_of(config["data"])
         if state is not None:
             trainer.restore(folder, state if same else {**state, "best": None}, arrays)
         elif describe(model)["values"] != config["model"].get("values"):

@@ -3,11 +3,10 @@
 import time
 from math import isfinite
 
-from tqdm import tqdm
-
 from .. import gate
 from ..errors import NonFiniteError
 from ..evaluate import values_of
+from ..evaluate.progress import bar
 from ..models import Model
 
 UNITS = {
@@ -44,8 +43,7 @@ class Log:
 
     def bar(self, progress, done, total):
         """The bar of `total` images, of which `done` are done → a context manager"""
-        disable = None if gate.flag("progress", progress) else True  # None: tqdm is quiet when standard error is not a terminal
-        return tqdm(total=total, initial=done, disable=disable, unit="images", unit_scale=True, dynamic_ncols=True)
+        return bar(gate.flag("progress", progress), total, initial=done)
 
     @property
     def seconds(self):

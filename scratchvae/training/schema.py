@@ -105,7 +105,7 @@ def _best(value):
 
 
 # The rooms of config.json. A chapter is a stretch of a run's steps under one configuration; those that have ended are its history.
-DATA = {"name": str, "fingerprint": HASH, "image_shape": _shape, "preparation?": dict, "splits?": {"*": int}}
+DATA = {"name": str, "fingerprint": HASH, "image_shape": _shape, "labels?": HASH, "preparation?": dict, "splits?": {"*": int}}
 CHAPTER = {"data": DATA, "training": _settings, "origin?": {"step": int, "epoch": int, "schedule": int}}
 MODEL = {"kind": str, "config": dict, "seed?": int, "dtype?": ("float32", "float64"), "values?": HASH}
 ENDED = {**CHAPTER, "ended": {"step": int, "epoch": float}}

@@ -9,7 +9,7 @@ import copy
 
 import numpy as np
 
-from .. import rng
+from .. import gate, rng
 from ..errors import ConfigError
 from ..evaluate.batch import fields_of, gathered, terms_of
 from ..nn import Module, Parameter
@@ -25,8 +25,9 @@ def refuse_state(model, fields):
     """Raise ConfigError naming the module and the attribute in which a model keeps more than its Parameters from step to step.
 
     fields: {name: (N, …)} with all that the model reads, or images alone: it is tried on the first few rows. The model is left alone:
-    replicas of it run. An attribute is state when a step changes it, and when another value of it before that step makes another
-    outcome, or another value after it; the other value of one that a first step makes is what a step on other images leaves.
+    replicas of it run, in which a module that changes what it is given, or returns a gradient of another shape, is refused too. An
+    attribute is state when a step changes it, and when another value of it before that step makes another outcome, or another value
+    after it; the other value of one that a first step makes is what a step on other images leaves.
     """
     owners = [path for path, module in model.modules() if not type(module).__module__.startswith(HOUSE)]
     if not owners:
@@ -50,10 +51,42 @@ def refuse_state(model, fields):
         if not trial.step_ends_alike(after, {place: other}, {place: moved[place]}):
             path, name = place
             raise ConfigError(
-                f"{type(dict(model.modules())[path]).__name__}{f' ({path})' if path else ''} changes self.{name} in a step, and "
+                f"{_named(dict(model.modules())[path], path)} changes self.{name} in a step, and "
                 "depends on it in the next. It is no Parameter, so replicas, checkpoints and resume would not have it: compute from "
                 "Parameters and arguments alone, and take noise as eps"
             )
+
+
+def _named(module, path):
+    return f"{type(module).__name__}{f' ({path})' if path else ''}"
+
+
+def _watch(module, name, get):
+    """Let this module raise ConfigError where it breaks the contract of every Module, however it came to be called."""
+    forward, backward, shapes = module.forward, module.backward, []
+
+    def untouched(function, given, what):
+        before = [get(array).tobytes() for array in given if hasattr(array, "dtype")]
+        returned = function(*given)
+        if before != [get(array).tobytes() for array in given if hasattr(array, "dtype")]:
+            raise ConfigError(f"{name} changes {what} in place: leave what it is given as it is, and return another array")
+        return returned
+
+    def watched_forward(*inputs):
+        shapes[:] = [getattr(x, "shape", None) for x in inputs]
+        returned = untouched(forward, inputs, "an input of forward")
+        if returned is None or isinstance(returned, list):
+            raise ConfigError(f"{name}: forward returns an array, or a tuple of them, not {gate.shown(returned)}: is a return missing?")
+        return returned
+
+    def watched_backward(*gradients):
+        returned = untouched(backward, gradients, "the gradient that backward is given")
+        for shape, dX in zip(shapes, returned if isinstance(returned, tuple) else [returned], strict=False):
+            if dX is not None and getattr(dX, "shape", None) != shape:
+                raise ConfigError(f"{name}: backward returns a gradient of shape {np.shape(dX)} for an input of shape {shape}")
+        return returned
+
+    module.forward, module.backward = watched_forward, watched_backward
 
 
 class _Trial:
@@ -68,6 +101,8 @@ class _Trial:
         """One forward and backward of a replica that holds these values → its attributes {(path, name): value} before and after."""
         replica = self.model.replica().train()
         modules = dict(replica.modules())
+        for path in self.owners:
+            _watch(modules[path], _named(modules[path], path), replica.backend.get)
         for (path, name), value in values.items():
             vars(modules[path])[name] = copy.deepcopy(value)
         before = self._attributes(modules)

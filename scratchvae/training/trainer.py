@@ -46,7 +46,7 @@ class Trainer:
         self.step, self.window, self._kept, self._dear_until = origin.step, self._empty_window(), None, 0.0
         self.best = self._best_values = None
         self.config = {
-            "data": data.note(), "backend": model.backend.name, "model": {"kind": model.kind, "config": model.config},
+            "data": data.note(model.reads), "backend": model.backend.name, "model": {"kind": model.kind, "config": model.config},
             "training": settings.to_dict(), "origin": asdict(origin), "history": [],
         }
 

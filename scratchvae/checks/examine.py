@@ -1,5 +1,6 @@
 """One case of anyone's layer: every gradient in full beside the one measured on forward, and plain words for what differs."""
 
+import contextlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,11 +9,11 @@ from ..errors import ConfigError
 from .complex_step import complex_step
 from .diagnose import as_numbers, diagnose
 from .finite_difference import central_differences
-from .gradcheck import label, run_backward
-from .measure import TOLERANCES, differences_and_kinks, lost_step, relative_error
+from .measure import TOLERANCES, judge, lost_step, measure
 from .objective import Objective, complex_objective, is_asked, numbered, several
 from .plain import parts_of
 from .report import FAIL
+from .rules import label, run_backward
 
 UNKNOWN = "is wrong, and like none of the usual mistakes"
 
@@ -94,18 +95,25 @@ def examine(module, inputs, seed, sizes, where=lambda error: "", tell=True, trai
     for place, name in enumerate(real.names):
         if name in got and got[name] is None and not is_asked(real.twin, place, len(inputs)):
             del got[name]
-    method, objective, expected = _measure(module, real, inputs, seed, got)
+    method, objective = "difference", real
+    with contextlib.suppress(ConfigError):  # of a layer that takes no complex numbers
+        stepped = complex_objective(module, inputs, seed, training)
+        if not lost_step(real, stepped, list(real.shapes)):
+            method, objective = "complex", stepped
+    measured = _measured(method, objective, real.shapes, got)
     for name, gradient in got.items():
-        if _differs(expected, name, gradient, method):
-            right = expected[name]
-            if not tell:
-                findings.append(Finding(label(name), UNKNOWN, right, gradient))
-                continue
-            known = [] if gradient is None else list(_known(objective, method, name, right, len(inputs[0])))
-            words = diagnose(right, gradient, sizes, known, _CLOSE[method]) or UNKNOWN
-            if gradient is None and name not in real.names:
-                words = "is not there: backward must leave it on self"
-            findings.append(Finding(label(name), words, right, gradient))
+        one, shape = measured[name], real.shapes[name]
+        if _usable(gradient, shape) and one.entry.verdict != FAIL:
+            continue
+        right = np.where(one.kinked, one.analytic, one.numeric).reshape(shape)  # at a kink there is no other
+        if not tell:
+            findings.append(Finding(label(name), UNKNOWN, right, gradient))
+            continue
+        known = [] if gradient is None else list(_known(objective, method, name, right, len(inputs[0])))
+        words = diagnose(right, gradient, sizes, known, _CLOSE[method]) or UNKNOWN
+        if gradient is None and name not in real.names:
+            words = "is not there: backward must leave it on self"
+        findings.append(Finding(label(name), words, right, gradient))
     for name, n in calls.items():
         if n > 1 and any(f.tensor.startswith("dX") or f.tensor.startswith(f"{name}.") for f in findings):
             words = (
@@ -177,42 +185,27 @@ def _told_by_array(entry, raw):
     return entry.name in raw and any(words in entry.note for words in (" of shape", "None for dX", "did not write"))
 
 
-def _measure(module, real, inputs, seed, got):
-    """Every gradient, measured on forward.   → method, objective measured on, {name: array in the tensor's shape}"""
-    shapes = real.shapes
-    try:
-        objective = complex_objective(module, inputs, seed, real.training)
-    except ConfigError:
-        return "difference", real, _by_differences(real, shapes, got)
-    if lost_step(real, objective, list(shapes)):
-        return "difference", real, _by_differences(real, shapes, got)
-    return "complex", objective, {name: _steps(objective, name).reshape(shape) for name, shape in shapes.items()}
+def _measured(method, objective, shapes, got):
+    """Every gradient as `gradcheck` measures and judges it, at each of its entries.   → {name: Measurement}
+
+    What backward left out, or gave in another shape, is measured as zeros.
+    """
+    found = {}
+    for number, (name, shape) in enumerate(shapes.items()):
+        written = got[name] if _usable(got.get(name), shape) else np.zeros(shape)
+        found[name] = measure(method, objective, name, np.array(as_numbers(written), np.float64), objective.tensors[name].size, number)
+    judge(list(found.values()), TOLERANCES[method])
+    return found
+
+
+def _usable(gradient, shape):
+    gradient = as_numbers(gradient)
+    return gradient is not None and gradient.shape == shape and np.isfinite(gradient).all()
 
 
 def _steps(objective, name):
     theta = objective.tensors[name]
     return complex_step(objective.terms, theta, np.arange(theta.size))
-
-
-def _by_differences(real, shapes, got):
-    """Central differences. Where there is a kink, and so no derivative, what backward wrote stands."""
-    expected = {}
-    for name, shape in shapes.items():
-        theta, gradient = real.tensors[name], as_numbers(got.get(name))
-        usable = gradient is not None and gradient.shape == shape and np.isfinite(gradient).all()
-        written = np.array(gradient, np.float64).reshape(-1) if usable else np.zeros(theta.size)
-        numeric, kinked = differences_and_kinks(real.terms, theta, np.arange(theta.size), written)
-        expected[name] = np.where(kinked & usable, written, numeric).reshape(shape)
-    return expected
-
-
-def _differs(expected, name, gradient, method):
-    """As `measure.judge` does: relative to the tensor's largest slope, or a thousandth of the layer's largest."""
-    right, gradient = expected[name], as_numbers(gradient)
-    if gradient is None or gradient.shape != right.shape:
-        return True
-    scale = max(np.abs(right).max(initial=0), 1e-3 * max(np.abs(e).max(initial=0) for e in expected.values()))
-    return not (relative_error(gradient, right, scale) <= TOLERANCES[method]).all()
 
 
 def _known(objective, method, name, right, rows):

@@ -6,14 +6,9 @@ Python would run it.
 
 import contextlib
 import copy
-import difflib
-import inspect
 import random
 import sys
-import tokenize
 import traceback
-import types
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +16,11 @@ import numpy as np
 from .. import gate, rng
 from ..errors import ConfigError
 from ..nn import Module
-from .diagnose import CONSTANT, PLACES
-from .examine import UNKNOWN, Examination, examine
+from .class_file import CONTRACT, find_class, load, sizes_of
+from .examine import examine
+from .file_report import FileReport, may_be_chance, most_telling, take_back
 from .objective import make_inputs, modes
-from .plain import PlainLayer, is_layer
+from .plain import PlainLayer
 
 # Distinct odd lengths, so that a factor tells which of them it is; then as many inputs as outputs, where a transposed W fits.
 TELLING = ((5, 3, 7, 0), (5, 3, 3, 0))
@@ -32,77 +28,6 @@ OTHER = (7, 5, 3, 1)  # other lengths and numbers, where what one case showed ma
 _EXAMPLES, _LARGEST = 30, 5
 _ENTRIES = 3000  # of input and parameters together, each of which is moved on its own
 _VALUES = 300  # first of the steps of the CHECK stream that parameters' values are drawn from
-_INPUTS = (
-    "inputs",
-    "in_features",
-    "input_size",
-    "input_dim",
-    "in_dim",
-    "n_in",
-    "n_inputs",
-    "fan_in",
-    "num_features",
-    "features",
-)
-_OUTPUTS = ("outputs", "out_features", "output_size", "output_dim", "out_dim", "n_out", "n_outputs", "fan_out", "units")
-
-
-@dataclass
-class FileReport:
-    """What was found out about a class. str() is for people, to_dict() for JSON."""
-
-    name: str
-    path: str
-    seed: int
-    cases: int = 0  # shapes tried
-    method: str = ""
-    tensors: tuple = ()
-    findings: list = field(default_factory=list)  # of the case that tells most
-    smallest: dict = None  # {"B": …, "I": …, "O": …} of the smallest failing case
-    examination: Examination = None  # of that case
-    notes: list = field(default_factory=list)
-
-    @property
-    def ok(self):
-        return not self.findings
-
-    def to_dict(self):
-        head = {
-            "name": self.name,
-            "path": self.path,
-            "ok": self.ok,
-            "seed": self.seed,
-            "cases": self.cases,
-            "method": self.method,
-        }
-        case = None
-        if self.smallest:
-            found = [
-                {"tensor": f.tensor, "words": f.words, "expected": _listed(f.expected), "got": _listed(f.got)}
-                for f in self.examination.findings
-            ]
-            case = {
-                "sizes": self.smallest,
-                "given": {k: _listed(v) for k, v in self.examination.given.items()},
-                "findings": found,
-            }
-        findings = [{"tensor": f.tensor, "words": f.words} for f in self.findings]
-        return {**head, "tensors": list(self.tensors), "findings": findings, "smallest": case, "notes": self.notes}
-
-    def __str__(self):
-        by = {"complex": "complex steps", "difference": "central differences"}.get(self.method)
-        how = f"{self.cases} cases" + (f" by {by}" if by else "") + (f": {', '.join(self.tensors)}" if self.ok else "")
-        lines = [f"{self.name} of {self.path}: {'ok' if self.ok else 'FAIL'} ({how}; seed {self.seed})"]
-        lines += [f"  {finding}" for finding in self.findings]
-        if self.smallest:
-            lines += ["", "The smallest case that fails: " + ", ".join(f"{k} = {n}" for k, n in self.smallest.items())]
-            lines += [_shown(name, value) for name, value in self.examination.given.items()]
-            for f in self.examination.findings:
-                if f.expected is not None:
-                    lines += [_shown(f"{f.tensor}, yours", f.got), _shown(f"{f.tensor}, measured", f.expected)]
-                else:
-                    lines.append(f"  {f}")
-        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
 
 def check_file(target, seed=0, examples=_EXAMPLES):
@@ -127,13 +52,13 @@ class _Check:
 
     def __init__(self, path, name, seed):
         self.path, self.seed, self.tried, self.notes = path, seed, {}, []
-        self.cls = _find(_load(path), name, path)
-        self.sizes = _sizes(self.cls)
+        self.cls = find_class(load(path), name, path)
+        self.sizes = sizes_of(self.cls)
 
     def run(self, hypothesis, examples):
         report = FileReport(self.cls.__name__, str(self.path), int(self.seed))
         telling = [self.case(case) for case in TELLING]
-        if any(_may_be_chance(f) for one in telling for f in one.findings):
+        if any(may_be_chance(f) for one in telling for f in one.findings):
             telling.append(self.case(OTHER))
         smallest = self.search(hypothesis, examples)
         report.cases, report.notes = len(self.tried), list(dict.fromkeys(self.notes))
@@ -142,9 +67,9 @@ class _Check:
         if not failed:
             report.notes += telling[0].notes
             return report
-        report.findings = list(_most_telling([one for one in telling if one.findings] or failed))
+        report.findings = list(most_telling([one for one in telling if one.findings] or failed))
         report.examination = failed[-1] if smallest else failed[0]
-        _take_back(report.examination.findings, report.findings)
+        take_back(report.examination.findings, report.findings)
         case = smallest or next(case for case in TELLING if self.case(case).findings)
         report.smallest = {"B": case[0], **{name: case[1 + "IO".index(name)] for name in self.sizes}}
         x = report.examination.given.get("x")
@@ -193,7 +118,7 @@ class _Check:
         except Exception as error:
             called = ", ".join(f"{argument}={n}" for argument, n in zip(self.sizes.values(), given, strict=True))
             words = f"{self.cls.__name__}({called}) raised {type(error).__name__}: {error}{self.where(error)}"
-            raise ConfigError(f"{words}. {_CONTRACT}") from error
+            raise ConfigError(f"{words}. {CONTRACT}") from error
         width = inputs if "I" in self.sizes else None
         says = hasattr(layer, "example")
         if isinstance(layer, Module):
@@ -239,9 +164,6 @@ class _Check:
         return f" at line {lines[-1]}" if lines else ""
 
 
-_CONTRACT = "A class to check takes (inputs, outputs), one size, or nothing; see scratchvae.checks.plain"
-
-
 def _hypothesis():
     try:
         import hypothesis
@@ -251,62 +173,6 @@ def _hypothesis():
             "checking a file draws its shapes with hypothesis, which is missing: pip install 'scratchvae[test]'"
         ) from error
     return hypothesis
-
-
-def _load(path):
-    """Run a file → its names. Raises ConfigError."""
-    if not path.is_file():
-        raise ConfigError(f"there is no file {path}: name a class as path/to/file.py:MyLayer")
-    module = types.ModuleType(f"checked_{path.stem}")
-    module.__file__ = str(path)
-    folder = str(path.parent.resolve())
-    sys.modules[module.__name__] = module  # dataclasses and the like look their module up
-    sys.path.append(folder)  # at the end: a file called random.py beside it hides nothing
-    try:
-        with tokenize.open(path) as file:
-            exec(compile(file.read(), str(path), "exec"), vars(module))  # to run it is what we were asked for
-    except (Exception, SystemExit) as error:
-        raise ConfigError(f"{path} could not be run: {type(error).__name__}: {error}") from error
-    finally:
-        sys.path.remove(folder)
-        sys.modules.pop(module.__name__, None)
-    return vars(module)
-
-
-def _find(names, name, path):
-    """The class of that name, or the only one with a forward and a backward. Raises ConfigError."""
-    own = f"checked_{path.stem}"
-    classes = [n for n, value in names.items() if inspect.isclass(value) and value.__module__ == own and is_layer(value)]
-    held = f"it holds {', '.join(classes)}" if classes else "it holds no class with forward and backward"
-    if not name:
-        if len(classes) != 1:
-            raise ConfigError(f"which class of {path}? {held[0].upper()}{held[1:]}; name one as {path}:MyLayer")
-        name = classes[0]
-    found = names.get(name)
-    if found is None:
-        close = difflib.get_close_matches(name, classes, 1)
-        raise ConfigError(f"{path} has no {name}: " + (f"did you mean {close[0]}?" if close else held))
-    if not (inspect.isclass(found) and is_layer(found)):
-        raise ConfigError(f"{name} in {path} is not a class with forward and backward; {held}")
-    return found
-
-
-def _sizes(cls):
-    """Which arguments of its __init__ are sizes → {"I": name, "O": name}, either or both left out. Raises ConfigError."""
-    try:
-        arguments = [
-            a for a in inspect.signature(cls).parameters.values() if a.kind in (a.POSITIONAL_OR_KEYWORD, a.KEYWORD_ONLY)
-        ]
-    except (TypeError, ValueError):  # a class without a signature
-        return {}
-    required = [a.name for a in arguments if a.default is a.empty]
-    if len(required) > 2:
-        raise ConfigError(f"{cls.__name__}({', '.join(required)}) asks for {len(required)} arguments. {_CONTRACT}")
-    if required:
-        return dict(zip("IO", required, strict=False))
-    named = {a.name.lower(): a.name for a in arguments}
-    found = {key: next((named[n] for n in known if n in named), None) for key, known in (("I", _INPUTS), ("O", _OUTPUTS))}
-    return {key: name for key, name in found.items() if name}
 
 
 def _values(start, seed, step):
@@ -319,45 +185,3 @@ def _values(start, seed, step):
     if not np.allclose(start, np.round(start, 3), rtol=1e-6, atol=0):
         return 0.5 * noise
     return np.abs(start + 0.3 * noise) + 0.05 if (start > 0).all() else start + 0.3 * noise
-
-
-def _most_telling(examinations):
-    """One Finding for each tensor: the first in words that are of use. A factor, or a place, must be the same in all of them."""
-    best = {}
-    for one in examinations:
-        for f in one.findings:
-            if f.tensor not in best or (_vague(best[f.tensor]) and not _vague(f)):
-                best[f.tensor] = f
-    for f in best.values():
-        told = [other.words for one in examinations for other in one.findings if other.tensor == f.tensor]
-        if _may_be_chance(f) and told != [f.words] * len(examinations):
-            f.words = UNKNOWN
-    return best.values()
-
-
-def _may_be_chance(finding):
-    return finding.words.endswith(CONSTANT) or finding.words.startswith(PLACES)
-
-
-def _take_back(findings, told):
-    """Words of a small case that do not hold in the telling ones: one or two numbers look like many mistakes."""
-    unknown = {f.tensor for f in told if UNKNOWN in f.words}
-    for f in findings:
-        if f.tensor in unknown:
-            f.words = UNKNOWN
-
-
-def _vague(finding):
-    return any(words in finding.words for words in (UNKNOWN, "is right in", "places", "raised"))
-
-
-def _listed(value):
-    if value is None:
-        return None
-    array = np.asarray(value)
-    return np.where(np.isfinite(array), array, None).tolist() if array.dtype.kind == "f" else repr(value)
-
-
-def _shown(name, value):
-    text = np.array2string(value, precision=5, suppress_small=True) if isinstance(value, np.ndarray) else repr(value)
-    return f"  {name} = " + text.replace("\n", "\n" + " " * (len(name) + 5))

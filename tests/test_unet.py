@@ -14,7 +14,7 @@ from scratchvae.errors import ConfigError, DataError, ShapeError
 from scratchvae.evaluate import confusion, dice, iou, judge, psnr
 from scratchvae.models import MODELS, UNet
 from scratchvae.nn import MaxPool, Skip
-from scratchvae.training import fit, load_model, resume
+from scratchvae.training import fit
 
 TINY = {"image_shape": (8, 4), "base": 2, "levels": 2, "classes": 3}
 
@@ -291,21 +291,6 @@ def test_with_skips_noise_goes_and_edges_stay_and_without_them_more_is_lost_than
     given = psnr(test["images"].reshape(clean.shape) / 255, clean).mean()
     assert after[True] > given + 3
     assert after[False] < given - 1
-
-
-@pytest.mark.parametrize("options", [{}, {"task": "denoise", "norm": "batch"}])
-def test_threads_and_a_stop_at_any_step_change_no_bit(tmp_path, options):
-    data, how = shapes(104), {"epochs": 2, "batch_size": 10, "seed": 3, "shards": 4, "progress": False}
-    whole = tmp_path / "whole"
-    make = lambda: UNet.of_data(data, base=2, seed=1, **options)
-    fit(make(), data, out=whole, threads=1, **how)
-    expected = (whole / "checkpoint.npz").read_bytes()
-    for threads, stop in ((2, None), (4, None), (1, 2), (2, 4)):
-        out = tmp_path / f"{threads}-{stop}"
-        fit(make(), data, out=out, threads=threads, max_steps=stop, **how)
-        if stop:
-            resume(load_model(out), data, out, threads=threads, progress=False)
-        assert (out / "checkpoint.npz").read_bytes() == expected, (threads, stop)
 
 
 # What is told of it -----------------------------------------------------------------------------------------------------

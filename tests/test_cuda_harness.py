@@ -561,10 +561,12 @@ SEEN = {  #                  forward                 reverse  random   AddressSa
     "atomics_race":         (None,                   ...,     ...,     None,                      "data race"),
     "divergent_barrier":    ("divergent __syncthr",  ...,     ...,     "KernelFault",             "KernelFault"),
     "fragment_layout":      (VALUE,                  ...,     ...,     "AssertionError",          "AssertionError"),
+    "mask_by_thread":       (VALUE,                  ...,     ...,     "AssertionError",          "AssertionError"),
     "misaligned_load":      ("misaligned access",    ...,     ...,     "misaligned address",      None),
     "missing_fence":        (None,                   ...,     ...,     None,                      "data race"),
     "missing_fence_before_barrier": (None,           ...,     ...,     None,                      "data race"),
     "missing_sync":         (VALUE,                  ...,     ...,     "AssertionError",          "data race"),
+    "missing_sync_in_tree": (VALUE,                  None,    VALUE,   "AssertionError",          "data race"),
     "missing_syncwarp":     (None,                   VALUE,   VALUE,   "AssertionError",          "data race"),
     "missing_wait":         (VALUE,                  ...,     ...,     "AssertionError",          "AssertionError"),
     "off_by_one":           ("wrote outside",        ...,     ...,     "heap-buffer-overflow",    "MemoryFault"),
@@ -574,6 +576,7 @@ SEEN = {  #                  forward                 reverse  random   AddressSa
     "shuffle_after_exit":   ("deadlock",             ...,     ...,     "KernelFault",             "KernelFault"),
     "uninitialised_sum":    (VALUE,                  ...,     ...,     "AssertionError",          "AssertionError"),
     "unwritten_output":     (VALUE,                  ...,     ...,     "AssertionError",          "AssertionError"),
+    "window_edge":          (VALUE,                  ...,     ...,     "heap-buffer-overflow",    "AssertionError"),
     "wrong_stride":         (VALUE,                  ...,     ...,     "AssertionError",          "AssertionError"),
 }  # fmt: skip
 
@@ -581,9 +584,9 @@ SEEN = {  #                  forward                 reverse  random   AddressSa
 # The same, in whatever order, where g++'s hooks are answered by include/races.hpp.
 RACES = {
     **dict.fromkeys(("atomics_race", "missing_fence", "missing_fence_before_barrier", "reused_buffer"), "race: thread"),
-    **dict.fromkeys(("missing_sync", "missing_syncwarp"), ("race: thread", "that nothing has been written to")),
+    **dict.fromkeys(("missing_sync", "missing_sync_in_tree", "missing_syncwarp"), ("race: thread", "that nothing has been written to")),
     "missing_wait": "that nothing has been written to",
-    "off_by_one": "outside of every array",
+    **dict.fromkeys(("off_by_one", "window_edge"), "outside of every array"),
 }
 
 

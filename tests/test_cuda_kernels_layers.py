@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scratchvae import rng
-from scratchvae.checks.cuda_on_cpu import SCHEDULES, poison
+from scratchvae.checks.cuda_on_cpu import SCHEDULES, CpuModule, poison
 from scratchvae.data import gather
 from scratchvae.ops import cuda
 from scratchvae.ops import numpy as twins
 from scratchvae.ops.cuda import normalisation
-from scratchvae.ops.cuda.launch import run_on
+from scratchvae.ops.cuda.launch import run_on, source
 
 DTYPES = np.float32, np.float64
 dtypes, schedules, seeds = st.sampled_from(DTYPES), st.sampled_from(SCHEDULES), st.integers(0, 9)
@@ -269,3 +269,21 @@ def test_heat_maps_and_their_peaks_equal_their_twins(B, H, W, J, stride, seen, d
     with run_on(OnCpu(schedule)):
         cuda.peaks(maps, out)
     np.testing.assert_array_equal(out, twins.peaks(maps, expected))
+
+
+# A mistake -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("missing", [False, True], ids=["as it is", "without its barrier"])
+def test_a_missing_barrier_in_the_sums_of_a_norm_is_seen_in_some_order_of_threads(missing):
+    text, line = source("normalisation.cu"), "    __syncthreads(); // the level before is written\n"
+    assert text.count(line) == 1
+    module = CpuModule(text.replace(line, "") if missing else text, name_expressions=["channel_moments<float>"])
+    x, right = numbers(0, 1, 300, 5), []
+    for schedule in SCHEDULES:
+        module.set_schedule(schedule, seed=1)
+        means, squares = blank(1, 2, 5), blank(1, 2, 5)
+        arguments = x, means, squares, *map(np.int32, (300, 5, 2, 5))
+        module.get_function("channel_moments<float>")((2,), (256,), arguments)
+        right.append(np.allclose(means, x.reshape(1, 2, 150, 5).mean(axis=2), rtol=1e-4, atol=1e-5))
+    assert all(right) != missing

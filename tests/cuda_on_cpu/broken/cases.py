@@ -152,3 +152,23 @@ def shared_row_overrun(kernels):
     x, out = values(8, 8), result(8, 8)
     kernels.get_function("rotate_rows")((1,), (8, 8), (x, out))
     return out, np.roll(x, -1, axis=1)
+
+
+def missing_sync_in_tree(kernels):
+    x, out = values(100, 8), result(8)
+    kernels.get_function("column_means")((1,), (8, 16), (x, out, i32(100)))
+    return out, x.mean(0)
+
+
+def window_edge(kernels):
+    x, out = values(5, 5), result(3, 3)
+    x[:, 0] += 9  # what stands behind the edge is larger
+    kernels.get_function("largest")((1,), (3, 3), (x, out, i32(5)))
+    padded = np.pad(x, (0, 1), constant_values=-np.inf)
+    return out, padded.reshape(3, 2, 3, 2).max(axis=(1, 3))
+
+
+def mask_by_thread(kernels):
+    x, out = values(90), result(90)
+    kernels.get_function("leave_out")((3,), (32,), (x, out, i32(90)))
+    return out, np.where(np.arange(90, dtype=np.uint32) * np.uint32(0x9E3779B9) >> 31, 0, x)

@@ -1,14 +1,16 @@
 """Models of other layers than dense ones train on the cupy backend as on NumPy: its own code and kernels, run by the CPU."""
 
+import shutil
+
 import numpy as np
 import pytest
 from cuda_backend_on_cpu import cupy_on_cpu
 
-from scratchvae import fit, measure, nn
+from scratchvae import fit, load_model, measure, nn, resume
 from scratchvae.data import Dataset, Split
 from scratchvae.errors import DataError
-from scratchvae.evaluate import image_terms
-from scratchvae.models import Model
+from scratchvae.evaluate import image_terms, judge
+from scratchvae.models import ConvVAE, Hourglass, Model, UNet
 from scratchvae.models.targets import Categorical
 from scratchvae.training.device_step import capturable
 
@@ -118,3 +120,61 @@ def test_a_gpu_evaluates_what_a_model_reads_of_any_number_of_fields():
         table = place.get(model.table.W.value)[:, 0]
     expected = fields["images"].sum(axis=1) / 255 + 10 * table[fields["labels"]] + 100 * fields["weights"] + fields["flags"].sum(axis=1)
     np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+# The models that the package has --------------------------------------------------------------------------------------
+
+MODELS = {
+    "conv-vae": lambda **place: ConvVAE((8, 8), filters=(2, 3), latent=2, seed=3, **place),
+    "conv-vae, gaussian": lambda **place: ConvVAE((8, 8), (2,), 3, 1, 2, "silu", "gaussian", seed=3, **place),
+    "unet": lambda **place: UNet((8, 8), base=2, levels=2, classes=3, seed=3, **place),
+    "unet without skips, group norm": lambda **place: UNet((8, 8), 4, 1, classes=3, skips=False, norm="group", seed=3, **place),
+    "unet to clean images, batch norm": lambda **place: UNet((8, 8), 2, 1, "denoise", norm="batch", seed=3, **place),
+    "hourglass": lambda **place: Hourglass((8, 8), joints=2, features=4, levels=1, stages=2, seed=3, **place),
+}
+
+
+def pictures():
+    """14 and 5 images of 8 × 8 with all that a model of the package reads; some joints are not seen."""
+    draw = np.random.default_rng(0)
+    grey = lambda *shape: draw.integers(0, 256, shape).astype(np.uint8)
+    splits = [
+        Split(grey(n, 64), segments=draw.integers(0, 3, (n, 8, 8)), clean=grey(n, 8, 8), points=draw.uniform(0, 8, (n, 2, 2)),
+              visible=draw.random((n, 2)) < 0.8) for n in (14, 5)
+    ]  # fmt: skip
+    return Dataset("drawn", (8, 8), *splits, "made by a test")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_of_the_package_trains_and_is_measured_as_on_numpy(name):
+    """By plain steps: Adam divides by the size of a gradient, and that of a bias before a batch norm is nothing but rounding."""
+    data, options = pictures(), {"batch_size": 4, "optimiser": "sgd", "lr": 0.001}
+    here = MODELS[name](dtype=np.float64)
+    mine, records = trained(here, data, **options)
+    with cupy_on_cpu() as (place, device):
+        there = MODELS[name](dtype=np.float64, backend=place)
+        assert capturable(there)
+        theirs, device_records = trained(there, data, **options)
+        assert device.replays
+        figures = [{key: m.value for key, m in measure(model, data).items()} for model in (here, there)]
+        scores = [[score.values for score in judge(model, data)] for model in (here, there)]
+    np.testing.assert_allclose(theirs, mine, rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(device_records, records, rtol=1e-10)
+    assert figures[1] == pytest.approx(figures[0], rel=1e-9)
+    for one, other in zip(*scores, strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["unet to clean images, batch norm", "hourglass"])
+def test_a_run_of_many_layers_goes_on_on_the_other_backend_and_keeps_its_bits_on_one(name, tmp_path):
+    data, options = pictures(), {**OPTIONS, "batch_size": 4, "optimiser": "momentum", "lr": 0.001}
+    with cupy_on_cpu("random", 3) as (place, _):
+        expected, _ = trained(MODELS[name](dtype=np.float64, backend=place), data, **options)
+        fit(MODELS[name](dtype=np.float64, backend=place), data, **{**options, "max_steps": 2}, out=tmp_path / "run")
+        for where, exact in ((place, True), ("numpy", False)):
+            run = shutil.copytree(tmp_path / "run", tmp_path / f"on, {exact}")
+            model = load_model(run, where)
+            resume(model, data, run, progress=False)
+            found = model.backend.get(model.buffer.values)
+            np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-11)
+            assert not exact or found.tobytes() == expected.tobytes()

@@ -14,6 +14,7 @@ from scratchvae import VAE, Autoencoder, fit, load_model, nn, resume, rng
 from scratchvae.data import Dataset, Split
 from scratchvae.errors import BackendError, ConfigError, NonFiniteError
 from scratchvae.models.autoencoder import mlp
+from scratchvae.models.conv_vae import ConvVAE
 from scratchvae.nn import init
 from scratchvae.ops import cuda
 from scratchvae.training import Optimiser, RunFolder, device_step
@@ -338,6 +339,28 @@ def test_tensor_cores_are_asked_for_by_name_and_remembered(tiny_data, place, tmp
         fit(model_of("vae"), tiny_data, **OPTIONS, tf32=True)
     with pytest.raises(ConfigError, match="float32 arrays, tf32"):
         fit(model_of("vae", place), tiny_data, **OPTIONS, tf32=True)
+
+
+def conv_vae(place, dtype):
+    return ConvVAE((4, 3), (2, 4), size=(4, 3), stride=(2, 1), latent=3, seed=3, dtype=dtype, backend=place)
+
+
+def test_a_convolutional_vae_trains_as_on_numpy_in_single_launches_or_captured(tiny_data, place):
+    mine, records = values_and_records(conv_vae("numpy", np.float64), tiny_data)
+    theirs, device_records = values_and_records(conv_vae(place, np.float64), tiny_data)
+    np.testing.assert_allclose(theirs, mine, rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(losses(device_records), losses(records), rtol=1e-10)
+    assert place.capture.__self__.replays
+    eager, _ = values_and_records(conv_vae(place, np.float64), tiny_data, graph=False)
+    np.testing.assert_array_equal(eager, theirs)
+
+
+def test_convolutions_use_tensor_cores_where_they_are_asked_for(tiny_data, place):
+    full, _ = values_and_records(conv_vae(place, np.float32), tiny_data)
+    fast, _ = values_and_records(model := conv_vae(place, np.float32), tiny_data, tf32=True)
+    assert any(launch.startswith("convolution_backward<float, SmallTF32") for launch in place.capture.__self__.launches)
+    assert {module.precision for _, module in model.modules() if hasattr(module, "precision")} == {"fp32"}
+    assert 0 < np.mean(np.abs(fast - full)) < 1e-3
 
 
 # Files -------------------------------------------------------------------------------------------------------------------

@@ -31,6 +31,8 @@ def images(module, x, channels=None):
 class Kernel(Module):
     """What both convolutions hold: W (kh, kw, I, O), from I channels of the larger image to O of the smaller, and b."""
 
+    precision = "fp32"  # of the products on a GPU: or "tf32", for its tensor cores
+
     def __init__(self, inputs, outputs, size, stride=1, pad=0, init_W=init.glorot, init_b=init.zeros, input_gradient=True):
         """size, stride, pad: one whole number, or (height, width) · input_gradient=False skips dX, which nobody asks of a network's
         first layer; backward then returns None. Raises ConfigError."""
@@ -51,10 +53,11 @@ class Kernel(Module):
             raise ShapeError(f"{type(self).__name__} holds {self.W.value.dtype} and was given {x.dtype}: convert one of them")
         self.x = x
 
-    def scratch_for(self, image):
-        """Work for the operations.   image: the shape of the larger images"""
+    def how(self, image):
+        """The last arguments of the operations, by name: work among them.   image: the shape of the larger images"""
         size = self.ops.conv2d_work(image, self.W.shape, self.stride, self.pad)
-        return self.work((size,), self.x.dtype)
+        how = {"work": self.work((size,), self.x.dtype), "stride": self.stride, "pad": self.pad}
+        return how if self.precision == "fp32" else {**how, "precision": self.precision}
 
     def operations(self, rows):
         """None until forward has seen an image: 2 · B · h · w · kh · kw · I · O for each of Y, dW and (if asked) dX."""
@@ -90,14 +93,13 @@ class Conv2D(Kernel):
         y = self.new("y", (len(x), h, w, self.outputs), x.dtype)
         self.made = y.shape, y.dtype
         self.outputs_seen = h * w
-        return self.ops.conv2d(x, self.W.value, self.b.value, y, self.scratch_for(x.shape), self.stride, self.pad)
+        return self.ops.conv2d(x, self.W.value, self.b.value, y, **self.how(x.shape))
 
     def backward(self, dY):
         """dY as y → dX as x, or None. Writes W.grad and b.grad."""
         self.floats(dY=dY, like=self.made)
         dX = self.new("dX", self.x.shape, dY.dtype) if self.input_gradient else None
-        work = self.scratch_for(self.x.shape)
-        return self.ops.conv2d_backward(dY, self.x, self.W.value, dX, self.W.grad, self.b.grad, work, self.stride, self.pad)
+        return self.ops.conv2d_backward(dY, self.x, self.W.value, dX, self.W.grad, self.b.grad, **self.how(self.x.shape))
 
 
 class ConvTranspose2D(Kernel):
@@ -132,11 +134,10 @@ class ConvTranspose2D(Kernel):
         y = self.new("y", (len(x), *self.image_after(*x.shape[1:3]), self.outputs), x.dtype)
         self.made = y.shape, y.dtype
         self.outputs_seen = x.shape[1] * x.shape[2]
-        return self.ops.conv_transpose2d(x, self.W.value, self.b.value, y, self.scratch_for(y.shape), self.stride, self.pad)
+        return self.ops.conv_transpose2d(x, self.W.value, self.b.value, y, **self.how(y.shape))
 
     def backward(self, dY):
         """dY as y → dX as x, or None. Writes W.grad and b.grad."""
         self.floats(dY=dY, like=self.made)
         dX = self.new("dX", self.x.shape, dY.dtype) if self.input_gradient else None
-        work = self.scratch_for(dY.shape)
-        return self.ops.conv_transpose2d_backward(dY, self.x, self.W.value, dX, self.W.grad, self.b.grad, work, self.stride, self.pad)
+        return self.ops.conv_transpose2d_backward(dY, self.x, self.W.value, dX, self.W.grad, self.b.grad, **self.how(dY.shape))

@@ -42,15 +42,16 @@ class DeviceStep:
 
     def __init__(self, model, optimiser, fields, batch_size, *, seed=0, clip=None, precision="fp32", graph=True):
         """fields: {name: (N, …)} with all that the model reads, or images alone (N, D), uint8 or float32, in host memory ·
-        optimiser: started · precision: "fp32", or "tf32" for tensor cores, which the products of a Chain then use"""
+        optimiser: started · precision: "fp32", or "tf32" for tensor cores, which the products of a Chain and of convolutions
+        then use"""
         fields = fields_of(model, fields)
         batch_size = gate.whole("batch_size", batch_size)
         clip = None if clip is None else gate.number("clip", clip, above=0)
         self.model, self.optimiser, self.clip, self.backend, self.seed = model, optimiser, clip, model.backend, seed
-        self.chains = [module for _, module in model.modules() if isinstance(module, nn.Chain)]
+        self.products = [module for _, module in model.modules() if isinstance(module, (nn.Chain, nn.Conv2D, nn.ConvTranspose2D))]
         self.precision = precision
-        if precision != "fp32" and not self.chains:
-            raise ConfigError(f"{precision} needs a model with a Chain of dense layers: yours would not use it")
+        if precision != "fp32" and not self.products:
+            raise ConfigError(f"{precision} needs a model with a Chain of dense layers or with convolutions: yours would not use it")
         N, dtype = len(fields[0]), model.dtype
         self.rows = min(batch_size, N)
         self.short = N % self.rows  # images of the last batch, if it is not full
@@ -125,14 +126,14 @@ class DeviceStep:
         self.model.use(arena).train()
         for place, module in enumerate(module for _, module in self.model.modules() if module.wants_part):
             module.part = nn.Part(self.seed, self.counters[:1], place=place)
-        for chain in self.chains:
-            chain.precision = self.precision
+        for module in self.products:
+            module.precision = self.precision
         try:
             yield arena
         finally:
             self.model.use(None).train(False)
-            for chain in self.chains:
-                chain.precision = "fp32"
+            for module in self.products:
+                module.precision = "fp32"
 
     def _begin(self, order, place, step, schedule):
         """Bring to the device what this epoch needs."""

@@ -4,7 +4,8 @@ from functools import partial
 
 import numpy as np
 import pytest
-from cuda_kernels_on_cpu import OnCpu
+from cuda_kernels_on_cpu import Alone, OnCpu
+from cuda_on_cpu.sanitize import run_sanitized
 from hypothesis import given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
@@ -163,6 +164,24 @@ def test_quotients_by_a_divisor_are_exact_up_to_31_bits():
     quotient, rest = np.empty_like(n), np.empty_like(n)
     CpuModule(code).get_function("divide")((1,), (64,), (n, by, quotient, rest, np.int32(len(n))))
     np.testing.assert_array_equal((quotient, rest), np.divmod(n, by))
+
+
+def convolutions(precision, setting, unordered):
+    """Both operations on the smallest tiles, the sum over outputs in two stretches: for a sanitised process."""
+    with run_on(Alone(unordered)):
+        check(setting, np.float32, precision=precision, work=10**4, planner=tiled(TILES[precision, 4][-1], 2))
+
+
+NARROW, WIDE = ((1, 5, 4, 3), (2, 3, 3, 5), (1, 2), (1, 1)), ((1, 4, 4, 4), (3, 3, 4, 8), (2, 1), (1, 1))
+
+
+@pytest.mark.parametrize(
+    ("sanitizer", "precision", "setting"),
+    [("asan", "fp32", NARROW), ("asan", "tf32", WIDE), ("tsan", "fp32", NARROW)],
+)
+def test_convolutions_touch_no_byte_beyond_an_array_and_no_number_before_it_is_there(sanitizer, precision, setting):
+    outcome = run_sanitized(sanitizer, (convolutions, precision, setting, sanitizer == "tsan"), timeout=300)
+    assert outcome.clean, outcome.output
 
 
 # Plans ---------------------------------------------------------------------------------------------------------------------

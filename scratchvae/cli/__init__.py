@@ -68,7 +68,13 @@ def _tell(error):
 
 def parser():
     """The argparse parser of all commands."""
-    from . import options, runs, study, tools  # here and not above, so that Ctrl-C while NumPy is loaded ends in one line, too
+    from . import (  # here and not above, so that Ctrl-C while NumPy is loaded ends in one line, too
+        options,
+        runs,
+        study,
+        tools,
+        training,
+    )
 
     whole = options.Parser(
         prog="scratchvae", description="A Variational AutoEncoder with nothing hidden: train it, look at it, check it, time it."
@@ -78,6 +84,6 @@ def parser():
     whole.add_argument("--version", action="version", version=f"scratchvae {__version__}")
     commands = whole.add_subparsers(metavar="COMMAND")
     whole.set_defaults(command=None, parser=whole)
-    for part in (runs, tools, study):
+    for part in (training, runs, tools, study):
         part.add(commands)
     return whole

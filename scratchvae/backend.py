@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy
 
 from . import gate
-from .errors import BackendError, ShapeError
+from .errors import BackendError
 from .ops import numpy as numpy_ops
 
 
@@ -95,12 +95,7 @@ def _cupy():
     )  # fmt: skip
 
 
-def same_library(what, array, like):
-    """Raise ShapeError, naming both, unless `array` is an array of the library that `like` is of."""
-    if not isinstance(array, type(like)):
-        raise ShapeError(f"{what} holds {_kind(like)} and was given {_kind(array)}: nothing is copied between backends unasked")
-
-
-def _kind(value):
+def kind_of(value):
+    """Its library and type, as "numpy.ndarray"."""
     kind = type(value)
     return f"{kind.__module__.split('.')[0].lstrip('_')}.{kind.__name__}"

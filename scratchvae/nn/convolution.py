@@ -4,7 +4,6 @@ from functools import partial
 from math import prod
 
 from .. import gate
-from ..backend import same_library
 from ..errors import ConfigError, ShapeError
 from . import init
 from .module import Module
@@ -45,12 +44,8 @@ class Kernel(Module):
 
     def given(self, x):
         """Refuse an x that this kernel cannot take. Raises ShapeError."""
-        if self.W.value is None:
-            raise ShapeError(f"{type(self).__name__} is not initialised: call initialise(seed) on it or on the model that holds it")
-        same_library(type(self).__name__, x, self.W.value)
         images(self, x, self.inputs)
-        if x.dtype != self.W.value.dtype:
-            raise ShapeError(f"{type(self).__name__} holds {self.W.value.dtype} and was given {x.dtype}: convert one of them")
+        self.suits(x, self.W)
         self.x = x
 
     def how(self, image):

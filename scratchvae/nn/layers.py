@@ -1,7 +1,6 @@
 """Dense layers and activations. Each calls one pair of operations and remembers what it needs."""
 
 from .. import gate
-from ..backend import same_library
 from ..errors import ShapeError
 from . import init
 from .module import Module
@@ -19,15 +18,9 @@ class Dense(Module):
 
     def given(self, x):
         """Refuse an x of another width, dtype or backend. Raises ShapeError."""
-        W = self.W.value
-        if W is None:
-            raise ShapeError("Dense is not initialised: call initialise(seed) on it or on the model that holds it")
-        if not isinstance(x, type(W)):
-            same_library("Dense", x, W)
+        self.suits(x, self.W)
         if x.ndim != 2 or x.shape[1] != self.inputs:
             raise ShapeError(f"Dense takes (rows, {self.inputs}), not {x.shape}")
-        if x.dtype != W.dtype:
-            raise ShapeError(f"Dense holds {W.dtype} and was given {x.dtype}: convert one of them")
 
     def forward(self, x):
         """x (B, inputs) → (B, outputs)"""

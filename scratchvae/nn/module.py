@@ -82,6 +82,17 @@ class Module:
         wrong there becomes NaN, and is looked at when the step is taken again with every array kept."""
         return self.backend.name == "numpy" or not self.training or not isinstance(self.arena, Plan)
 
+    def suits(self, x, parameter):
+        """Refuse an x of another library or dtype than a Parameter of this module. Raises ShapeError."""
+        held, name = parameter.value, type(self).__name__
+        if held is None:
+            raise ShapeError(f"{name} is not initialised: call initialise(seed) on it or on the model that holds it")
+        if not isinstance(x, type(held)):
+            kinds = f"{name} holds {backends.kind_of(held)} and was given {backends.kind_of(x)}"
+            raise ShapeError(f"{kinds}: nothing is copied between backends unasked")
+        if x.dtype != held.dtype:
+            raise ShapeError(f"{name} holds {held.dtype} and was given {x.dtype}: convert one of them")
+
     def new(self, name, shape, dtype):
         """An uninitialised array of any shape. Its name is what the microscope and the message about a NaN call it."""
         arena = self.arena

@@ -6,7 +6,6 @@ Their input has its channels last, (B, …, C).
 import numpy as np
 
 from .. import gate
-from ..backend import same_library
 from ..errors import ConfigError, ShapeError
 from . import init
 from .module import Module
@@ -29,13 +28,7 @@ class Normalisation(Module):
 
     def forward(self, x):
         """x (B, …, C) → y as x. Raises ShapeError for other channels, dtypes or libraries."""
-        self.floats(x=x)
-        scale = self.scale.value
-        if scale is None:
-            raise ShapeError(f"{type(self).__name__} is not initialised: call initialise(seed) on it or on the model that holds it")
-        same_library(type(self).__name__, x, scale)
-        if x.dtype != scale.dtype:
-            raise ShapeError(f"{type(self).__name__} holds {scale.dtype} and was given {x.dtype}: convert one of them")
+        self.suits(x, self.scale)
         if x.ndim < 2 or x.shape[-1] != self.channels:
             raise ShapeError(f"{type(self).__name__} takes (rows, …, {self.channels}), not {x.shape}")
         self.x, y = x, self.new("y", x.shape, x.dtype)

@@ -33,9 +33,10 @@ BOUNDS = {
 
 
 class Optimiser:
-    """One update of the flat parameters per step (E24 to E30).   moments: {name: (N,)}
+    """One update of the flat parameters per step (E24 to E30).
 
-    weight_decay λ adds λ p to the gradient of every optimiser but AdamW, whose own `decay` is not part of the gradient.
+    moments: {name: (N,)}, of which averages are divided by 1 − β, as `ops.numpy.optimisers` keeps them · weight_decay:
+    λ adds λ p to the gradient of every optimiser but AdamW, whose own `decay` is not part of the gradient.
     """
 
     def __init__(self, name="adam", weight_decay=0.0, backend=backends.NUMPY, **settings):

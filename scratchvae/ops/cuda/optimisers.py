@@ -36,7 +36,7 @@ def nesterov(p, g, velocity, work, lr, step, mu=0.9, **options):
 
 
 def rmsprop(p, g, square, work, lr, step, rho=0.99, eps=1e-8, **options):
-    """s ← ρ s + (1 − ρ) g²,  p ← p − η g / (√s + ε) (E27)"""
+    """S ← ρ S + g²,  p ← p − η g / (√s + ε) with s = (1 − ρ) S (E27).   square: S"""
     _update("RMSProp", p, g, square, None, lr, step, a=rho, eps=eps, **options)
 
 
@@ -46,7 +46,7 @@ def adagrad(p, g, square, work, lr, step, eps=1e-10, **options):
 
 
 def adam(p, g, m, v, work, lr, step, beta1=0.9, beta2=0.999, eps=1e-8, **options):
-    """m ← β₁ m + (1−β₁) g,  v ← β₂ v + (1−β₂) g²,  p ← p − η m̂ / (√v̂ + ε) (E29)"""
+    """M ← β₁ M + g,  V ← β₂ V + g²,  p ← p − η m̂ / (√v̂ + ε) (E29).   m, v: M = m / (1−β₁) and V = v / (1−β₂)"""
     _update("Adam", p, g, m, v, lr, step, a=beta1, b=beta2, eps=eps, **options)
 
 

@@ -1,7 +1,8 @@
 """Optimiser updates, in place on flat slices: parameters p, gradient g, moments, scratch `work`, all of one shape (N,).
 
-`step` counts updates from 1. Moments are stored divided by (1 − β), which leaves every update exactly as published and
-saves two passes over memory: with M = m / (1 − β) the recursion m ← β m + (1 − β) g reads M ← β M + g.
+`step` counts updates from 1. Averages are kept divided by (1 − β), which leaves every update as published and saves two passes over
+memory: with M = m / (1 − β) the recursion m ← β m + (1 − β) g reads M ← β M + g. So after one step Adam's `m` holds g, not (1 − β₁) g,
+and its `v` and RMSProp's `square` hold g²: in these arrays, and in a checkpoint. Times (1 − β) they are those of the papers.
 """
 
 from math import sqrt
@@ -40,7 +41,7 @@ def nesterov(p, g, velocity, work, lr, step, mu=0.9):
 
 
 def rmsprop(p, g, square, work, lr, step, rho=0.99, eps=1e-8):
-    """s ← ρ s + (1 − ρ) g²,  p ← p − η g / (√s + ε) (E27; Tieleman & Hinton, 2012)"""
+    """S ← ρ S + g²,  p ← p − η g / (√s + ε) with s = (1 − ρ) S (E27; Tieleman & Hinton, 2012).   square: S"""
     _accumulate_square(square, g, work, rho)
     _scaled_step(p, g, square, work, lr / sqrt(1 - rho), eps / sqrt(1 - rho))
 
@@ -52,9 +53,9 @@ def adagrad(p, g, square, work, lr, step, eps=1e-10):
 
 
 def adam(p, g, m, v, work, lr, step, beta1=0.9, beta2=0.999, eps=1e-8):
-    """m ← β₁ m + (1−β₁) g,  v ← β₂ v + (1−β₂) g²,  p ← p − η m̂ / (√v̂ + ε) (E29; Kingma & Ba, 2015, algorithm 1)
+    """M ← β₁ M + g,  V ← β₂ V + g²,  p ← p − η m̂ / (√v̂ + ε) (E29; Kingma & Ba, 2015, algorithm 1)
 
-    where m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ) at step t.
+    m, v: M = m / (1−β₁) and V = v / (1−β₂) of the paper's moments, so that m̂ = (1−β₁) M / (1−β₁ᵗ) and v̂ = (1−β₂) V / (1−β₂ᵗ) at step t.
     """
     m *= beta1
     m += g

@@ -8,7 +8,7 @@ UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2
 
 
 def printable(name):
-    """A name that somebody has chosen as part of a line, a title or a page: what is not printed is shown as "\\n" or "\\x1b"."""
+    """A name that a user has chosen, as part of a line, a title or a page: what is not printed is shown as "\\n" or "\\x1b"."""
     return UNPRINTABLE.sub(lambda found: repr(found[0])[1:-1], str(name))
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from .errors import OutputError, RunFolderError
 
 LEFT_OVER = re.compile(r"\.(?:.+\.)?[0-9a-f]+\.part(?:\.[^.]*)?")  # a temporary name, of this version or an older one
-PATIENCE = 2.0  # seconds that Windows gives whoever has the old file open
+PATIENCE = 2.0  # seconds that Windows waits for a program that has the old file open
 
 
 @contextlib.contextmanager
@@ -126,7 +126,7 @@ def refuse_special(path):
 
 
 def sweep(folder):
-    """Remove the temporary files in `folder` that killed processes left. For whoever holds its lock."""
+    """Remove the temporary files in `folder` that killed processes left. Only the holder of its lock may call this."""
     for path in Path(folder).glob(".*.part*"):
         if LEFT_OVER.fullmatch(path.name) and not path.is_dir():
             path.unlink(missing_ok=True)
@@ -167,14 +167,14 @@ def only_writer(path):
 
 
 def _forget_locks():
-    """A forked process shares its parent's locks and would keep them alive: it lets go of them."""
+    """A forked process shares its parent's locks and would keep them alive: it closes its copies."""
     for descriptor in _held:
         os.close(descriptor)
     _held.clear()
 
 
 def _replace_patiently(temporary, path):
-    """os.replace where a file that somebody has open cannot be replaced, as on Windows: for a while it is tried again."""
+    """os.replace, tried again for a while: on Windows a file that a program has open cannot be replaced."""
     until = time.monotonic() + PATIENCE
     while True:
         try:

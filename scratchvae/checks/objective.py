@@ -73,7 +73,7 @@ def numbered(name, count, alone=None):
 
 def is_asked(module, place, count):
     """Whether backward is to return a gradient of this input, of so many: not where `input_gradient`, one answer or one for each input,
-    is False. Of a model nobody asks any, nor of the only input of what begins with a layer that says so."""
+    is False. A model need return none, nor need a module of one input that begins with a layer which says so."""
     said = getattr(module, "input_gradient", None)
     if isinstance(said, (tuple, list)):
         return bool(said[place])

@@ -15,7 +15,7 @@ What a plain class must keep to:
 - A random number comes from outside: the same x gives the same y.
 - It may take and return several arrays, of any shapes: forward(x, t) → (y, s), backward(dY, dS) → (dX, dT). `example(rows, seed)` then
   returns what forward takes, an array or a tuple; whole numbers are handed on and have no gradient. `input_gradient = False`, or
-  a (True, False) with an answer for each input, says of which one nobody needs a gradient.
+  a (True, False) with an answer for each input, says of which one no gradient is needed.
 - The gradients are those of this dY and this x alone: backward writes self.dW anew, or adds it to what was there.
 """
 

@@ -48,7 +48,7 @@ def run_backward(objective, first, inputs):
         elif dX is not None:
             written[name] = np.array(dX)
         elif is_asked(twin, place, len(inputs)):
-            note = f"backward returned None for {label(name)}; if nobody needs it, say so: self.input_gradient = "
+            note = f"backward returned None for {label(name)}; if it is not needed, say so: self.input_gradient = "
             note += "False" if len(inputs) == 1 else str(tuple(i != place for i in range(len(inputs))))
             faults.append(_fault(name, note, x.shape))
     for name, p in twin.parameters():

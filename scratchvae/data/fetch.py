@@ -22,7 +22,7 @@ TIMEOUT = (10, 60)  # seconds to connect, seconds of silence
 def fetch(known):
     """Verified local files of a KnownSet: a list of Paths in the order of `known.files`.
 
-    Raises DataError when a file is damaged, cannot be had from any mirror, or may not be downloaded.
+    Raises DataError when a file is damaged, cannot be fetched from any mirror, or may not be downloaded.
     """
     return [_fetch_one(known, file) for file in known.files]
 

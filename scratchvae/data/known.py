@@ -1,4 +1,4 @@
-"""The public sets that we fetch by name: their files, and where these are to be had."""
+"""The public sets that we fetch by name: their files, and where to fetch these."""
 
 from dataclasses import dataclass
 

@@ -14,7 +14,7 @@ IN_MEMORY = 1 << 30  # bytes of an array that are read into memory; a larger one
 
 def open_npy(path):
     """The array in a .npy file of numbers or text; a large one is mapped into memory, not read. Raises DataError if it is damaged."""
-    if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for whoever writes into it
+    if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for the program that writes into it
         raise DataError(f"{path}: not a regular file: give a .npy file")
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size

@@ -1,10 +1,11 @@
 """Rows of an array filled by several processes, of which only one keeps the array.
 
-Memory that processes share is dear when it is first touched: of 10,000 small JPEGs, a sixth of the time that decoding them takes. So the
-others put their rows into a few slots, again and again the same, and this process moves them to where they belong.
+It costs time when shared memory is first touched: for 10,000 small JPEGs, a sixth of what decoding them takes. So the others put
+their rows into a few slots, the same again and again, and this process moves them to where they belong.
 
-Nobody is waited for. Each block of rows is a line in a pipe, which whoever is free takes out; what the others have begun and not
-brought when nothing else is left, because they are slow, stopped or dead, this process does as well. It changes no bit.
+No process waits for another. Each block of rows is a line in a pipe, which the next free process takes out. Blocks that the others
+have begun and not brought when nothing else is left, because they are slow, stopped or dead, this process does as well. It changes
+no bit.
 """
 
 import contextlib

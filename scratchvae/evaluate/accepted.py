@@ -65,7 +65,7 @@ def check_model(model):
 
 
 def values_of(data, part="train"):
-    """What the numbers of a split are, for whoever reads a figure made from them."""
+    """What the numbers of a split are, in words, for figures made from them."""
     low, high = data.splits[part].extent
     if low < 0 or high > 1:
         return "none (any numbers, as they are)"

@@ -27,7 +27,7 @@ def image_terms(model, fields, workers, seed=0, samples=1, replicas=None, tell=l
     fields: {name: (N, …)} with all that the model reads, or images alone (N, D).
 
     ε of image i and draw k is normal(seed, EVALUATE, k, i): the same whatever the batches and threads. replicas: of the
-    model, one per worker, for whoever evaluates again and again · tell(images): called as they are done, each once for each draw.
+    model, one per worker, to be used again by the next evaluation · tell(images): called as they are done, each once for each draw.
     """
     seed, samples = gate.whole("seed", seed, 0, 2**64 - 1), gate.whole("samples", samples, 1, SAMPLES)
     check_model(model)

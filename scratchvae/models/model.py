@@ -49,7 +49,7 @@ class Model(nn.Module):
     noise_columns = 0
     support = gate.REAL  # (lowest, highest) number that an image may hold
     training_defaults = {}  # settings that `fit` trains it with where none are given, if they are others than those of Settings
-    seed = None  # of the first values, if they can be had again from it
+    seed = None  # from which the first values can be made again, if they can
     chunk = 500  # rows that it is used on at a time, which bounds its memory: fixed, so that threads change speed and never bits
 
     @property

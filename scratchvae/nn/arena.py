@@ -1,5 +1,5 @@
 """Where the arrays of a step come from. A module asks `self.new(name, shape, dtype)`; without an arena each request is a new array, so
-that nothing is overwritten behind anyone's back. `Kept` remembers what was asked for, `Plan` takes memory once and gives it out again."""
+that no array handed out before is overwritten. `Kept` remembers what was asked for, `Plan` takes memory once and gives it out again."""
 
 import math
 import weakref
@@ -11,7 +11,8 @@ from ..errors import ShapeError
 
 
 class Kept:
-    """New arrays, and [(module, name, array)] of all that have a name, in the order of requests: for whoever looks for a NaN.
+    """New arrays, and [(module, name, array)] of all that have a name, in the order of requests: to find where a NaN
+    came from.
 
     They begin as zeros, so what is not finite was computed.
     """
@@ -81,7 +82,7 @@ class Plan:
         return self.planned[-1]
 
     def _shared(self, shape, dtype):
-        """Memory that nobody refers to any more, or new memory."""
+        """Memory that no name refers to any more, or new memory."""
         size = math.prod(shape) * np.dtype(dtype).itemsize
         block = next((block for block in self.idle if len(block) >= size), None)
         if block is None:
@@ -92,7 +93,7 @@ class Plan:
         lease = memoryview(block)[:size]
         watched = np.frombuffer(lease, dtype)  # its views refer to it and not to the block, since a memoryview stands between
         weakref.finalize(watched, self._free, block, self.planned).atexit = False
-        self.planned.append(np.frombuffer(lease, dtype).reshape(shape))  # for the replay: nobody watches it
+        self.planned.append(np.frombuffer(lease, dtype).reshape(shape))  # for the replay: not watched
         return watched.reshape(shape)
 
     def _free(self, block, planned):

@@ -33,8 +33,8 @@ class Kernel(Module):
     precision = "fp32"  # of the products on a GPU: or "tf32", for its tensor cores
 
     def __init__(self, inputs, outputs, size, stride=1, pad=0, init_W=init.glorot, init_b=init.zeros, input_gradient=True):
-        """size, stride, pad: one whole number, or (height, width) · input_gradient=False skips dX, which nobody asks of a network's
-        first layer; backward then returns None. Raises ConfigError."""
+        """size, stride, pad: one whole number, or (height, width) · input_gradient=False skips dX, which a network's first
+        layer need not compute; backward then returns None. Raises ConfigError."""
         self.inputs, self.outputs = gate.whole("inputs", inputs), gate.whole("outputs", outputs)
         self.size, self.stride, self.pad = pair("size", size), pair("stride", stride), pair("pad", pad, 0)
         self.input_gradient = input_gradient

@@ -11,7 +11,7 @@ class Dense(Module):
     """Y = X W + b.   W (inputs, outputs), b (outputs,)"""
 
     def __init__(self, inputs, outputs, init_W=init.glorot, init_b=init.zeros, input_gradient=True):
-        """input_gradient=False skips dX, which nobody asks of a network's first layer; backward then returns None."""
+        """input_gradient=False skips dX, which a network's first layer need not compute; backward then returns None."""
         self.inputs, self.outputs = gate.whole("inputs", inputs), gate.whole("outputs", outputs)
         self.input_gradient = input_gradient
         self.W, self.b = Parameter((self.inputs, self.outputs), init_W), Parameter((self.outputs,), init_b)

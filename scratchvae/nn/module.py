@@ -35,7 +35,7 @@ class Module:
 
     forward(*inputs) returns an array, or a tuple of them, and remembers what backward needs. backward(*gradients of the outputs)
     *writes* the gradient of each of the module's own Parameters into its `.grad` and returns the gradients of the inputs, None for one
-    that nobody asks for. A term of a loss is an output (B,), and its gradient a number for each row. Neither changes what it is given.
+    that is not needed. A term of a loss is an output (B,), and its gradient a number for each row. Neither changes what it is given.
     One backward belongs to one forward: a Parameter, and a module that remembers, stand in one place of one model.
 
     Arrays come from `self.new` and `self.work`, which in training give out the same memory in every step (`nn.arena`).
@@ -99,7 +99,7 @@ class Module:
         return self.backend.empty(shape, dtype) if arena is None else arena.new(self, name, shape, dtype)
 
     def work(self, shape, dtype):
-        """The same for scratch that nobody looks at, free again when the caller forgets it."""
+        """The same for scratch without a name. Its memory may be given out again when the caller no longer refers to it."""
         return self.new(None, shape, dtype)
 
     def __getattr__(self, name):

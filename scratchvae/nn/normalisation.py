@@ -46,10 +46,10 @@ class Normalisation(Module):
         """dY as y → dX as x. Writes scale.grad and shift.grad."""
         self.floats(dY=dY, like=self.x)
         dX = self.new("dX", dY.shape, dY.dtype)
-        self.blame(dY.reshape(self.xhat.shape), dX.reshape(self.xhat.shape))
+        self.standardise_backward(dY.reshape(self.xhat.shape), dX.reshape(self.xhat.shape))
         return dX
 
-    def blame(self, dY, dX):
+    def standardise_backward(self, dY, dX):
         scale, dscale, dshift = (p.reshape(self.groups) for p in (self.scale.value, self.scale.grad, self.shift.grad))
         self.ops.normalise_backward(dY, self.xhat, self.rstd, scale, dX, dscale, dshift, self.work(dY.shape, dY.dtype))
 
@@ -106,9 +106,9 @@ class BatchNorm(Normalisation):
         mean = self.running_mean.value.reshape(self.groups)
         return self.ops.standardise(x, mean, self.rstd, *self._learned(), y, self.xhat)
 
-    def blame(self, dY, dX):
+    def standardise_backward(self, dY, dX):
         if self.by_batch:
-            super().blame(dY, dX)
+            super().standardise_backward(dY, dX)
             mean, variance = self.running_mean, self.running_variance
             pull = self.rate * self.part.share
             self.ops.follow(self.mean[0], self.rstd[0], mean.value, variance.value, pull, mean.grad, variance.grad, EPSILON)

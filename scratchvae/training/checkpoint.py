@@ -84,7 +84,7 @@ def read_run(folder):
     try:
         return folder.agree(config, held, was), state, arrays
     except RunFolderError:
-        if folder.config() != config:  # somebody, who holds the lock, has written both between our looks at them: look again
+        if folder.config() != config:  # another process has written both between our two reads: read again
             return read_run(folder)
         raise
 
@@ -166,7 +166,7 @@ def first_model(path, backend=None):
 
 
 def describe(model):
-    """What config.json keeps of a model: its kind and configuration, and how its first values can be had again."""
+    """What config.json keeps of a model: its kind and configuration, and from which seed its first values can be made again."""
     values = hashlib.sha256(np.ascontiguousarray(model.backend.get(model.buffer.values)).data).hexdigest()
     found = {"kind": model.kind, "config": model.config, "dtype": str(model.dtype), "values": values}
     return found if getattr(model, "seed", None) is None else {**found, "seed": int(model.seed)}

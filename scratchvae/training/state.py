@@ -115,7 +115,7 @@ class _Trial:
         return before, {**self._attributes(modules), OUTCOME: computed}
 
     def step_ends_alike(self, after, values, moved):
-        """Whether a step that begins with these values computes what the first one did, and leaves alike what that one had moved."""
+        """Whether a step that begins with these values computes what the first one did, and leaves the same values behind."""
         try:
             _, other = self.step(values)
         except Exception:

@@ -182,7 +182,7 @@ class TrainingStep:
 
 
 def _tree_sum(parts):
-    """(p₀ + p₁) + (p₂ + p₃) …, added in place into the first: the same order whoever adds."""
+    """(p₀ + p₁) + (p₂ + p₃) …, added in place into the first: in the same order, whichever worker adds."""
     gap = 1
     while gap < len(parts):
         for i in range(0, len(parts) - gap, 2 * gap):

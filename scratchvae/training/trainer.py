@@ -94,7 +94,7 @@ class Trainer:
         if self.step != self.origin.step:  # else an epoch begins, and the line with it
             self.window = state["window"]
         if self.best and self.best["step"] == self.step:
-            self._keep_best(folder)  # whoever ended the run may have come between its two files
+            self._keep_best(folder)  # the run may have been ended between writing its two files
 
     def take_best(self):
         """Give the model the parameters of the epoch that was best on the validation images, if there is one."""
@@ -175,7 +175,8 @@ class Trainer:
         return DeviceStep(self.model, self.optimiser, self.fields, s.batch_size, seed=s.seed, clip=s.clip, **own)
 
     def _keep(self, folder, unless_dear=False):
-        """Write the checkpoint of this step; unless_dear: not when the last was written less than ten times ago of what that took."""
+        """Write the checkpoint of this step; unless_dear: not before ten times as long has passed as
+        the last one took to write."""
         began = time.perf_counter()
         if folder is not None and unless_dear and began < self._dear_until:
             return

@@ -56,7 +56,7 @@ def upsample_bilinear(x, out, work=None):
 
 
 def upsample_bilinear_backward(dY, dX, work=None):
-    """The adjoint: each blame goes back to the pixels with the shares they had (E70).   dY (B, f H, g W, C) → dX (B, H, W, C)"""
+    """The adjoint: each gradient goes back to the pixels, in the shares they had (E70).   dY (B, f H, g W, C) → dX (B, H, W, C)"""
     _bilinear("upsample_bilinear_backward", (dY, dX), dX, dY)
     return dX
 

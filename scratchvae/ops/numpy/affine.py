@@ -13,7 +13,7 @@ def affine(x, W, b, out):
 def affine_backward(dY, x, W, dX, dW, db):
     """dX = dY Wᵀ,  dW = Xᵀ dY,  db = Σ_rows dY (E5).   Writes dX (B, I), dW (I, O), db (O,).
 
-    dX may be None when nobody asks for it, as in a network's first layer.
+    dX may be None where it is not needed, as in a network's first layer.
     """
     np.matmul(x.T, dY, out=dW)
     np.sum(dY, axis=0, out=db)

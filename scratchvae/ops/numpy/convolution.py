@@ -38,7 +38,7 @@ def conv2d(x, W, b, out, work, stride=(1, 1), pad=(0, 0)):
 def conv2d_backward(dY, x, W, dX, dW, db, work, stride=(1, 1), pad=(0, 0)):
     """dX = patches_backward(dY Wᵀ),  dW = patches(X)ᵀ dY,  db = Σ_pixels dY (E63, E64).   Writes dX as x, dW as W, db (O,).
 
-    dX may be None when nobody asks for it, as in a network's first layer: then the patches are those of X, which has few channels.
+    dX may be None where it is not needed, as in a network's first layer: then the patches are those of X, which has few channels.
     """
     if dX is None:
         return _looked_backward(x, dY, W, None, dW, db, dY, work, stride, pad)

@@ -19,7 +19,7 @@ def patches(x, out, work=None, stride=(1, 1), pad=(0, 0)):
 
 
 def patches_backward(dP, dX, work=None, stride=(1, 1), pad=(0, 0)):
-    """dX[b, s y + i − p, t x + j − q, c] = Σ dP[b, y, x, i, j, c] (E61): a pixel's blame is the sum over the windows that hold it.
+    """dX[b, s y + i − p, t x + j − q, c] = Σ dP[b, y, x, i, j, c] (E61): a pixel's gradient is the sum over the windows that hold it.
 
     dP (B, h, w, kh, kw, C) → dX (B, H, W, C). work as for patches. This is the adjoint: ⟨patches x, P⟩ = ⟨x, patches_backward P⟩.
     """

@@ -77,7 +77,7 @@ def upsample_bilinear(x, out, work):
 
 
 def upsample_bilinear_backward(dY, dX, work):
-    """The adjoint: each blame goes back to the two pixels with the shares they had (E70).   dY (B, f H, g W, C) → dX (B, H, W, C)"""
+    """The adjoint: each gradient goes back to the two pixels, in the shares they had (E70).   dY (B, f H, g W, C) → dX (B, H, W, C)"""
     _lines_backward(dY, work[0], work[1], 2)
     return _lines_backward(work[0], dX, work[1].reshape(-1)[: dX.size].reshape(dX.shape), 1)
 

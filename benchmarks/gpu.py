@@ -1,7 +1,8 @@
 """Prove and time the CUDA path in one go: python benchmarks/gpu.py --out FOLDER
 
 Parity, gradients, the same training on both backends, graph against eager, compute-sanitizer; then the roofline, every operation,
-the ladder, our steps, the batch size at which the GPU overtakes the CPU, and the race against PyTorch, JAX and plain CuPy.
+convolutions of the models' sizes, the ladder, our steps, the batch size at which the GPU overtakes the CPU, and the race against
+PyTorch, JAX and plain CuPy.
 Every part runs in a process of its own: what fails is written down, and the rest goes on. Ends within --minutes.
 """
 
@@ -16,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.device import figures, process, proof, race, speed
+from benchmarks.device import convolution, figures, process, proof, race, speed
 from benchmarks.device.setting import setting
 from scratchvae import timing
 from scratchvae.errors import ScratchVAEError
@@ -25,6 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # name: (function, seconds it may take, variables that CuPy reads only once)
 PARTS = {
     "parity": (proof.parity, 90, {}),
+    "convolution parity": (convolution.parity, 90, {}),
     "gradients": (proof.gradients, 60, {}),
     "graph": (proof.graph, 90, {}),
     "training": (proof.training, 60, {}),
@@ -32,6 +34,7 @@ PARTS = {
     "roofline tf32": (speed.roofline, 45, {"CUPY_TF32": "1"}),
     "steps": (speed.steps, 60, {}),
     "operations": (speed.operations, 45, {}),
+    "convolutions": (convolution.speed, 45, {}),
     "ladder": (speed.ladder, 45, {"CUPY_TF32": "0"}),
     "crossover": (speed.crossover, 60, {}),
     "memcheck": (proof.sanitized, 150, {}),
@@ -39,7 +42,8 @@ PARTS = {
     "initcheck": (proof.sanitized, 150, {}),
 }
 TOOLS = ("memcheck", "racecheck", "initcheck")  # of compute-sanitizer
-PROOFS = ("parity", "gradients", "graph", "training", *TOOLS)  # no timings: they run at the same time, most of it compiling
+# No timings: they run at the same time, most of it compiling.
+PROOFS = ("parity", "convolution parity", "gradients", "graph", "training", *TOOLS)
 
 
 def parse(argv):

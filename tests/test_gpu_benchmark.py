@@ -17,11 +17,11 @@ def run(*arguments):
 
 
 def test_a_dry_run_proves_writes_and_draws(tmp_path):
-    done = run("--out", tmp_path, "--dry-run", "--parts", "parity,gradients,training,roofline,crossover")
+    done = run("--out", tmp_path, "--dry-run", "--parts", "parity,convolution parity,gradients,training,roofline,convolutions,crossover")
     assert done.returncode == 0, done.stdout + done.stderr
     result = json.loads((tmp_path / "gpu.json").read_text())
     assert "no time here is a measurement" in result["device"]
-    assert all(result["parts"][name]["ok"] for name in ("parity", "gradients", "training"))
+    assert all(result["parts"][name]["ok"] for name in ("parity", "convolution parity", "gradients", "training"))
     assert {"affine_backward", "adam", "normal"} <= {line["operation"] for line in result["parts"]["parity"]["table"]}
     assert (tmp_path / "gpu_training.png").read_bytes()[:4] == b"\x89PNG"
     told = (tmp_path / "gpu.json").read_text()

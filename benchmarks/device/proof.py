@@ -8,6 +8,7 @@ from scratchvae.nn import ACTIVATIONS
 from scratchvae.ops import numpy as twins
 from scratchvae.training import Optimiser, Schedule, TrainingStep
 
+from . import convolution
 from .setting import Steps
 
 
@@ -105,6 +106,7 @@ def sanitized(setting):
     for name, (_, _, batch) in list(setting.models.items())[:2]:
         for precision in setting.precisions:
             Steps(setting.model(name, setting.place), setting.images(), batch, precision, graph=False)(2)
+    convolution.once(setting)
     return {"ok": True}
 
 

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from cuda_kernels_on_cpu import OnCpu
 
+from scratchvae import ConvVAE
 from scratchvae.checks.cuda_on_cpu import CpuModule
 from scratchvae.ops.cuda import launch
 from scratchvae.ops.cuda.ladder import RUNGS, numbers_asked
 from scratchvae.ops.cuda.tiling import TILES, shared_bytes
-from scratchvae.study.launch_costs import IN_PLACE, PER_NUMBER, launches_of_a_step
+from scratchvae.study.launch_costs import IN_PLACE, PER_NUMBER, launches_of, launches_of_a_step
 
 M, N, K = 128, 256, 64  # every tile divides them: none asks for less at an edge
 
@@ -98,11 +99,25 @@ def test_a_step_costs_what_can_be_worked_out_on_paper():
         assert (step[key].bytes, step[key].operations) == cost, key
 
 
+def test_a_convolutions_step_costs_what_can_be_worked_out_on_paper():
+    B = 128
+    made = launches_of(lambda place: ConvVAE((28, 28), (32, 64), 4, 2, 20, backend=place), B, 784)
+    step = {(a.kernel, a.layer): a for a in made}
+    small, large = 14 * 14 * 32, 7 * 7 * 64  # numbers of an image after the first convolution, and after the second
+    assert step["convolution", "32 → 64"].bytes == 4 * (B * small + 16 * 32 * 64 + 64 + B * large)
+    assert step["convolution", "32 → 64"].operations == 2 * B * 7 * 7 * 16 * 32 * 64
+    assert step["convolution", "64 → 32"].operations == step["convolution", "32 → 64"].operations
+    assert step["convolution_backward", "32 → 64"].operations == 2 * step["convolution", "32 → 64"].operations
+    assert step["convolution_backward", "1 → 32"].operations == step["convolution", "1 → 32"].operations  # nobody asks for dX
+    kernels = [a.kernel for a in made]
+    assert [kernels.count(name) for name in ("convolution", "convolution_backward", "sum_parts")] == [4, 4, 4]
+
+
 def test_operations_per_number_are_those_that_the_kernels_state():
     text = "".join(path.read_text(encoding="utf-8") for path in sorted(launch.KERNELS.glob("*.cu")))
     for kernel, (_, each) in PER_NUMBER.items():
-        if kernel in ("gather", "end_of_step"):
-            continue  # a division; an addition
+        if kernel in ("gather", "end_of_step", "sum_parts", "activation", "activation_backward"):
+            continue  # a division; an addition; a comparison, and one more product: those of ReLU
         stated = re.findall(r"(\d+) operations each", text[: re.search(rf"\b{kernel}\(", text).start()])[-1]
         assert int(stated) == each, kernel
 

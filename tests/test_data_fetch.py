@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import http.server
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -11,13 +12,16 @@ import sys
 import tempfile
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 
+from scratchvae.cli import main
 from scratchvae.data.fetch import cache_folder, fetch
-from scratchvae.data.known import FILE_NAMES, KnownSet, RemoteFile
+from scratchvae.data.known import FILE_NAMES, KNOWN_SETS, KnownSet, RemoteFile
 from scratchvae.data.loading import load_known
 from scratchvae.errors import DataError
 
@@ -320,3 +324,26 @@ def test_progress_is_shown_on_a_terminal(server, folder):
     for name in FILE_NAMES:
         assert f"{name}: 100%" in shown
     assert ".part" not in shown
+
+
+@pytest.mark.parametrize("name", KNOWN_SETS)
+def test_each_public_set_is_found_by_its_name_trained_on_and_found_again(name, server, folder, tmp_path, monkeypatch, capsys):
+    real = KNOWN_SETS[name]
+    monkeypatch.setitem(KNOWN_SETS, name, replace(real, mirrors=_known(server, "good").mirrors, files=FILES))
+    run, options = str(tmp_path / "run"), ["--hidden", "4", "--latent", "2", "--epochs", "1"]
+    assert main(["train", "--data", name, *options, "--out", run]) == 0
+    assert main(["evaluate", run]) == 0
+    assert f"{name}, test split, 10 images" in capsys.readouterr().out
+    assert server.asked == [f"/good/{file}" for file in FILE_NAMES]
+
+
+@pytest.mark.parametrize("known", KNOWN_SETS.values(), ids=lambda known: known.name)
+def test_each_public_set_has_two_mirrors_and_a_size_and_a_sum_for_each_file(known):
+    assert len({urlsplit(mirror).hostname for mirror in known.mirrors}) == len(known.mirrors) >= 2
+    assert all(urlsplit(mirror).scheme in ("http", "https") and mirror.endswith("/") for mirror in known.mirrors)
+    assert tuple(file.name for file in known.files) == FILE_NAMES
+    assert len({file.sha256 for each in KNOWN_SETS.values() for file in each.files}) == 4 * len(KNOWN_SETS)
+    assert all(re.fullmatch("[0-9a-f]{64}", file.sha256) for file in known.files)
+    pixels, labels = [n * 28 * 28 for n in (60_000, 10_000)], [60_000, 10_000]
+    for file, bytes_ in zip(known.files, (pixels[0], labels[0], pixels[1], labels[1]), strict=True):
+        assert bytes_ / 20 < file.size < bytes_  # gzip makes them smaller, and by no more than that

@@ -586,9 +586,74 @@ def as_heat(split, shape, _, side):
     return tiles(maps.reshape(6, -1), shape, (side, side))
 
 
+# Chapter 10 --------------------------------------------------------------------------------------------------------------
+
+
+def checkerboard(path):
+    """Kernels of 3 and of 4 pixels with stride 2: what one layer makes of ones, samples, and how strong each frequency is in them."""
+    kernels, colours, epochs, many = (3, 4), (VERMILION, BLUE), 10, 400
+    seeds = {size: [conv_vae_of(size, seed, epochs) for seed in range(3)] for size in kernels}
+    spectra = {size: [spectrum(model.sample(many, seed=1)) for model in models] for size, models in seeds.items()}
+    title = (
+        "Where the checkerboard comes from\n"
+        f"Transposed convolutions with stride 2. Convolutional VAE 28×28-8-16-10, {epochs} epochs of 5,000 digits; three seeds of each"
+    )
+    side, left, gap, chart = 112, 160, 6, 350
+    at = left, left + side + 5 * gap, left + 2 * (side + 5 * gap)
+    with page(path, title, WIDTH, 870, whole=True) as sheet:
+        for x, words in zip(at, ("one layer,\nall ones", "before\ntraining", "after it: samples of seed 0"), strict=True):
+            sheet.text(x, 38, words, SMALL, color=GREY, va="bottom")
+        for r, size in enumerate(kernels):
+            top = 48 + r * (side + gap)
+            sheet.text(0, top + side / 2, f"kernel of {size}", va="center", color=colours[r], weight="bold")
+            ones, out, pad = np.ones((1, 8, 8, 1)), np.empty((1, 16 + size % 2, 16 + size % 2, 1)), ((size - 2) // 2,) * 2
+            work = np.empty(ops.conv2d_work(out.shape, (size, size, 1, 1), (2, 2), pad))
+            ops.conv_transpose2d(ones, np.ones((size, size, 1, 1)), np.zeros(1), out, work, (2, 2), pad)
+            untrained = scratchvae.ConvVAE(filters=(8, 16), size=size, latent=10, seed=0).sample(1, seed=1)
+            untrained = (untrained - untrained.min()) / np.ptp(untrained)
+            sheet.picture(at[0], top, tiles(out[:, 2:14, 2:14].reshape(1, -1) / 6, (12, 12), (side, side))[0])
+            sheet.picture(at[1], top, tiles(untrained, SHAPE, (side, side))[0])
+            sheet.picture(at[2], top, mosaic(tiles(seeds[size][0].sample(4, seed=1), SHAPE, (side, side)), 4, gap))
+        sheet.text(0, chart - 22, "Share of an image's variance, by frequency along rows and columns; median over 400", SMALL, color=GREY)
+        ax = sheet.axes(60, chart, sheet.width - 60 - 190, 870 - sheet.top - chart - 130)
+        for size, colour in zip(kernels, colours, strict=True):
+            for values in spectra[size]:
+                ax.plot(range(1, 15), values[1:], color=colour, linewidth=1.5)
+        of_digits = spectrum(test_images())
+        ax.plot(range(1, 15), of_digits[1:], color=GREY, linewidth=2, linestyle="--")
+        ax.set_yscale("log")
+        ax.set_ylim(5e-4, 0.7)
+        ax.set_yticks([0.001, 0.01, 0.1], ["0.1 %", "1 %", "10 %"])
+        ax.set_yticks([], minor=True)
+        ax.set_xlim(1, 14)
+        ax.set_xticks([1, 4, 7, 10, 14], ["1", "4", "7:\nevery 4th pixel", "10", "14: every\n2nd pixel"])
+        ax.set_xlabel("periods in 28 pixels")
+        ends = {3: np.mean([values[14] for values in spectra[3]]), 4: np.mean([values[14] for values in spectra[4]])}
+        for size, colour, up in zip(kernels, colours, (0, 9), strict=True):
+            said = f"kernel of {size}: {ends[size]:.1%}"
+            ax.annotate(said, (14, ends[size]), (8, up), textcoords="offset points", va="center", fontsize=SMALL, color=colour)
+        said, style = f"digits: {of_digits[14]:.1%}", {"textcoords": "offset points", "va": "center", "fontsize": SMALL, "color": GREY}
+        ax.annotate(said, (14, of_digits[14]), (8, -9), **style)
+
+
+@cache
+def conv_vae_of(size, seed, epochs):
+    model = scratchvae.ConvVAE(filters=(8, 16), size=size, latent=10, seed=seed)
+    scratchvae.fit(model, digits(), epochs=epochs, seed=seed, progress=False)
+    return model
+
+
+def spectrum(images):
+    """Of the variance within images, the share that has k periods along rows or along columns, k = 0 … 14; the median over images."""
+    images = np.reshape(images, (-1, *SHAPE))
+    power = np.abs(np.fft.fft2(images - images.mean(axis=(1, 2), keepdims=True))) ** 2
+    shares = (power.sum(axis=1) + power.sum(axis=2)) / power.sum(axis=(1, 2))[:, None] / 2
+    return np.median(shares[:, :15] + np.where((np.arange(15) % 14) > 0, shares[:, -np.arange(15)], 0), axis=0)
+
+
 FIGURES = (
     ae_reconstructions, reconstructions, bottleneck, random_codes, manifold, latent_vae, latent_ae, bounds, estimators, blur,
-    activations, steps, speed, ladder, ladder_traffic, launches, data_clutter, data_overlap, data_figures,
+    activations, steps, speed, ladder, ladder_traffic, launches, checkerboard, data_clutter, data_overlap, data_figures,
 )  # fmt: skip
 
 

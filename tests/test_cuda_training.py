@@ -17,7 +17,7 @@ from scratchvae.models.autoencoder import mlp
 from scratchvae.models.conv_vae import ConvVAE
 from scratchvae.nn import init
 from scratchvae.ops import cuda
-from scratchvae.training import Optimiser, RunFolder, device_step
+from scratchvae.training import DeviceStep, Optimiser, RunFolder, device_step
 from scratchvae.training.checkpoint import read_checkpoint
 from scratchvae.training.device_step import capturable
 from scratchvae.training.optimisers import OPTIMISERS
@@ -273,10 +273,10 @@ def test_state_the_part_and_the_mode_are_the_same_on_the_gpu(tiny_data, place):
 
 
 def test_what_a_captured_step_writes_into_is_kept_and_used_again(place):
-    chain = nn.Chain(nn.Dense(784, 4)).initialise(0, np.float32, place)
-    few, many, again = (chain.how(chain.pairs(), rows, np.dtype(np.float32))["scratch"] for rows in (8, 900, 8))
+    dense = nn.Dense(784, 4).initialise(0, np.float32, place)
+    few, many, again = (dense.how(rows, np.dtype(np.float32))["scratch"] for rows in (8, 900, 8))
     assert many.partials.size > few.partials.size
-    assert chain.held[0] is few
+    assert dense.held[0] is few
     assert again is few
 
 
@@ -288,9 +288,26 @@ def test_a_module_of_ones_own_trains_without_a_graph(tiny_data, place):
     np.testing.assert_allclose(theirs, mine, rtol=1e-9, atol=1e-11)
     np.testing.assert_allclose(losses(device_records), losses(records), rtol=1e-10)
     assert not place.capture.__self__.replays
-    model.decoder = nn.Sequential(*model.decoder.layers)
-    with pytest.raises(ConfigError, match="tf32 needs a model with a Chain"):
-        fit(model.initialise(3, np.float32), tiny_data, **OPTIONS, tf32=True)
+
+
+def test_a_dense_layer_by_itself_is_split_and_on_tensor_cores_as_in_a_chain(place):
+    found = []
+    for kind in (nn.Chain, nn.Sequential):
+        model = kind(nn.Dense(900, 4)).initialise(0, np.float32, place)
+        model.layers[0].precision = "tf32"
+        found.append(model.forward(place.put(np.random.default_rng(0).normal(size=(3, 900)).astype(np.float32))))
+        dX = model.backward(place.put(np.ones((3, 4), np.float32)))
+        found.append(place.get(dX))
+    np.testing.assert_array_equal(found[0], found[2])
+    np.testing.assert_array_equal(found[1], found[3])
+    assert all("TF32" in launch for launch in place.capture.__self__.launches)
+
+
+def test_tensor_cores_are_refused_where_nothing_would_use_them(tiny_data, place):
+    model = VAE(12, (8,), 3, dtype=np.float32, backend=place)
+    model.encoder = model.decoder = Halved()
+    with pytest.raises(ConfigError, match="tf32 needs a model with dense layers or convolutions"):
+        DeviceStep(model, Optimiser("adam", backend=place), tiny_data.train.images, 13, precision="tf32")
 
 
 def test_what_is_not_ours_is_captured_only_if_it_says_so_itself():
@@ -329,7 +346,7 @@ def test_tensor_cores_are_asked_for_by_name_and_remembered(tiny_data, place, tmp
     full, _ = values_and_records(model_of("vae", place, np.float32), tiny_data)
     model = model_of("vae", place, np.float32)
     fast, _ = values_and_records(model, tiny_data, tf32=True, out=tmp_path / "run")
-    assert {chain.precision for chain in (model.encoder, model.decoder)} == {"fp32"}  # of whoever uses it afterwards
+    assert {layer.precision for layer in model.encoder.layers[::2]} == {"fp32"}  # of whoever uses it afterwards
     assert any("TF32" in launch for launch in place.capture.__self__.launches)
     assert 0 < np.mean(np.abs(fast - full)) < 1e-3
     config = RunFolder(tmp_path / "run").config()

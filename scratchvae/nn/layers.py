@@ -1,5 +1,7 @@
 """Dense layers and activations. Each calls one pair of operations and remembers what it needs."""
 
+import numpy as np
+
 from .. import gate
 from ..errors import ShapeError
 from . import init
@@ -9,6 +11,8 @@ from .parameter import Parameter
 
 class Dense(Module):
     """Y = X W + b.   W (inputs, outputs), b (outputs,)"""
+
+    precision = "fp32"  # of the products on a GPU: or "tf32", for its tensor cores
 
     def __init__(self, inputs, outputs, init_W=init.glorot, init_b=init.zeros, input_gradient=True):
         """input_gradient=False skips dX, which a network's first layer need not compute; backward then returns None."""
@@ -25,14 +29,32 @@ class Dense(Module):
     def forward(self, x):
         """x (B, inputs) → (B, outputs)"""
         self.given(x)
-        self.x, W = x, self.W.value
-        return self.ops.affine(x, W, self.b.value, out=self.new("y", (len(x), self.outputs), x.dtype))
+        self.x, y = x, self.new("y", (len(x), self.outputs), x.dtype)
+        return self.ops.affine(x, self.W.value, self.b.value, y, **self.how(len(x), x.dtype))
 
     def backward(self, dY):
         """dY (B, outputs) → dX (B, inputs) or None. Writes W.grad and b.grad."""
         self.floats(dY=dY, like=((len(self.x), self.outputs), self.x.dtype))
         dX = self.new("dX", self.x.shape, dY.dtype) if self.input_gradient else None
-        return self.ops.affine_backward(dY, self.x, self.W.value, dX, self.W.grad, self.b.grad)
+        how = self.how(len(dY), dY.dtype)
+        return self.ops.affine_backward(dY, self.x, self.W.value, dX, self.W.grad, self.b.grad, **how)
+
+    def how(self, rows, dtype):
+        """Options of a GPU's products: the precision, and what split-K needs. NumPy's have none.
+
+        Its memory is no step's: tickets are zero between any two launches, and a graph that was captured goes on using it.
+        """
+        if not hasattr(self.ops, "scratch_size") or dtype.char not in "fd":  # other dtypes the operation refuses by name
+            return {}
+        needs = self.ops.scratch_size(rows, self.inputs, self.outputs, dtype.itemsize, self.precision)
+        partials, tickets = (1 << need.bit_length() for need in needs)  # powers of two: few are made
+        held = self.__dict__.setdefault("held", [])
+        for scratch in held:
+            if scratch.partials.dtype == dtype and scratch.partials.size >= partials and scratch.tickets.size >= tickets:
+                return {"precision": self.precision, "scratch": scratch}
+        empty = self.backend.empty
+        held.append(self.ops.Scratch(empty((partials,), dtype), self.backend.put(np.zeros(tickets, np.uint32))))
+        return {"precision": self.precision, "scratch": held[-1]}
 
     def operations(self, rows):
         """2·B·I·O each for Y, dW and (if asked) dX, and B·O each for the bias and its gradient."""

@@ -42,16 +42,15 @@ class DeviceStep:
 
     def __init__(self, model, optimiser, fields, batch_size, *, seed=0, clip=None, precision="fp32", graph=True):
         """fields: {name: (N, …)} with all that the model reads, or images alone (N, D), uint8 or float32, in host memory ·
-        optimiser: started · precision: "fp32", or "tf32" for tensor cores, which the products of a Chain and of convolutions
-        then use"""
+        optimiser: started · precision: "fp32", or "tf32" for tensor cores, which dense layers and convolutions then use"""
         fields = fields_of(model, fields)
         batch_size = gate.whole("batch_size", batch_size)
         clip = None if clip is None else gate.number("clip", clip, above=0)
         self.model, self.optimiser, self.clip, self.backend, self.seed = model, optimiser, clip, model.backend, seed
-        self.products = [module for _, module in model.modules() if isinstance(module, (nn.Chain, nn.Conv2D, nn.ConvTranspose2D))]
+        self.products = [module for _, module in model.modules() if isinstance(module, (nn.Dense, nn.Conv2D, nn.ConvTranspose2D))]
         self.precision = precision
         if precision != "fp32" and not self.products:
-            raise ConfigError(f"{precision} needs a model with a Chain of dense layers or with convolutions: yours would not use it")
+            raise ConfigError(f"{precision} needs a model with dense layers or convolutions: yours would not use it")
         N, dtype = len(fields[0]), model.dtype
         self.rows = min(batch_size, N)
         self.short = N % self.rows  # images of the last batch, if it is not full

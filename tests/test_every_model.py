@@ -40,7 +40,7 @@ def model_of(name, **options):
 
 
 @every_model
-def test_every_gradient_is_the_complex_step_of_the_whole_model(name):
+def test_every_gradient_is_a_complex_step(name):
     model, rows = model_of(name, dtype=np.float64), slice(0, 3)
     fields = DATA.train.fields
     given = [fields[field][rows] / 255 if field == "images" else fields[field][rows] for field in model.reads]
@@ -53,7 +53,7 @@ def test_every_gradient_is_the_complex_step_of_the_whole_model(name):
 
 
 @every_model
-def test_one_two_or_four_threads_and_a_stop_at_any_step_leave_the_same_bytes(name, tmp_path):
+def test_threads_and_stops_leave_the_same_bytes(name, tmp_path):
     fit(model_of(name), DATA, out=tmp_path / "whole", shards=4, threads=1, **OPTIONS)
     expected = (tmp_path / "whole" / "checkpoint.npz").read_bytes()
     for threads, stop in ((2, None), (4, None), (1, 3), (4, 7)):
@@ -65,7 +65,7 @@ def test_one_two_or_four_threads_and_a_stop_at_any_step_leave_the_same_bytes(nam
 
 
 @every_model
-def test_two_epochs_on_the_kernels_are_numpys_in_float64(name):
+def test_training_on_the_kernels_is_numpys(name):
     def trained(backend):
         model = model_of(name, dtype=np.float64, backend=backend)
         records = fit(model, DATA, shards=1, **OPTIONS)

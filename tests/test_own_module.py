@@ -3,8 +3,10 @@
 import re
 from pathlib import Path
 
+import autograd.numpy as anp
 import numpy as np
 import pytest
+from autograd import value_and_grad
 from cuda_backend_on_cpu import cupy_on_cpu
 
 from scratchvae import fit, gradcheck, load_model, nn, resume
@@ -104,6 +106,23 @@ def test_its_derivatives_are_right_at_any_shape_and_in_a_model():
     report = check_file(f"{__file__}:SqueezeExcite", examples=5)
     assert report.ok
     assert set(report.tensors) == {"dX", "gate.0.dW", "gate.0.db", "gate.2.dW", "gate.2.db"}
+
+
+def test_loss_and_every_gradient_agree_with_automatic_differentiation():
+    def oracle(p, x):
+        h = (anp.dot(x, p["net.0.W"]) + p["net.0.b"]).reshape(len(x), 12, 4)
+        gate = anp.maximum(anp.dot(anp.mean(h, axis=1), p["net.2.gate.0.W"]) + p["net.2.gate.0.b"], 0)
+        h = h / (1 + anp.exp(-(anp.dot(gate, p["net.2.gate.2.W"]) + p["net.2.gate.2.b"])))[:, None]
+        a = anp.dot(h.reshape(len(x), -1), p["net.4.W"]) + p["net.4.b"]
+        return -anp.sum(x * anp.log(1 / (1 + anp.exp(-a))) + (1 - x) * anp.log(1 / (1 + anp.exp(a))))
+
+    model, x = Mine((3, 4), dtype=np.float64), X[:5].astype(np.float64)
+    model.buffer.values[...] += 0.1 * np.random.default_rng(3).normal(size=model.buffer.values.size)  # biases away from 0
+    loss, gradient = value_and_grad(oracle)({name: p.value.copy() for name, p in model.parameters()}, x)
+    np.testing.assert_allclose(model.forward(x)[0].sum(), loss, rtol=1e-10)
+    model.descend(np.ones(5))
+    for name, p in model.parameters():
+        np.testing.assert_allclose(p.grad, gradient[name], rtol=0, atol=1e-10 * np.abs(gradient[name]).max(), err_msg=name)
 
 
 def test_its_kernels_compute_what_numpy_does_whatever_the_order_of_the_threads():

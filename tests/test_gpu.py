@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+import test_cuda_layers_training as layered
 
 from scratchvae import VAE, Autoencoder, backend, fit, load_model, measure, resume
 from scratchvae.errors import BackendError
@@ -46,6 +47,17 @@ def test_training_is_numpys_in_float64(kind, options, tiny_data):
 def test_graphs_give_the_bits_of_single_launches_and_repeat_them(kind, options, tf32, tiny_data):
     runs = [trained(kind, options, "cupy", tiny_data, np.float32, graph=graph, tf32=tf32)[1] for graph in (True, False, True)]
     assert len({values.tobytes() for values in runs}) == 1
+
+
+@pytest.mark.parametrize("name", [*layered.MODELS, "every layer"])
+def test_other_layers_train_as_numpys_in_float64_and_graphs_give_the_bits_of_single_launches(name):
+    make, data = layered.MODELS.get(name, layered.Mixture), layered.data_of() if name == "every layer" else layered.pictures()
+    options = {"batch_size": 4, "optimiser": "sgd", "lr": 0.001}
+    found = [layered.trained(make(dtype=np.float64, backend=where), data, **options) for where in ("numpy", "cupy")]
+    for theirs, mine in zip(found[1], found[0], strict=True):
+        np.testing.assert_allclose(theirs, mine, rtol=1e-8, atol=1e-10)
+    bits = [layered.trained(make(dtype=np.float32, backend="cupy"), data, **options, graph=graph)[0].tobytes() for graph in (True, False)]
+    assert bits[0] == bits[1]
 
 
 def test_a_run_changes_backends_and_measures_the_same_on_both(tiny_data, tmp_path):

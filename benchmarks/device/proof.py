@@ -9,21 +9,19 @@ from scratchvae.ops import numpy as twins
 from scratchvae.training import Optimiser, Schedule, TrainingStep
 
 from . import convolution
+from .operations import calls
 from .setting import Steps
 
 
 def parity(setting):
     """Every operation on both backends, in both dtypes: the largest difference, in units of the largest result."""
-    rows, table = (33 if setting.dry else 1000), []
-    for dtype in (np.float32, np.float64):
-        for name, inputs, outputs in _operations(rows, setting.pixels, 20 if not setting.dry else 3):
-            draw = np.random.default_rng(len(table))
-            given = [draw.normal(0, 1, shape).astype(dtype) for shape in inputs]
-            mine, theirs = [np.empty(shape, dtype) for shape in outputs], [setting.place.empty(shape, dtype) for shape in outputs]
-            _call(twins, name, given, mine)
-            _call(setting.place.ops, name, [setting.place.put(a) for a in given], theirs)
+    rows, table, put = (33 if setting.dry else 1000), [], setting.place.put
+    for call in calls(rows, setting.pixels, 20 if not setting.dry else 3):
+        for dtype in (np.float32, np.float64):
+            mine, theirs = call.on(twins, np.asarray, dtype), call.on(setting.place.ops, put, dtype)
             worst = max(_distance(setting.place.get(b), a) for a, b in zip(mine, theirs, strict=True))
-            table.append({"operation": name, "dtype": np.dtype(dtype).name, "difference_of_largest": worst, "limit": _limit(dtype)})
+            line = {"operation": call.name, "dtype": np.dtype(dtype).name, "difference_of_largest": worst, "limit": _limit(dtype)}
+            table.append(line)
     noise = setting.place.ops.normal(setting.place.empty((rows, 20), np.float64), 5, rng.LATENT, 7)
     worst = _distance(setting.place.get(noise), rng.normal(5, rng.LATENT, 7, np.arange(rows), 20, np.float64))
     table.append({"operation": "normal", "dtype": "float64", "difference_of_largest": worst, "limit": 1e-12})
@@ -108,46 +106,6 @@ def sanitized(setting):
             Steps(setting.model(name, setting.place), setting.images(), batch, precision, graph=False)(2)
     convolution.once(setting)
     return {"ok": True}
-
-
-def _operations(B, D, L):
-    """(name, shapes of the inputs, shapes of the outputs)"""
-    act = [(B, D)] * 2
-    found = [("affine", [(B, D), (D, 40), (40,)], [(B, 40)]), ("affine_backward", [(B, 40), (B, D), (D, 40)], [(B, D), (D, 40), (40,)])]
-    found += [(name, act[:1], act[:1]) for name in ACTIVATIONS]
-    found += [(f"{name}_backward", act, act[:1]) for name in ACTIVATIONS]
-    latent = (B, L)
-    return [
-        *found, ("reparameterise", [latent] * 3, [latent] * 2), ("reparameterise_backward", [latent] * 3, [latent] * 2),
-        ("gaussian_kl", [latent] * 2, [(B,)]), ("gaussian_kl_backward", [(B,), *[latent] * 2], [latent] * 2),
-        ("sample_posterior", [latent] * 3, [latent, latent, (B,)]), ("posterior_backward", [latent, (B,), *[latent] * 4], [latent] * 2),
-        ("bernoulli_nll", act, [(B,)]), ("bernoulli_nll_backward", [(B,), *act], act[:1]), ("squared_error", act, [(B,)]),
-        ("squared_error_backward", [(B,), *act], act[:1]), ("gaussian_nll", [(B, D), (1,), (B, D)], [(B,)]),
-        ("gaussian_nll_backward", [(B,), (B, D), (1,), (B, D)], act), ("adam", [(B * D,)], [(B * D,)] * 3),
-    ]  # fmt: skip
-
-
-def _call(ops, name, given, out):
-    function, work = getattr(ops, name), None
-    if ops is twins and name in ("gaussian_kl", "bernoulli_nll", "sample_posterior", "posterior_backward"):
-        work = np.empty_like(given[0]), np.empty_like(given[0])
-    elif ops is twins:
-        work = np.empty_like(given[0])
-    if name == "adam":
-        for array in out:
-            array[...] = 0
-        for step in (1, 2):
-            function(out[0], given[0], *out[1:], work, 1e-3, step)
-    elif name in ACTIVATIONS:
-        function(*given, *out, work)
-    elif name.removesuffix("_backward") in ACTIVATIONS:
-        x, y = given[1], given[1] * 0
-        getattr(ops, name.removesuffix("_backward"))(x, y, work)
-        function(given[0], x, y, *out, work)
-    elif name in ("gaussian_kl", "bernoulli_nll", "squared_error", "gaussian_nll", "sample_posterior", "posterior_backward"):
-        function(*given, *out, work)
-    else:
-        function(*given, *out)
 
 
 def _distance(a, b):

@@ -62,7 +62,9 @@ def close(actual, expected, roundings, floor=1.0):
     st.integers(1, 3), sides, sides, channels, st.integers(1, 3), st.integers(1, 3), st.integers(1, 3), st.integers(1, 3), dtypes,
     schedules, seeds,
 )  # fmt: skip
-def test_pooling_has_numpys_bits_where_windows_overlap_leave_gaps_and_end_before_the_edge(B, H, W, C, kh, kw, s, t, dtype, schedule, seed):
+def test_pooling_has_numpys_bits_where_windows_overlap_leave_gaps_and_end_before_the_edge(
+    B, H, W, C, kh, kw, s, t, dtype, schedule, seed
+):
     H, W = H + kh - 1, W + kw - 1
     x, small = numbers(seed, B, H, W, C, dtype=dtype), (B, (H - kh) // s + 1, (W - kw) // t + 1, C)
     dY, how = numbers(seed + 1, *small, dtype=dtype), {"size": (kh, kw), "stride": (s, t)}
@@ -134,7 +136,11 @@ def test_normalisation_equals_its_twin_whatever_the_view(kind, view, dtype):
     close(mean, exact[2], 8)
     if n > 1:  # x̂ has the rounding of a mean of 300 over σ; of one number there is no σ
         off = 300 * exact[3].max() * np.abs(exact[1]).max()
-        close(xhat, exact[1], 8, off), close(y, exact[0], 8, off * np.abs(scale).max()), close(rstd, exact[3], 16, off * exact[3].max())
+        (
+            close(xhat, exact[1], 8, off),
+            close(y, exact[0], 8, off * np.abs(scale).max()),
+            close(rstd, exact[3], 16, off * exact[3].max()),
+        )
     expected = [blank(*shape, dtype=np.float64) for shape in (view, (G, D), (G, D), view)]
     twins.normalise_backward(wide[1], xhat.astype(np.float64), rstd.astype(np.float64), wide[2], *expected)
     blame = np.abs(dY).max() * (1 + np.abs(xhat).max())
@@ -153,7 +159,9 @@ def test_normalisation_in_use_equals_its_twin(view, dtype):
         mine, theirs = both("standardise", given_, [view, view], dtype, schedule)
         for a, b in zip(theirs, mine, strict=True):
             np.testing.assert_array_equal(a, b)
-        mine, theirs = both("standardise_backward", [dY, mine[1], rstd, scale], [view, channels_, channels_], dtype, schedule)
+        mine, theirs = both(
+            "standardise_backward", [dY, mine[1], rstd, scale], [view, channels_, channels_], dtype, schedule
+        )
         close(theirs[0], mine[0], 4)
         floor = np.abs(dY).max() * np.abs(x - mean).max() * rstd.max()
         close(theirs[1], mine[1], 16, floor), close(theirs[2], mine[2], 16, floor)
@@ -166,20 +174,27 @@ def test_running_statistics_follow_as_numpys_do(dtype):
         np.testing.assert_array_equal(theirs, mine)
 
 
-def test_a_normalisation_is_two_launches_or_three_and_stretches_give_blocks_enough():
-    counts = {}
-    for view in ((300, 1, 1, 8), (2, 500, 2, 4)):
+def test_norms_take_few_launches_and_stretches_give_blocks_enough():
+    first, then, back = "channel_moments", ["group_moments", "standardise"], ["group_sums", "group_sums", "standardise_backward"]
+    expected = {
+        (300, 1, 1, 8): [*then, *back],
+        (2000, 1, 1, 8): [*then, "channel_sums", *back],  # each channel's sum has 2,000 terms
+        (2, 500, 2, 4): [first, *then, "channel_sums", *back],
+    }
+    for view, launches in expected.items():
         with run_on(place := OnCpu()):
-            array = lambda view=view: np.ones(view, np.float32)
-            few = [np.ones((view[0], view[2]), np.float32) for _ in "ab"]
-            cuda.normalise(array(), np.ones(view[2:], np.float32), np.ones(view[2:], np.float32), array(), array(), *few)
-        counts[view] = [name.split("<")[0] for name in place.launches]
-    assert list(counts.values()) == [["group_moments", "standardise"], ["channel_moments", "group_moments", "standardise"]]
+            x, y, xhat, dX, work = (np.ones(view, np.float32) for _ in range(5))
+            mean, rstd, scale, shift = *(np.ones(view[::2], np.float32) for _ in "ab"), *(np.ones(view[2:], np.float32) for _ in "ab")
+            cuda.normalise(x, scale, shift, y, xhat, mean, rstd)
+            cuda.normalise_backward(x, xhat, rstd, scale, dX, *(np.ones(view[2:], np.float32) for _ in "ab"), work)
+        assert [name.split("<")[0] for name in place.launches] == launches
     grids = []
     with pytest.MonkeyPatch.context() as patch, run_on(OnCpu()):
         patch.setattr(normalisation, "launch", lambda file, name, grid, *rest: grids.append(grid[0]))
         for R, P, C in ((1, 100_352, 64), (128, 784, 32), (1, 48, 8)):
-            _, _, S = normalisation._stretches("channel_sums", np.dtype(np.float32), (), R, P, C, np.empty(R * P * C // 8, np.float32))
+            _, _, S = normalisation._stretches(
+                "channel_sums", np.dtype(np.float32), (), R, P, C, np.empty(R * P * C // 8, np.float32)
+            )
             assert S <= P // 16
     assert grids == [2 * 132, 3 * 128, 3]
 
@@ -198,13 +213,33 @@ def test_embedding_and_one_hot_have_numpys_bits_for_every_kind_of_whole_number(N
     close(theirs, mine, 8, np.abs(dY).sum(axis=(0, 1)).max())
 
 
-@given(st.integers(1, 4), st.sampled_from([1, 5, 300]), st.integers(1, 12), st.sampled_from(WHOLE), dtypes, schedules, seeds)
+@given(
+    st.integers(1, 4),
+    st.sampled_from([1, 5, 300]),
+    st.integers(1, 12),
+    st.sampled_from(WHOLE),
+    dtypes,
+    schedules,
+    seeds,
+)
 def test_the_categorical_likelihood_equals_its_twin(B, P, K, kind, dtype, schedule, seed):
-    logits, labels = numbers(seed, B, P, K, dtype=dtype), np.random.default_rng(seed).integers(0, K, (B, P)).astype(kind)
-    mine, theirs = both("categorical_nll", [logits, labels], [(B,), logits.shape], dtype, schedule, work=[(B, P), (B, P)])
+    logits, labels = (
+        numbers(seed, B, P, K, dtype=dtype),
+        np.random.default_rng(seed).integers(0, K, (B, P)).astype(kind),
+    )
+    mine, theirs = both(
+        "categorical_nll", [logits, labels], [(B,), logits.shape], dtype, schedule, work=[(B, P), (B, P)]
+    )
     close(theirs[0], mine[0], 16, P * np.abs(logits).max()), close(theirs[1], mine[1], 16)
-    (da,), (dtheirs,) = both("categorical_nll_backward", [numbers(seed, B, dtype=dtype), mine[1], labels], [logits.shape], dtype, schedule)
+    (da,), (dtheirs,) = both(
+        "categorical_nll_backward", [numbers(seed, B, dtype=dtype), mine[1], labels], [logits.shape], dtype, schedule
+    )
     np.testing.assert_array_equal(dtheirs, da)
+
+
+def watched(file, expression):
+    """The kernel in a build that reports an access outside of every array."""
+    return CpuModule(source(file), name_expressions=[expression], sanitizer="races").get_function(expression)
 
 
 def test_a_row_or_a_class_that_does_not_exist_makes_nan_and_reads_nothing():
@@ -216,9 +251,25 @@ def test_a_row_or_a_class_that_does_not_exist_makes_nan_and_reads_nothing():
         cuda.categorical_nll(np.zeros((3, 1, 2), np.float32), np.array([[1], [2], [255]], np.uint8), nll, p)
     np.testing.assert_array_equal(np.isnan(nll), [False, True, True])
     assert not np.isnan(p).any()
+    table, one = watched("categorical.cu", "embedding<float, 1>"), np.uint32(1)
+    for kind in (np.int8, np.int16, np.int32, np.int64):  # −2 without its sign is a row of this table, in two of them
+        rows, W, out = np.array([-2, 3], kind), np.ones((70_000, 1), np.float32), blank(2, 1)
+        table((1,), (32,), (rows, np.int32(-rows.itemsize), W, np.int64(len(W)), out, np.int64(2), np.int32(1)))
+        np.testing.assert_array_equal(np.isnan(out[:, 0]), [True, False])
+    out, order = np.zeros((3, 1), np.uint32), np.array([-2, 1, 2])
+    words = np.arange(2, dtype=np.uint32)[:, None], np.int64(2), np.int32(1), order, None, 0 * one, np.int32(3), out, np.int32(3)
+    watched("gather.cu", "gather_words<unsigned>")((1,), (32,), words)
+    np.testing.assert_array_equal(out[:, 0], [2**32 - 1, 1, 2**32 - 1])
 
 
-@given(st.integers(1, 6), st.integers(1, 5), st.integers(1, 9), st.sampled_from([*WHOLE, bool, np.float32, np.float64]), schedules, seeds)
+@given(
+    st.integers(1, 6),
+    st.integers(1, 5),
+    st.integers(1, 9),
+    st.sampled_from([*WHOLE, bool, np.float32, np.float64]),
+    schedules,
+    seeds,
+)
 def test_fields_are_gathered_as_they_are(N, B, D, kind, schedule, seed):
     draw = np.random.default_rng(seed)
     array, rows = draw.integers(0, 2, (N, D)).astype(kind), draw.integers(0, N, B)
@@ -226,7 +277,9 @@ def test_fields_are_gathered_as_they_are(N, B, D, kind, schedule, seed):
     with run_on(OnCpu(schedule)):
         cuda.gather(array, rows, out)
         np.testing.assert_array_equal(out, gather(array, rows, np.empty((B, D), kind)))
-        cuda.gather(array, np.array([N, -1]), blank(2, D, dtype=kind) if kind is not bool else (out := np.zeros((2, D), bool)))
+        cuda.gather(
+            array, np.array([N, -1]), blank(2, D, dtype=kind) if kind is not bool else (out := np.zeros((2, D), bool))
+        )
     assert kind is not bool or out.all()
 
 
@@ -238,26 +291,47 @@ def test_joining_has_numpys_bits(N, M, C, D, dtype, schedule, seed):
     a, b = numbers(seed, N, M, C, dtype=dtype), numbers(seed, N, M, D, dtype=dtype)
     (mine,), (theirs,) = both("concat", [a, b], [(N, M, C + D)], dtype, schedule)
     np.testing.assert_array_equal(theirs, mine)
-    for part, expected in zip(both("concat_backward", [mine], [a.shape, b.shape], dtype, schedule)[1], (a, b), strict=True):
+    for part, expected in zip(
+        both("concat_backward", [mine], [a.shape, b.shape], dtype, schedule)[1], (a, b), strict=True
+    ):
         np.testing.assert_array_equal(part, expected)
     (mine,), (theirs,) = both("plus", [a, -a * dtype(3)], [a.shape], dtype, schedule)
     np.testing.assert_array_equal(theirs, mine)
 
 
-@given(st.integers(1, 9), st.integers(1, 21), st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 10), st.booleans(), dtypes, schedules)
+@given(
+    st.integers(1, 9),
+    st.integers(1, 21),
+    st.integers(0, 2**64 - 1),
+    st.integers(0, 2**32 - 10),
+    st.booleans(),
+    dtypes,
+    schedules,
+)
 def test_masks_are_numpys_bit_for_bit(rows, columns, seed, first, on_device, dtype, schedule):
     u, stream, step = blank(rows, columns, dtype=dtype), rng.DROPOUT + 3, 2**32 - 1
     with run_on(OnCpu(schedule)):
         cuda.uniform(u, seed, stream, np.array([step], np.uint32) if on_device else step, first)
     np.testing.assert_array_equal(u, rng.uniform(seed, stream, step, first + np.arange(rows), columns, dtype))
     x = numbers(1, rows, columns, dtype=dtype)
+    u[0, 0] = 0.3  # which is kept
     for rate in (0, 0.3, 0.99):
         for name in ("dropout", "dropout_backward"):
             (mine,), (theirs,) = both(name, [x, u], [x.shape], dtype, schedule, rate)
             np.testing.assert_array_equal(theirs, mine)
 
 
-@given(st.integers(1, 4), sides, sides, st.integers(1, 5), st.sampled_from([1, 2, 3]), st.booleans(), dtypes, schedules, seeds)
+@given(
+    st.integers(1, 4),
+    sides,
+    sides,
+    st.integers(1, 5),
+    st.sampled_from([1, 2, 3]),
+    st.booleans(),
+    dtypes,
+    schedules,
+    seeds,
+)
 def test_heat_maps_and_their_peaks_equal_their_twins(B, H, W, J, stride, seen, dtype, schedule, seed):
     draw = np.random.default_rng(seed)
     points = (draw.uniform(-1, 8, (B, J, 2)) * stride).astype(dtype)

@@ -26,11 +26,22 @@ class Mixture(Model):
     def __init__(self, seed=0, dtype=np.float64, backend=None):
         self.config = {"data_size": 36}
         self.widen = nn.Sequential(nn.Dense(36, 144), nn.Reshape(6, 6, 4), nn.BatchNorm(4), nn.GELU())
-        deep = nn.MaxPool(2), nn.GroupNorm(2, 4), nn.Dropout(0.3), nn.Residual(nn.LayerNorm(4), nn.Tanh()), nn.Upsample(2, "bilinear")
+        deep = (
+            nn.MaxPool(2),
+            nn.GroupNorm(2, 4),
+            nn.Dropout(0.3),
+            nn.Residual(nn.LayerNorm(4), nn.Tanh()),
+            nn.Upsample(2, "bilinear"),
+        )
         self.around = nn.Skip(*deep)
-        self.coarse = nn.Skip(nn.AveragePool(3, 1), nn.Flatten(), nn.Dense(128, 72), nn.Reshape(3, 3, 8), nn.Upsample(2))
+        self.coarse = nn.Skip(
+            nn.AveragePool(3, 1), nn.Flatten(), nn.Dense(128, 72), nn.Reshape(3, 3, 8), nn.Upsample(2)
+        )
         self.table, self.join = nn.Embedding(3, 144), nn.Concat()
-        self.last, self.compare = nn.Sequential(nn.Flatten(), nn.Dropout(0.1), nn.Dense(720, 108), nn.Reshape(6, 6, 3)), Categorical()
+        self.last, self.compare = (
+            nn.Sequential(nn.Flatten(), nn.Dropout(0.1), nn.Dense(720, 108), nn.Reshape(6, 6, 3)),
+            Categorical(),
+        )
         self.start(seed, dtype, backend)
 
     def forward(self, x, labels, segments):
@@ -50,7 +61,9 @@ Mixture.capturable = True  # it computes by modules of ours alone
 def data_of(seed=0):
     draw = np.random.default_rng(seed)
     classes = lambda *shape: draw.integers(0, 3, shape)
-    splits = [Split(draw.integers(0, 256, (n, 36)).astype(np.uint8), classes(n), segments=classes(n, 6, 6)) for n in (20, 9)]
+    splits = [
+        Split(draw.integers(0, 256, (n, 36)).astype(np.uint8), classes(n), segments=classes(n, 6, 6)) for n in (20, 9)
+    ]
     return Dataset("made", (6, 6), *splits, "made by a test")
 
 
@@ -85,7 +98,10 @@ def test_graphs_have_the_bits_of_single_launches_in_any_order_of_threads():
 
 
 def test_a_label_that_is_no_class_is_told_as_on_numpy_though_no_launch_can_raise():
-    for field, words in (("labels", "Embedding has rows 0 to 2, and was asked for"), ("segments", "segments from 0 to 7: the model knows")):
+    for field, words in (
+        ("labels", "Embedding has rows 0 to 2, and was asked for"),
+        ("segments", "segments from 0 to 7: the model knows"),
+    ):
         data = data_of()
         data.train.fields[field].setflags(write=True)
         data.train.fields[field][15] = 7  # behind the rows on which a model of one's own is tried
@@ -118,7 +134,12 @@ def test_a_gpu_evaluates_what_a_model_reads_of_any_number_of_fields():
         model = Labelled(place)
         found = image_terms(model, fields, None)["loss"]
         table = place.get(model.table.W.value)[:, 0]
-    expected = fields["images"].sum(axis=1) / 255 + 10 * table[fields["labels"]] + 100 * fields["weights"] + fields["flags"].sum(axis=1)
+    expected = (
+        fields["images"].sum(axis=1) / 255
+        + 10 * table[fields["labels"]]
+        + 100 * fields["weights"]
+        + fields["flags"].sum(axis=1)
+    )
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
@@ -128,7 +149,9 @@ MODELS = {
     "conv-vae": lambda **place: ConvVAE((8, 8), filters=(2, 3), latent=2, seed=3, **place),
     "conv-vae, gaussian": lambda **place: ConvVAE((8, 8), (2,), 3, 1, 2, "silu", "gaussian", seed=3, **place),
     "unet": lambda **place: UNet((8, 8), base=2, levels=2, classes=3, seed=3, **place),
-    "unet without skips, group norm": lambda **place: UNet((8, 8), 4, 1, classes=3, skips=False, norm="group", seed=3, **place),
+    "unet without skips, group norm": lambda **place: UNet(
+        (8, 8), 4, 1, classes=3, skips=False, norm="group", seed=3, **place
+    ),
     "unet to clean images, batch norm": lambda **place: UNet((8, 8), 2, 1, "denoise", norm="batch", seed=3, **place),
     "hourglass": lambda **place: Hourglass((8, 8), joints=2, features=4, levels=1, stages=2, seed=3, **place),
 }

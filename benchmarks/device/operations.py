@@ -14,7 +14,7 @@ MOMENTS = {"sgd": 0, "momentum": 1, "nesterov": 1, "rmsprop": 1, "adagrad": 1, "
 
 
 class Call(NamedTuple):
-    """operation(*given, *written, work, *more, **options): work where there is some; an optimiser is given its gradient second."""
+    """operation(*given, *written, work, *more, **options); an optimiser is given its gradient second, behind the parameters."""
 
     name: str
     given: tuple  # arrays, and numbers
@@ -27,7 +27,9 @@ class Call(NamedTuple):
 
     def on(self, ops, put, dtype):
         """Call it with arrays of put(array), floats in this dtype.   → what it wrote"""
-        there = lambda value: put(value.astype(dtype) if value.dtype.kind == "f" else value) if hasattr(value, "dtype") else value
+        there = lambda value: (
+            put(value.astype(dtype) if value.dtype.kind == "f" else value) if hasattr(value, "dtype") else value
+        )
         given, more = [there(value) for value in self.given], [there(value) for value in self.more]
         written = [put(np.zeros(shape, self.dtype or dtype)) for shape in self.written]
         work = [put(np.zeros(shape, dtype)) for shape in self.work]
@@ -43,7 +45,12 @@ def calls(B, D, L):
     """Every operation of ops.numpy, of B rows of D and of L numbers, or of images.   → [Call]"""
     draw = np.random.default_rng(0)
     normal = lambda *shape: draw.normal(0, 1, shape)
-    return [*_dense(normal, B, D), *_gaussian(normal, B, D, L), *_images(normal, draw, max(2, B // 50)), *_updates(normal, B * D)]
+    return [
+        *_dense(normal, B, D),
+        *_gaussian(normal, B, D, L),
+        *_images(normal, draw, max(2, B // 50)),
+        *_updates(normal, B * D),
+    ]
 
 
 def _dense(normal, B, D):
@@ -53,7 +60,8 @@ def _dense(normal, B, D):
         getattr(twins, name)(x, y, np.empty(act))
         found += [Call(name, (x,), (act,), (act,)), Call(f"{name}_backward", (normal(*act), x, y), (act,), (act,))]
     return [
-        *found, Call("affine", (normal(*act), normal(D, 40), normal(40)), ((B, 40),)),
+        *found,
+        Call("affine", (normal(*act), normal(D, 40), normal(40)), ((B, 40),)),
         Call("affine_backward", (normal(B, 40), normal(*act), normal(D, 40)), (act, (D, 40), (40,))),
     ]
 
@@ -62,15 +70,20 @@ def _gaussian(normal, B, D, L):
     latent, act, row = (B, L), (B, D), (B,)
     l, a = (lambda: normal(*latent)), (lambda: normal(*act))  # noqa: E741
     return [
-        Call("reparameterise", (l(), l(), l()), (latent, latent)), Call("reparameterise_backward", (l(), l(), l()), (latent, latent)),
-        Call("gaussian_kl", (l(), l()), (row,), (latent, latent)), Call("gaussian_kl_backward", (normal(B), l(), l()), (latent, latent)),
+        Call("reparameterise", (l(), l(), l()), (latent, latent)),
+        Call("reparameterise_backward", (l(), l(), l()), (latent, latent)),
+        Call("gaussian_kl", (l(), l()), (row,), (latent, latent)),
+        Call("gaussian_kl_backward", (normal(B), l(), l()), (latent, latent)),
         Call("sample_posterior", (l(), l(), l()), (latent, latent, row), (latent, latent)),
         Call("posterior_backward", (l(), normal(B), l(), l(), l(), l()), (latent, latent), (latent, latent)),
-        Call("bernoulli_nll", (a(), a()), (row,), (act, act)), Call("bernoulli_nll_backward", (normal(B), a(), a()), (act,)),
-        Call("squared_error", (a(), a()), (row,), (act,)), Call("squared_error_backward", (normal(B), a(), a()), (act,)),
+        Call("bernoulli_nll", (a(), a()), (row,), (act, act)),
+        Call("bernoulli_nll_backward", (normal(B), a(), a()), (act,)),
+        Call("squared_error", (a(), a()), (row,), (act,)),
+        Call("squared_error_backward", (normal(B), a(), a()), (act,)),
         Call("gaussian_nll", (a(), normal(1), a()), (row,), (act,)),
-        Call("gaussian_nll_backward", (normal(B), a(), normal(1), a()), (act, act)), Call("sum_all", (a(),), ((1,),)),
-    ]  # fmt: skip
+        Call("gaussian_nll_backward", (normal(B), a(), normal(1), a()), (act, act)),
+        Call("sum_all", (a(),), ((1,),)),
+    ]
 
 
 def _images(normal, draw, B):
@@ -82,23 +95,42 @@ def _images(normal, draw, B):
     padded, positive = (B, 11, 12, 6), lambda *shape: np.abs(normal(*shape)) + 0.5
     conv = {"options": STRIDES, "image": image}
     return [
-        Call("max_pool", (x,), (small,), options=WINDOWS), Call("max_pool_backward", (dY, x, y), (image,), (small, small), (), WINDOWS),
-        Call("average_pool", (x,), (small,), options=WINDOWS), Call("average_pool_backward", (dY,), (image,), (small,), (), WINDOWS),
-        Call("upsample_nearest", (x,), (large,)), Call("upsample_nearest_backward", (normal(*large),), (image,)),
+        Call("max_pool", (x,), (small,), options=WINDOWS),
+        Call("max_pool_backward", (dY, x, y), (image,), (small, small), (), WINDOWS),
+        Call("average_pool", (x,), (small,), options=WINDOWS),
+        Call("average_pool_backward", (dY,), (image,), (small,), (), WINDOWS),
+        Call("upsample_nearest", (x,), (large,)),
+        Call("upsample_nearest_backward", (normal(*large),), (image,)),
         Call("upsample_bilinear", (x,), (large,), (tall, tall)),
         Call("upsample_bilinear_backward", (normal(*large),), (image,), (tall, tall)),
         Call("normalise", (view, normal(*channels), normal(*channels)), (group, group, (B, 2), (B, 2))),
-        Call("normalise_backward", (view, normal(*group), positive(B, 2), normal(*channels)), (group, channels, channels), (group,)),
-        Call("standardise", (view, normal(*channels), positive(*channels), normal(*channels), normal(*channels)), (group, group)),
-        Call("standardise_backward", (view, normal(*group), positive(*channels), normal(*channels)), (group, channels, channels)),
+        Call(
+            "normalise_backward",
+            (view, normal(*group), positive(B, 2), normal(*channels)),
+            (group, channels, channels),
+            (group,),
+        ),
+        Call(
+            "standardise",
+            (view, normal(*channels), positive(*channels), normal(*channels), normal(*channels)),
+            (group, group),
+        ),
+        Call(
+            "standardise_backward",
+            (view, normal(*group), positive(*channels), normal(*channels)),
+            (group, channels, channels),
+        ),
         Call("follow", (normal(6), positive(6), normal(6), positive(6), 0.1), ((6,), (6,))),
         Call("dropout", (x, draw.random(image)), (image,), more=(0.3,)),
         Call("dropout_backward", (x, draw.random(image)), (image,), more=(0.3,)),
-        Call("embedding", (rows, normal(6, 5)), ((B, 72, 5),)), Call("embedding_backward", (normal(B, 72, 5), rows), ((6, 5),)),
-        Call("one_hot", (rows,), (pixels,)), Call("categorical_nll", (logits, rows), ((B,), pixels), (pixels[:2], pixels[:2])),
+        Call("embedding", (rows, normal(6, 5)), ((B, 72, 5),)),
+        Call("embedding_backward", (normal(B, 72, 5), rows), ((6, 5),)),
+        Call("one_hot", (rows,), (pixels,)),
+        Call("categorical_nll", (logits, rows), ((B,), pixels), (pixels[:2], pixels[:2])),
         Call("categorical_nll_backward", (normal(B), p, rows), (pixels,)),
         Call("concat", (x, normal(*image[:3], 5)), ((*image[:3], 11),)),
-        Call("concat_backward", (normal(*image[:3], 11),), (image, (*image[:3], 5))), Call("plus", (x, normal(*image)), (image,)),
+        Call("concat_backward", (normal(*image[:3], 11),), (image, (*image[:3], 5))),
+        Call("plus", (x, normal(*image)), (image,)),
         Call("heat_maps", (draw.uniform(0, 16, (B, 4, 2)), 1.5), (joints,), more=(draw.random((B, 4)) < 0.8, 2)),
         Call("peaks", (normal(*joints),), ((B, 4, 2),), dtype=np.float64),
         Call("patches", (x,), ((B, 5, 10, 3, 3, 6),), (padded,), (), STRIDES),
@@ -107,7 +139,7 @@ def _images(normal, draw, B):
         Call("conv2d_backward", (normal(*out), x, normal(*KERNEL)), (image, KERNEL, (5,)), **conv),
         Call("conv_transpose2d", (normal(*out), normal(*KERNEL), normal(6)), (image,), **conv),
         Call("conv_transpose2d_backward", (x, normal(*out), normal(*KERNEL)), (out, KERNEL, (6,)), **conv),
-    ]  # fmt: skip
+    ]
 
 
 def _updates(normal, n):

@@ -1,4 +1,4 @@
-"""Whole numbers in place of measurements: twins of ops.numpy.categorical, of whole numbers of any kind. `work` is not used.
+"""Whole numbers of any kind in place of measurements: twins of ops.numpy.categorical. `work` is not used.
 
 One that has no row or no class makes NaN: a kernel cannot raise.
 """
@@ -34,16 +34,27 @@ def one_hot(rows, out):
     """Y[n, k] = 1 where k = rows[n], else 0 (E74).   rows, whole numbers (…) → out (…, K)"""
     kind = whole("one_hot", rows=(rows, rows.shape))
     dtype = check("one_hot", out=(out, (*rows.shape, out.shape[-1])))
-    per_element(_FILE, f"one_hot<{C_NAMES[dtype]}>", out.size, (rows, kind, out, np.int64(rows.size), int32(out.shape[-1])))
+    per_element(
+        _FILE, f"one_hot<{C_NAMES[dtype]}>", out.size, (rows, kind, out, np.int64(rows.size), int32(out.shape[-1]))
+    )
     return out
 
 
 def categorical_nll(logits, labels, out, p, work=None):
-    """−log p(labels) = Σ_pixels log Σ_k e^(a_k) − a_label (E75).   logits (B, P, K) · labels (B, P) → out (B,), nats, and p = softmax"""
+    """−log p(labels) = Σ_pixels log Σ_k e^(a_k) − a_label (E75).
+
+    logits a (B, P, K) · labels, whole numbers (B, P) → out (B,), nats per image, and p = softmax a, as a
+    """
     (B, P, K), shape = logits.shape, logits.shape
     kind = whole("categorical_nll", labels=(labels, (B, P)))
     dtype = check("categorical_nll", logits=(logits, shape), p=(p, shape), out=(out, (B,)))
-    launch(_FILE, f"categorical_nll<{C_NAMES[dtype]}>", (B,), (THREADS,), (logits, labels, kind, out, p, int32(P), int32(K)))
+    launch(
+        _FILE,
+        f"categorical_nll<{C_NAMES[dtype]}>",
+        (B,),
+        (THREADS,),
+        (logits, labels, kind, out, p, int32(P), int32(K)),
+    )
     return out
 
 

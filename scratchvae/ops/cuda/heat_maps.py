@@ -11,8 +11,8 @@ _FILE = "heat_maps.cu"
 def heat_maps(points, sigma, out, seen=None, stride=1):
     """M_bhwj = exp(−((x_w − x_bj)² + (y_h − y_bj)²) / 2σ²), 1 at the joint.
 
-    points (B, J, 2), in pixels of an image, of which those of the maps are `stride` wide · seen (B, J), True or whole numbers, if given:
-    0 where a joint has no map → out (B, H, W, J)
+    points (B, J, 2), in pixels of an image, of which those of the maps are `stride` wide · seen (B, J), if given, True or
+    whole numbers: 0 where a joint has no map → out (B, H, W, J)
     """
     B, H, W, J = out.shape
     dtype = check("heat_maps", points=(points, (B, J, 2)), out=(out, out.shape))
@@ -23,7 +23,10 @@ def heat_maps(points, sigma, out, seen=None, stride=1):
 
 
 def peaks(maps, out):
-    """Where each map is highest, moved a quarter of a pixel towards the higher neighbour.   maps (N, H, W, J) → out float64 (N, J, 2)"""
+    """Where each map is highest, moved a quarter of a pixel towards the higher neighbour.
+
+    maps (N, H, W, J) → out float64 (N, J, 2)
+    """
     N, H, W, J = maps.shape
     dtype = check("peaks", maps=(maps, maps.shape))
     check("peaks", np.dtype(np.float64), out=(out, (N, J, 2)))

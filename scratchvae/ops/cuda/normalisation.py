@@ -36,7 +36,14 @@ def normalise_backward(dY, xhat, rstd, scale, dX, dscale, dshift, work):
     Writes dX as dY (R, P, G, D), dscale, dshift (G, D). work is scratch as dY.
     """
     (R, P, G, D), shape = dY.shape, dY.shape
-    dtype = check("normalise_backward", dY=(dY, shape), xhat=(xhat, shape), work=(work, shape), scale=(scale, (G, D)), rstd=(rstd, (R, G)))
+    dtype = check(
+        "normalise_backward",
+        dY=(dY, shape),
+        xhat=(xhat, shape),
+        work=(work, shape),
+        scale=(scale, (G, D)),
+        rstd=(rstd, (R, G)),
+    )
     sums, products, S = _channels(dY, xhat, R, P, G * D, dscale, dshift, work)
     behind = 0 if products is None else 2 * sums.size
     level = work.reshape(-1)[behind : behind + R * G]
@@ -47,7 +54,7 @@ def normalise_backward(dY, xhat, rstd, scale, dX, dscale, dshift, work):
 
 
 def standardise(x, mean, rstd, scale, shift, out, xhat):
-    """y = scale · x̂ + shift,  x̂ = (x − mean) · rstd, with a mean and rstd that were found before (E71): batch norm in use.
+    """y = scale · x̂ + shift,  x̂ = (x − mean) · rstd, with a mean and rstd found before (E71): batch norm in use.
 
     x (R, P, G, D) · mean, rstd, scale, shift (G, D) → writes xhat and out as x
     """
@@ -56,7 +63,10 @@ def standardise(x, mean, rstd, scale, shift, out, xhat):
 
 
 def standardise_backward(dY, xhat, rstd, scale, dX, dscale, dshift):
-    """dx = dY · scale · rstd,  dscale = Σ dY x̂,  dshift = Σ dY (E72): mean and rstd are constants.   As normalise_backward"""
+    """dx = dY · scale · rstd,  dscale = Σ dY x̂,  dshift = Σ dY (E72): mean and rstd are constants.
+
+    Shapes as in normalise_backward.
+    """
     R, P, G, D = dY.shape
     check("standardise_backward", dY=(dY, dY.shape), xhat=(xhat, dY.shape), rstd=(rstd, (G, D)))
     _channels(dY, xhat, 1, R * P, G * D, dscale, dshift, dX)
@@ -65,14 +75,16 @@ def standardise_backward(dY, xhat, rstd, scale, dX, dscale, dshift):
 
 
 def follow(mean, rstd, running_mean, running_variance, pull, dmean, dvariance, eps=EPSILON):
-    """dr = pull · (r − that of the batch), what running statistics fall by to follow a batch's.   all (C,) → writes dmean, dvariance"""
+    """dr = pull · (r − that of the batch), what running statistics fall by.   all (C,) → writes dmean, dvariance"""
     shape = running_mean.shape
     dtype = check(
-        "follow", mean=(mean, shape), rstd=(rstd, shape), running_mean=(running_mean, shape), running_variance=(running_variance, shape),
-        dmean=(dmean, shape), dvariance=(dvariance, shape),
+        "follow", mean=(mean, shape), rstd=(rstd, shape), running_mean=(running_mean, shape),
+        running_variance=(running_variance, shape), dmean=(dmean, shape), dvariance=(dvariance, shape),
     )  # fmt: skip
     numbers = dtype.type(pull), dtype.type(eps), dmean, dvariance, int32(running_mean.size)
-    per_element(_FILE, f"follow<{C_NAMES[dtype]}>", running_mean.size, (mean, rstd, running_mean, running_variance, *numbers))
+    per_element(
+        _FILE, f"follow<{C_NAMES[dtype]}>", running_mean.size, (mean, rstd, running_mean, running_variance, *numbers)
+    )
 
 
 def _channels(dY, xhat, R, P, C, dscale, dshift, scratch):
@@ -89,7 +101,7 @@ def _channels(dY, xhat, R, P, C, dscale, dshift, scratch):
 
 
 def _stretches(kernel, dtype, given, R, P, C, scratch):
-    """Two sums for each channel over each stretch of a row's pixels, (R, S, C) at the beginning of scratch.   → the two, and S"""
+    """Two sums for each channel over each stretch of pixels, (R, S, C) at the beginning of scratch.   → the two, and S"""
     channels = min(C, 32)
     tiles = ceil(C / channels)
     S = max(1, min(P // LEAST, ceil(2 * FILL / max(1, R * tiles))))
@@ -114,7 +126,9 @@ def _groups(kernel, dtype, groups, terms, arguments):
 
 def _standardise(operation, x, mean, rstd, scale, shift, out, xhat, of_row, run):
     shape, channels = x.shape, x.shape[2:]
-    dtype = check(operation, x=(x, shape), scale=(scale, channels), shift=(shift, channels), out=(out, shape), xhat=(xhat, shape))
+    dtype = check(
+        operation, x=(x, shape), scale=(scale, channels), shift=(shift, channels), out=(out, shape), xhat=(xhat, shape)
+    )
     V, numbers = _sizes(x, of_row, run, x, scale, shift, out, xhat)
     arguments = x, mean, rstd, scale, shift, out, xhat, *numbers
     per_element(_FILE, f"standardise<{C_NAMES[dtype]}, {V}>", x.size // V, arguments)

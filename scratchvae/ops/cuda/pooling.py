@@ -14,7 +14,7 @@ def max_pool(x, out, size=(2, 2), stride=(2, 2)):
 
 
 def max_pool_backward(dY, x, y, dX, work=None, size=(2, 2), stride=(2, 2)):
-    """dY goes to the first place that the largest number came from (E67).   dY, y (B, h, w, C) · x (B, H, W, C) → dX as x"""
+    """dY goes to the first place that the largest number came from (E67).   dY, y (B, h, w, C) · x → dX (B, H, W, C)"""
     check("max_pool_backward", dY=(dY, y.shape), y=(y, y.shape), x=(x, dX.shape))
     _launch("max_pool_backward", (dY, x, y, dX), dX, dX, y, size, stride)
     return dX
@@ -28,7 +28,9 @@ def average_pool(x, out, size=(2, 2), stride=(2, 2)):
 
 def average_pool_backward(dY, dX, work=None, size=(2, 2), stride=(2, 2)):
     """Each pixel of a window gets dY / (kh kw) (E68).   dY (B, h, w, C) → dX (B, H, W, C)"""
-    _launch("window_spread", (dY, dX), dX, dX, dY, size, stride, 1 / (size[0] * size[1]), operation="average_pool_backward")
+    _launch(
+        "window_spread", (dY, dX), dX, dX, dY, size, stride, 1 / (size[0] * size[1]), operation="average_pool_backward"
+    )
     return dX
 
 
@@ -56,13 +58,13 @@ def upsample_bilinear(x, out, work=None):
 
 
 def upsample_bilinear_backward(dY, dX, work=None):
-    """The adjoint: each gradient goes back to the pixels, in the shares they had (E70).   dY (B, f H, g W, C) → dX (B, H, W, C)"""
+    """The adjoint: gradients go back to the pixels with the shares they had (E70).   dY (B, f H, g W, C) → dX (B, H, W, C)"""
     _bilinear("upsample_bilinear_backward", (dY, dX), dX, dY)
     return dX
 
 
 def _launch(kernel, arrays, written, large, small, size, stride, factor=None, operation=None):
-    """One block for each row of pixels that is written, with windows of `large` (B, H, W, C) that become pixels of `small` (B, h, w, C)."""
+    """Windows of `large` (B, H, W, C) are pixels of `small` (B, h, w, C); one block for each row of pixels that is written."""
     B, H, W, C = large.shape
     h, w = ((n - k) // s + 1 for n, k, s in zip((H, W), size, stride, strict=True))
     dtype = check(operation or kernel, small=(small, (B, h, w, C)), large=(large, large.shape))
@@ -88,5 +90,7 @@ def _factors(operation, small, large):
     """(f, g), or ShapeError where they are no whole numbers."""
     (B, H, W, C), (b, tall, wide, c) = small.shape, large.shape
     if (b, c) != (B, C) or not H * W or tall % H or wide % W:
-        raise ShapeError(f"{operation}: images of {large.shape} are not those of {small.shape}, made larger by whole factors")
+        raise ShapeError(
+            f"{operation}: images of {large.shape} are not those of {small.shape}, made larger by whole factors"
+        )
     return tall // H, wide // W

@@ -77,6 +77,9 @@ def standardise_backward(dY, xhat, rstd, scale, dX, dscale, dshift):
 
 
 def follow(mean, rstd, running_mean, running_variance, pull, dmean, dvariance, eps=EPSILON):
-    """dr = pull · (r − that of the batch), what running statistics fall by to follow a batch's.   all (C,) → writes dmean, dvariance"""
+    """dr = pull · (r − that of the batch), what running statistics fall by.   all (C,) → writes dmean, dvariance
+
+    mean, rstd  of the batch, as normalise found them
+    """
     dmean[...] = pull * (running_mean - mean)
     dvariance[...] = pull * (running_variance - (1 / rstd**2 - eps))

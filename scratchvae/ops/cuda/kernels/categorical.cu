@@ -1,7 +1,7 @@
 // Whole numbers in place of measurements (E74–E76). NumPy twin: ops/numpy/categorical.py
 //
-// rows and labels are whole numbers of any kind (whole.cuh). One that has no row or class makes NaN, where NumPy's modules raise: a
-// kernel cannot, and NaN is found by the check of the loss.
+// rows and labels are whole numbers of any kind (whole.cuh). One that has no row or class makes NaN, where NumPy's
+// modules raise: a kernel cannot, and NaN is found by the check of the loss.
 #include "common.cuh"
 #include "whole.cuh"
 
@@ -9,7 +9,8 @@ constexpr int THREADS = 256;
 
 // Y[n] = W[rows[n]] (E74).   rows (N,) · W (count, D) → out (N, D).   NumPy twin: embedding
 // Plan: one thread per V columns. Reads N whole numbers and N D others, writes N D.
-template <class T, int V> __global__ void embedding(const void* rows, int kind, const T* W, long long count, T* out, long long N, int D) {
+template <class T, int V>
+__global__ void embedding(const void* rows, int kind, const T* W, long long count, T* out, long long N, int D) {
   const long long i = (blockIdx.x * (long long)blockDim.x + threadIdx.x) * V;
   if (i >= N * D) return;
   const long long row = whole(rows, kind, i / D);
@@ -19,11 +20,14 @@ template <class T, int V> __global__ void embedding(const void* rows, int kind, 
   store(out + i, pack);
 }
 
-// dW[v] = Σ dY[n] over the n with rows[n] = v, in their order (E74).   dY (N, D), rows (N,) → dW (count, D).   NumPy twin: embedding_backward
-// Plan: one thread per number of dW, which looks at all N rows: no atomics, and the order is NumPy's. A warp reads one row number for all
-// its lanes. For batches and tables of thousands; count · D · N looks are too many for a million of each.
+// dW[v] = Σ dY[n] over the n with rows[n] = v, in their order (E74).   dY (N, D), rows (N,) → dW (count, D).
+// NumPy twin: embedding_backward
+// Plan: one thread per number of dW, which looks at all N rows: no atomics, and the order is NumPy's.
+// A warp reads one row number for all its lanes. For batches and tables of thousands; count · D · N looks are too many
+// for a million of each.
 template <class T>
-__global__ void embedding_backward(const T* dY, const void* rows, int kind, T* dW, long long count, long long N, int D) {
+__global__ void embedding_backward(const T* dY, const void* rows, int kind, T* dW, long long count, long long N,
+                                   int D) {
   const long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x;
   if (i >= count * D) return;
   const long long v = i / D;
@@ -41,12 +45,15 @@ template <class T> __global__ void one_hot(const void* rows, int kind, T* out, l
   if (i < N * K) out[i] = whole(rows, kind, i / K) == i % K;
 }
 
-// −log p(labels) = Σ_pixels log Σ_k e^(a_k) − a_label (E75), and p = softmax a.   a, p (B, P, K), labels (B, P) → out (B,)
-// The largest logit is taken off first, so that nothing overflows.   NumPy twin: categorical_nll
-// Plan: one block per image; each thread takes every 256th pixel and walks along its K logits; their sums meet in a fixed tree. Reads
-// B P K numbers, three times, of which two come out of the cache, and writes B P K; about 40 operations each.
+// −log p(labels) = Σ_pixels log Σ_k e^(a_k) − a_label (E75), and p = softmax a.
+// The largest logit is taken off first, so that nothing overflows.   a, p (B, P, K), labels (B, P) → out (B,)
+// NumPy twin: categorical_nll
+// Plan: one block per image; each thread takes every 256th pixel and walks along its K logits; their sums meet in a
+// fixed tree. Reads B P K numbers, three times, of which two come out of the cache, and writes B P K; about 40
+// operations each.
 template <class T>
-__global__ void __launch_bounds__(THREADS) categorical_nll(const T* logits, const void* labels, int kind, T* out, T* p, int P, int K) {
+__global__ void __launch_bounds__(THREADS)
+    categorical_nll(const T* logits, const void* labels, int kind, T* out, T* p, int P, int K) {
   T sum = 0;
 #pragma unroll 1 // an image has few pixels per thread; unrolled, some architectures would spill
   for (int pixel = threadIdx.x; pixel < P; pixel += THREADS) {
@@ -64,10 +71,12 @@ __global__ void __launch_bounds__(THREADS) categorical_nll(const T* logits, cons
   if (threadIdx.x == 0) out[blockIdx.x] = sum;
 }
 
-// da = dnll · (p − one-hot of the label) (E76).   dnll (B,) · p, da (B, P, K) · labels (B, P).   NumPy twin: categorical_nll_backward
+// da = dnll · (p − one-hot of the label) (E76).   dnll (B,) · p, da (B, P, K) · labels (B, P).
+// NumPy twin: categorical_nll_backward
 // Plan: one thread per number. Moves 2 B P K numbers; 2 operations each.
 template <class T>
-__global__ void categorical_nll_backward(const T* dnll, const T* p, const void* labels, int kind, T* da, long long n, int P, int K) {
+__global__ void categorical_nll_backward(const T* dnll, const T* p, const void* labels, int kind, T* da, long long n,
+                                         int P, int K) {
   const long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x;
   if (i >= n) return;
   const long long pixel = i / K;

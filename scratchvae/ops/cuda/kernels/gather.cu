@@ -44,12 +44,12 @@ __global__ void gather(const Pixel* images, long long N, int D, const long long*
   }
 }
 
-// The same for whole numbers, and whatever else is copied as it is: rows of D words of 1, 2, 4 or 8 bytes. A row that does not exist becomes
-// all ones, which is −1, or a NaN.   array (N, D) → out (rows, D).   NumPy twin: data.gather
+// The same for whole numbers, and whatever else is copied as it is: rows of D words of 1, 2, 4 or 8 bytes.
+// A row that does not exist becomes all ones, which is −1, or a NaN.   array (N, D) → out (rows, D).   NumPy twin: data.gather
 // Plan: one thread per word. Moves 2 rows · D words.
 template <class Word>
-__global__ void gather_words(const Word* array, long long N, int D, const long long* order, const unsigned* batch_at, unsigned batch,
-                             int batch_size, Word* out, int rows) {
+__global__ void gather_words(const Word* array, long long N, int D, const long long* order, const unsigned* batch_at,
+                             unsigned batch, int batch_size, Word* out, int rows) {
   const long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x;
   if (i >= (long long)rows * D) return;
   const long long row = order[(long long)number(batch_at, batch) * batch_size + i / D];

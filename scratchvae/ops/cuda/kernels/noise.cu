@@ -29,11 +29,12 @@ __global__ void normal(T* out, unsigned rows, unsigned columns, unsigned first_r
     if (4 * group + j < columns) out[(long long)row * columns + 4 * group + j] = four.v[j];
 }
 
-// u in [0, 1) (E2).   out (rows, columns), row r holding the noise of row first_row + r.   NumPy twin: rng.uniform, bit for bit
+// u in [0, 1) (E2).   out (rows, columns), row r holding the noise of row first_row + r.
+// NumPy twin: rng.uniform, bit for bit
 // Plan: one thread per counter, that is per four columns. Writes rows · columns numbers; about 15 operations each.
 template <class T>
-__global__ void uniforms(T* out, unsigned rows, unsigned columns, unsigned first_row, unsigned long long seed, unsigned stream,
-                         const unsigned* step_at, unsigned step) {
+__global__ void uniforms(T* out, unsigned rows, unsigned columns, unsigned first_row, unsigned long long seed,
+                         unsigned stream, const unsigned* step_at, unsigned step) {
   const unsigned groups = (columns + 3) / 4;
   const long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x;
   if (i >= (long long)rows * groups) return;

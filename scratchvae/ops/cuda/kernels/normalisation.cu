@@ -1,9 +1,11 @@
-// Normalisation (E71, E72): x minus its mean, over its standard deviation, then scaled and shifted. NumPy twin: ops/numpy/normalisation.py
+// Normalisation (E71, E72): x minus its mean, over its standard deviation, then scaled and shifted.
+// NumPy twin: ops/numpy/normalisation.py
 //
-// x is (R, P, G, D): R rows of P pixels of C = G D channels; a mean is taken over the P D numbers of a row's group. Sums take two steps.
-// First along the pixels, channel by channel, since channels are what lies side by side: in S stretches, so that there are blocks
-// enough. Then over the stretches and the channels of a group. Where pixels are few, the second step takes them as they are, S = P.
-// So batch, layer and group norm are sums of the same kind, and so are the gradients of scale and shift: (1, R S, C, 1).
+// x is (R, P, G, D): R rows of P pixels of C = G D channels; a mean is taken over the P D numbers of a row's group.
+// Sums take two steps. First along the pixels, channel by channel, since channels are what lies side by side: in S
+// stretches, so that there are blocks enough. Then over the stretches and the channels of a group. Where pixels are
+// few, the second step takes them as they are, S = P. So batch, layer and group norm are sums of the same kind, and so are
+// the gradients of scale and shift, of a view (1, R S, C, 1).
 #include "common.cuh"
 
 constexpr int THREADS = 256;
@@ -20,7 +22,8 @@ template <class T> struct Moments {
     n = total;
   }
   __device__ Moments from_lane_above(int gap) const {
-    return {__shfl_down_sync(0xffffffffu, n, gap), __shfl_down_sync(0xffffffffu, mean, gap), __shfl_down_sync(0xffffffffu, squares, gap)};
+    return {__shfl_down_sync(0xffffffffu, n, gap), __shfl_down_sync(0xffffffffu, mean, gap),
+            __shfl_down_sync(0xffffffffu, squares, gap)};
   }
 };
 
@@ -35,16 +38,19 @@ template <class T> struct Sums {
 // Where a stretch of the P pixels begins.
 __device__ inline int begin_of(int stretch, int stretches, int P) { return (long long)P * stretch / stretches; }
 
-// For each row, stretch and channel: take(part, place in x) for every pixel, in a fixed tree, then give(part, place in (R, S, C)).
-// One block per row, stretch and `width` channels: its threads are `width` channels by as many pixels at once as there is room for.
-template <class Part, class Take, class Give> __device__ void columns(int P, int C, int S, int width, Take take, Give give) {
+// For each row, stretch and channel: take(part, place in x) for every pixel, then give(part, place in (R, S, C)).
+// One block per row, stretch and `width` channels: its threads are `width` channels by as many pixels at once as there
+// is room for.
+template <class Part, class Take, class Give>
+__device__ void columns(int P, int C, int S, int width, Take take, Give give) {
   __shared__ Part parts[THREADS];
   const int tiles = (C + width - 1) / width, at_once = THREADS / width;
   const int tile = blockIdx.x % tiles, s = blockIdx.x / tiles % S, r = blockIdx.x / tiles / S;
   const int c = tile * width + threadIdx.x % width, lane = threadIdx.x / width;
   Part mine = {};
   if (lane < at_once && c < C)
-    for (int p = begin_of(s, S, P) + lane; p < begin_of(s + 1, S, P); p += at_once) take(mine, ((long long)r * P + p) * C + c);
+    for (int p = begin_of(s, S, P) + lane; p < begin_of(s + 1, S, P); p += at_once)
+      take(mine, ((long long)r * P + p) * C + c);
   parts[threadIdx.x] = mine;
   for (int n = at_once, half; n > 1; n = half) {
     half = (n + 1) / 2;
@@ -54,9 +60,10 @@ template <class Part, class Take, class Give> __device__ void columns(int P, int
   if (lane == 0 && c < C) give(parts[threadIdx.x], ((long long)r * S + s) * C + c);
 }
 
-// take(part, stretch, place in (R, S, G, D)) for each stretch and channel of a group, one warp per row and group, in a fixed tree; its
-// lane 0 has the result, for number `of` of (R, G), or −1 if there is none.
-template <class Part, class Take> __device__ Part of_group(int R, int S, int G, int D, Take take, long long* of) {
+// take(part, stretch, place in (R, S, G, D)) for each stretch and channel of a group, one warp per row and group, in a
+// fixed tree; its lane 0 has the result, for number `of` of (R, G), or −1 if there is none.
+template <class Part, class Take>
+__device__ Part of_group(int R, int S, int G, int D, Take take, long long* of) {
   const long long group = blockIdx.x * (THREADS / 32LL) + threadIdx.x / 32;
   const int lane = threadIdx.x % 32;
   Part part = {};
@@ -67,24 +74,29 @@ template <class Part, class Take> __device__ Part of_group(int R, int S, int G, 
   return part;
 }
 
-// The mean of each channel over each stretch, and the sum of squared distances from it.   x (R, P, C) → means, squares (R, S, C)
+// The mean of each channel over each stretch, and the sum of squared distances from it.
+// x (R, P, C) → means, squares (R, S, C)
 // NumPy twin: the first half of normalise
 // Plan: as above. Reads R P C numbers, once; about 8 operations each.
-template <class T> __global__ void channel_moments(const T* x, T* means, T* squares, int P, int C, int S, int width) {
+template <class T>
+__global__ void channel_moments(const T* x, T* means, T* squares, int P, int C, int S, int width) {
   const auto take = [&](Moments<T>& part, long long at) {
     part.n += 1;
     const T apart = x[at] - part.mean;
     part.mean += apart / part.n;
     part.squares += apart * (x[at] - part.mean);
   };
-  columns<Moments<T>>(P, C, S, width, take, [&](const Moments<T>& part, long long at) { means[at] = part.mean, squares[at] = part.squares; });
+  const auto give = [&](const Moments<T>& part, long long at) { means[at] = part.mean, squares[at] = part.squares; };
+  columns<Moments<T>>(P, C, S, width, take, give);
 }
 
-// mean and rstd = 1/√(variance + ε) of each row and group (E71).   means, squares (R, S, G, D), squares null for 0 → mean, rstd (R, G)
+// mean and rstd = 1/√(variance + ε) of each row and group (E71).
+// means, squares (R, S, G, D), squares null for 0 → mean, rstd (R, G)
 // NumPy twin: the second half of normalise's sums
 // Plan: one warp per row and group. Reads 2 R S G D numbers; about 10 operations each.
 template <class T>
-__global__ void __launch_bounds__(THREADS) group_moments(const T* means, const T* squares, T* mean, T* rstd, int R, int P, int S, int G, int D, T eps) {
+__global__ void __launch_bounds__(THREADS)
+    group_moments(const T* means, const T* squares, T* mean, T* rstd, int R, int P, int S, int G, int D, T eps) {
   const auto take = [&](Moments<T>& part, int s, long long at) {
     part.add({T(begin_of(s + 1, S, P) - begin_of(s, S, P)), means[at], squares ? squares[at] : T(0)});
   };
@@ -99,18 +111,22 @@ __global__ void __launch_bounds__(THREADS) group_moments(const T* means, const T
 // NumPy twin: a part of the sums of normalise_backward
 // Plan: as above. Reads 2 R P C numbers; 3 operations each.
 template <class T>
-__global__ void __launch_bounds__(THREADS) channel_sums(const T* dY, const T* xhat, T* sums, T* products, int P, int C, int S, int width) {
+__global__ void __launch_bounds__(THREADS)
+    channel_sums(const T* dY, const T* xhat, T* sums, T* products, int P, int C, int S, int width) {
   const auto take = [&](Sums<T>& part, long long at) { part.add({dY[at], dY[at] * xhat[at]}); };
-  columns<Sums<T>>(P, C, S, width, take, [&](const Sums<T>& part, long long at) { sums[at] = part.a, products[at] = part.b; });
+  const auto give = [&](const Sums<T>& part, long long at) { sums[at] = part.a, products[at] = part.b; };
+  columns<Sums<T>>(P, C, S, width, take, give);
 }
 
-// Σ and Σ products of each row and group, each channel times its weight.   sums, products (R, S, G, D) · weight (G, D), null for 1
+// Σ and Σ products of each row and group, each channel times its weight.
+// sums, products (R, S, G, D) · weight (G, D), null for 1
 // → sum, product (R, G). Of dY and x̂ themselves if xhat is given in place of products. product may be null.
 // NumPy twin: sums of normalise_backward: `level` and `along` with the scale, dshift and dscale without
 // Plan: one warp per row and group. Reads 2 to 3 R S G D numbers.
 template <class T>
 __global__ void __launch_bounds__(THREADS)
-    group_sums(const T* sums, const T* products, const T* xhat, const T* weight, T* sum, T* product, int R, int S, int G, int D) {
+    group_sums(const T* sums, const T* products, const T* xhat, const T* weight, T* sum, T* product, int R, int S,
+               int G, int D) {
   const int C = G * D;
   const auto take = [&](Sums<T>& part, int, long long at) {
     const T w = weight ? weight[at % C] : T(1);
@@ -123,12 +139,13 @@ __global__ void __launch_bounds__(THREADS)
   if (product) product[of] = part.b;
 }
 
-// x̂ = (x − mean) · rstd,  y = scale · x̂ + shift (E71).   x, xhat, y (n,), as rows of PC numbers and C channels · scale, shift (C,)
-// Channel c of row r has its mean and rstd at r · of_row + c / run.   NumPy twin: standardise, and the end of normalise
+// x̂ = (x − mean) · rstd,  y = scale · x̂ + shift (E71).   x, xhat, y (n,), as rows of PC numbers · scale, shift (C,)
+// Channel c of row r has its mean and rstd at r · of_row + c / run.
+// NumPy twin: standardise, and the end of normalise
 // Plan: one thread per V channels. Moves 3 n numbers; 4 operations each.
 template <class T, int V>
-__global__ void standardise(const T* x, const T* mean, const T* rstd, const T* scale, const T* shift, T* y, T* xhat, long long n,
-                            long long PC, int C, int of_row, int run) {
+__global__ void standardise(const T* x, const T* mean, const T* rstd, const T* scale, const T* shift, T* y, T* xhat,
+                            long long n, long long PC, int C, int of_row, int run) {
   const long long i = (blockIdx.x * (long long)blockDim.x + threadIdx.x) * V;
   if (i >= n) return;
   const int c = i % C;
@@ -143,12 +160,13 @@ __global__ void standardise(const T* x, const T* mean, const T* rstd, const T* s
   store(y + i, made);
 }
 
-// dX = rstd · (dx̂ − level / N − x̂ · along / N),  dx̂ = dY · scale (E72), without level and along if these are null.   dY, xhat, dX (n,)
-// level and along stand where rstd does; inverse is 1/N.   NumPy twin: the end of normalise_backward and standardise_backward
+// dX = rstd · (dx̂ − level / N − x̂ · along / N),  dx̂ = dY · scale (E72), without level and along if these are null.
+// Level and along stand where rstd does; inverse is 1/N.   dY, xhat, dX (n,) · scale (C,)
+// NumPy twin: the end of normalise_backward and standardise_backward
 // Plan: one thread per V channels. Moves 2 to 3 n numbers; 7 operations each.
 template <class T, int V>
-__global__ void standardise_backward(const T* dY, const T* xhat, const T* rstd, const T* scale, const T* level, const T* along, T inverse,
-                                     T* dX, long long n, long long PC, int C, int of_row, int run) {
+__global__ void standardise_backward(const T* dY, const T* xhat, const T* rstd, const T* scale, const T* level,
+                                     const T* along, T inverse, T* dX, long long n, long long PC, int C, int of_row, int run) {
   const long long i = (blockIdx.x * (long long)blockDim.x + threadIdx.x) * V;
   if (i >= n) return;
   const int c = i % C;
@@ -165,11 +183,12 @@ __global__ void standardise_backward(const T* dY, const T* xhat, const T* rstd, 
   store(dX + i, pack);
 }
 
-// What running statistics fall by: pull · (r − that of the batch), whose variance is 1/rstd² − ε.   all (C,).   NumPy twin: follow
+// What running statistics fall by: pull · (r − that of the batch), whose variance is 1/rstd² − ε.   all (C,).
+// NumPy twin: follow
 // Plan: one thread per channel. Moves 6 C numbers.
 template <class T>
-__global__ void follow(const T* mean, const T* rstd, const T* running_mean, const T* running_variance, T pull, T eps, T* dmean,
-                       T* dvariance, int C) {
+__global__ void follow(const T* mean, const T* rstd, const T* running_mean, const T* running_variance, T pull, T eps,
+                       T* dmean, T* dvariance, int C) {
   const long long c = blockIdx.x * (long long)blockDim.x + threadIdx.x;
   if (c >= C) return;
   dmean[c] = pull * (running_mean[c] - mean[c]);

@@ -1,13 +1,15 @@
-// Smaller and larger images without weights (E67–E70). Images are (B, H, W, C); windows of kh × kw pixels, the next one s × t further, h × w
-// of them. NumPy twin: ops/numpy/pooling.py
+// Smaller and larger images without weights (E67–E70). Images are (B, H, W, C); windows of kh × kw pixels, the next one
+// s × t further, h × w of them. NumPy twin: ops/numpy/pooling.py
 //
-// Plan of all: one block of 128 threads per row of pixels that is written; each thread takes every 128th pack of V channels. Whoever
-// writes a pixel gathers all that comes to it, in NumPy's order: nothing is added to from two sides, and nothing needs to be 0 before.
+// Plan of all: one block of 128 threads per row of pixels that is written; each thread takes every 128th pack of V
+// channels. Whoever writes a pixel gathers all that comes to it, in NumPy's order: nothing is added to from two sides,
+// and nothing needs to be 0 before.
 #include "common.cuh"
 
 constexpr int THREADS = 128;
 
-// y = the largest number of each window (E67); a NaN is larger than all, as in np.maximum.   x (B, H, W, C) → y (B, h, w, C)
+// y = the largest number of each window (E67); a NaN is larger than all, as in np.maximum.
+// x (B, H, W, C) → y (B, h, w, C)
 // NumPy twin: max_pool
 // Plan: as above. Reads kh kw numbers for one that it writes.
 template <class T, int V>
@@ -30,9 +32,11 @@ __global__ void max_pool(const T* x, T* y, int H, int W, int C, int h, int w, in
 
 // dX = the sum of dY over the windows whose largest number this pixel is, the first of several that are equal (E67).
 // dY, y (B, h, w, C) · x, dX (B, H, W, C).   NumPy twin: max_pool_backward
-// Plan: as above. A pixel asks each window that holds it whether an earlier place has the largest number too: kh kw / 2 reads a window.
+// Plan: as above. A pixel asks each window that holds it whether an earlier place has the largest number too: kh kw / 2
+// reads a window.
 template <class T, int V>
-__global__ void max_pool_backward(const T* dY, const T* x, const T* y, T* dX, int H, int W, int C, int h, int w, int kh, int kw, int s, int t) {
+__global__ void max_pool_backward(const T* dY, const T* x, const T* y, T* dX, int H, int W, int C, int h, int w, int kh,
+                                  int kw, int s, int t) {
   const int packs = C / V, image = blockIdx.x / H, row = blockIdx.x % H;
   for (int j = threadIdx.x; j < W * packs; j += THREADS) {
     const int column = j / packs, c = j % packs * V;
@@ -44,7 +48,7 @@ __global__ void max_pool_backward(const T* dY, const T* x, const T* y, T* dX, in
         const int m = (row - i) / s, n = (column - k) / t;
         if (m >= h || n >= w) continue; // behind the last window
         const long long from = (((long long)image * h + m) * w + n) * C + c;
-        const Pack<T, V> largest = load<V>(y + from), blame = load<V>(dY + from);
+        const Pack<T, V> largest = load<V>(y + from), dy = load<V>(dY + from);
         const T* const window = x + (((long long)image * H + m * s) * W + n * t) * C + c;
         Pack<bool, V> first;
         for (int l = 0; l < V; ++l) first.v[l] = mine.v[l] == largest.v[l];
@@ -53,17 +57,19 @@ __global__ void max_pool_backward(const T* dY, const T* x, const T* y, T* dX, in
           for (int l = 0; l < V; ++l) first.v[l] = first.v[l] && before.v[l] != largest.v[l];
         }
         for (int l = 0; l < V; ++l)
-          if (first.v[l]) sum.v[l] += blame.v[l];
+          if (first.v[l]) sum.v[l] += dy.v[l];
       }
     store(dX + at, sum);
   }
 }
 
 // y = factor · the sum of each window (E68, E69).   x (B, H, W, C) → y (B, h, w, C)
-// NumPy twin: average_pool, where factor is 1 / (kh kw); upsample_nearest_backward, where it is 1 and windows lie side by side
+// NumPy twin: average_pool, where factor is 1 / (kh kw); upsample_nearest_backward, where it is 1 and windows lie side
+// by side
 // Plan: as above. Reads kh kw numbers for one that it writes.
 template <class T, int V>
-__global__ void window_sums(const T* x, T* y, int H, int W, int C, int h, int w, int kh, int kw, int s, int t, T factor) {
+__global__ void window_sums(const T* x, T* y, int H, int W, int C, int h, int w, int kh, int kw, int s, int t,
+                            T factor) {
   const int packs = C / V;
   const T* const corner = x + ((long long)(blockIdx.x / h) * H + blockIdx.x % h * s) * W * C;
   for (int j = threadIdx.x; j < w * packs; j += THREADS) {
@@ -79,11 +85,13 @@ __global__ void window_sums(const T* x, T* y, int H, int W, int C, int h, int w,
   }
 }
 
-// dX = factor · the sum of dY over the windows that hold the pixel (E68, E69): the adjoint.   dY (B, h, w, C) → dX (B, H, W, C)
+// dX = factor · the sum of dY over the windows that hold the pixel (E68, E69): the adjoint.
+// dY (B, h, w, C) → dX (B, H, W, C)
 // NumPy twin: average_pool_backward; upsample_nearest
 // Plan: as above. Reads about kh kw / (s t) numbers for one that it writes.
 template <class T, int V>
-__global__ void window_spread(const T* dY, T* dX, int H, int W, int C, int h, int w, int kh, int kw, int s, int t, T factor) {
+__global__ void window_spread(const T* dY, T* dX, int H, int W, int C, int h, int w, int kh, int kw, int s, int t,
+                              T factor) {
   const int packs = C / V, image = blockIdx.x / H, row = blockIdx.x % H;
   for (int j = threadIdx.x; j < W * packs; j += THREADS) {
     const int column = j / packs, c = j % packs * V;
@@ -92,14 +100,15 @@ __global__ void window_spread(const T* dY, T* dX, int H, int W, int C, int h, in
       for (int k = column % t; k < kw && k <= column; k += t) {
         const int m = (row - i) / s, n = (column - k) / t;
         if (m >= h || n >= w) continue; // behind the last window
-        const Pack<T, V> blame = load<V>(dY + (((long long)image * h + m) * w + n) * C + c);
-        for (int l = 0; l < V; ++l) sum.v[l] += factor * blame.v[l];
+        const Pack<T, V> dy = load<V>(dY + (((long long)image * h + m) * w + n) * C + c);
+        for (int l = 0; l < V; ++l) sum.v[l] += factor * dy.v[l];
       }
     store(dX + ((long long)blockIdx.x * W + column) * C + c, sum);
   }
 }
 
-// Of f rows made of one, row i lies d = (2 i + 1 − f) / 2 f rows of the small image below it: there stand its two shares.
+// Of f rows made of one, row i lies d = (2 i + 1 − f) / 2 f rows of the small image below it: there stand its two
+// shares.
 struct Line {
   int own, other; // rows of the small image; the same where there is no neighbour
   __device__ Line(int row, int f, int rows) : own(row / f), other(own) {
@@ -113,7 +122,8 @@ struct Line {
   }
 };
 
-// y: straight lines between the centres of pixels, down the columns, then along the rows (E70).   x (B, H, W, C) → y (B, f H, g W, C)
+// y: straight lines between the centres of pixels, down the columns, then along the rows (E70).
+// x (B, H, W, C) → y (B, f H, g W, C)
 // NumPy twin: upsample_bilinear, in two passes
 // Plan: as above. Reads 4 numbers for one that it writes.
 template <class T, int V> __global__ void upsample_bilinear(const T* x, T* y, int H, int W, int C, int f, int g) {
@@ -145,10 +155,12 @@ template <class T> __device__ T given(int m, int row, int f, int rows) {
   return (line.own == m ? 1 - d : T(0)) + (line.other == m ? d : T(0));
 }
 
-// The adjoint: a pixel is blamed by all that it gave to, with the shares it gave (E70).   dY (B, f H, g W, C) → dX (B, H, W, C)
+// The adjoint: a pixel gets the gradients of all that it gave to, with the shares it gave (E70).
+// dY (B, f H, g W, C) → dX (B, H, W, C)
 // NumPy twin: upsample_bilinear_backward
 // Plan: as above. Reads about 4 f g numbers for one that it writes.
-template <class T, int V> __global__ void upsample_bilinear_backward(const T* dY, T* dX, int H, int W, int C, int f, int g) {
+template <class T, int V>
+__global__ void upsample_bilinear_backward(const T* dY, T* dX, int H, int W, int C, int f, int g) {
   const int packs = C / V, m = blockIdx.x % H, tall = f * H, wide = g * W;
   const T* const image = dY + (long long)(blockIdx.x / H) * tall * wide * C;
   const int top = max(0, f * m - f / 2), bottom = min(tall, f * m + f + f / 2);
@@ -160,8 +172,8 @@ template <class T, int V> __global__ void upsample_bilinear_backward(const T* dY
       const T of_row = given<T>(m, row, f, H);
       for (int column = left; column < right; ++column) {
         const T share = of_row * given<T>(n, column, g, W);
-        const Pack<T, V> blame = load<V>(image + ((long long)row * wide + column) * C + c);
-        for (int l = 0; l < V; ++l) sum.v[l] += share * blame.v[l];
+        const Pack<T, V> dy = load<V>(image + ((long long)row * wide + column) * C + c);
+        for (int l = 0; l < V; ++l) sum.v[l] += share * dy.v[l];
       }
     }
     store(dX + ((long long)blockIdx.x * W + n) * C + c, sum);

@@ -31,7 +31,8 @@ template <class T> __global__ void __launch_bounds__(THREADS) clip_factor(const 
   if (threadIdx.x == 0) *factor = sum > clip * clip ? T(clip / sqrt(sum)) : T(1);
 }
 
-// out = a + b: where two paths meet, and, with out = a, one joint of the tree over shards.   a, b, out (n,).   NumPy twin: plus
+// out = a + b: where two paths meet, and, with out = a, one joint of the tree over shards.   a, b, out (n,).
+// NumPy twin: plus
 // Plan: one thread per V neighbours. Moves 3 n numbers; one operation each.
 template <class T, int V> __global__ void add(const T* a, const T* b, T* out, long long n) {
   const long long i = (blockIdx.x * (long long)blockDim.x + threadIdx.x) * V;

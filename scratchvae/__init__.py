@@ -5,7 +5,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "VAE": "models", "Autoencoder": "models", "ConvVAE": "models", "Dataset": "data", "ScratchVAEError": "errors",
     "Split": "data", "measure": "evaluate",
-    "fit": "training", "gradcheck": "checks", "load_data": "data", "load_model": "training", "resume": "training", "use": "backend",
+    "fit": "training", "gradcheck": "checks", "load_data": "data", "load_model": "training", "resume": "training",
+    "use": "backend",
 }  # fmt: skip
 __all__ = [*_HOMES]
 

@@ -17,10 +17,10 @@ from .ops import numpy as numpy_ops
 class Backend(NamedTuple):
     """An array library `xp` and the operations `ops` written for it.
 
-    empty(shape, dtype) makes an array for use in every step. put(array) brings a NumPy array here, and get(array) brings one
-    back; both may give the array itself. failures() is a context in which the library's own errors become BackendErrors.
-    capture(function) is None, or turns the launches of function() into one replay: `ops.cuda.device`. no_tf32 says in one line why
-    products cannot use tensor cores, or is "".
+    empty(shape, dtype) makes an array for use in every step. put(array) brings a NumPy array here, and get(array)
+    brings one back; both may give the array itself. failures() is a context in which the library's own errors become
+    BackendErrors. capture(function) is None, or turns the launches of function() into one replay: `ops.cuda.device`.
+    no_tf32 says in one line why products cannot use tensor cores, or is "".
     """
 
     name: str
@@ -50,7 +50,9 @@ def _no_memory():
         yield
     except MemoryError as error:
         told = str(error) or "an array does not fit"
-        raise BackendError(f"not enough memory ({told}): a smaller model, batch or set needs less, and so does --threads 1") from error
+        raise BackendError(
+            f"not enough memory ({told}): a smaller model, batch or set needs less, and so does --threads 1"
+        ) from error
 
 
 NUMPY = Backend("numpy", numpy, numpy_ops, aligned_empty, failures=_no_memory)

@@ -1,4 +1,5 @@
-"""`scratchvae bench`: how long a training step, an evaluation and a sampling take here, beside the bare matrix products."""
+"""`scratchvae bench`: how long a training step, an evaluation and a sampling take here, beside the bare matrix
+products."""
 
 import time
 
@@ -27,7 +28,9 @@ class Products:
 
     def __init__(self, model, rows, threads, shards):
         layers = [layer for _, layer in model.modules() if isinstance(layer, Dense)]
-        self.shards = [[_Product(layer, stop - start) for layer in layers] for start, stop in shard_bounds(rows, shards)]
+        self.shards = [
+            [_Product(layer, stop - start) for layer in layers] for start, stop in shard_bounds(rows, shards)
+        ]
         self.workers = Processes(threads, [self._share]) if processes_are_safe() and threads > 1 else Threads(threads)
 
     def __enter__(self):
@@ -111,8 +114,8 @@ def measure(batch_size=128, threads=None, rounds=10, steps=20, backend="numpy"):
         samples = timing.interleave(samplers, rounds)
     operations = sum(m.operations(batch_size) or 0 for _, m in model.modules())
     return {
-        "machine": timing.machine(), "model": "VAE 784-400-20", "batch_size": batch_size, "threads": threads, "rounds": rounds,
-        "operations_per_step": operations,
+        "machine": timing.machine(), "model": "VAE 784-400-20", "batch_size": batch_size, "threads": threads,
+        "rounds": rounds, "operations_per_step": operations,
         "times": {name: timing.Summary.of(values).as_dict("ms") for name, values in samples.items()},
         "step_over_products": timing.Summary.of(
             timing.paired_ratios(samples["training step"], samples["matrix products of a step"])
@@ -125,7 +128,12 @@ def _on_device(device, images, batch_size, steps):
     model = VAE(images.shape[1], backend=device)
     optimiser = Optimiser("adam", backend=device)
     optimiser.start(model.buffer.values)
-    do, order, schedule, done = DeviceStep(model, optimiser, images, batch_size), rng.permutation(0, 0, len(images)), Schedule(), 0
+    do, order, schedule, done = (
+        DeviceStep(model, optimiser, images, batch_size),
+        rng.permutation(0, 0, len(images)),
+        Schedule(),
+        0,
+    )
     steps = min(steps, len(images) // batch_size)
 
     def train():
@@ -143,14 +151,19 @@ def _on_device(device, images, batch_size, steps):
 
 def table(result):
     """The result of `measure` as text."""
-    lines = [f"{result['model']}, batch size {result['batch_size']}, float32, {result['threads']} threads on {result['machine']['cpu']}"]
+    lines = [
+        f"{result['model']}, batch size {result['batch_size']}, float32, {result['threads']} threads on "
+        f"{result['machine']['cpu']}"
+    ]
     lines.append(f"{'':28}{'median':>10}{'quartiles':>20}")
     for name, t in result["times"].items():
         quartiles = f"{t['q1_ms']:.2f} … {t['q3_ms']:.2f}"
         lines.append(f"{name:28}{t['median_ms']:>7.2f} ms{quartiles:>17} ms")
     step = result["times"]["training step"]["median_ms"] / 1000
-    lines.append(f"{result['batch_size'] / step:,.0f} images/s, {result['operations_per_step'] / step / 1e9:,.0f} GFLOP/s; a step takes "
-                 f"{result['step_over_products']['median']:.2f} times its matrix products")
+    lines.append(
+        f"{result['batch_size'] / step:,.0f} images/s, {result['operations_per_step'] / step / 1e9:,.0f} GFLOP/s; a "
+        f"step takes {result['step_over_products']['median']:.2f} times its matrix products"
+    )
     return "\n".join(lines)
 
 

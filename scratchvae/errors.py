@@ -3,12 +3,14 @@
 import re
 from difflib import get_close_matches
 
-# Controls, which a terminal obeys, ends of line, what turns the direction of writing, and bytes of a file's name that are no UTF-8.
+# Controls, which a terminal obeys, ends of line, what turns the direction of writing, and bytes of a file's name that
+# are no UTF-8.
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def printable(name):
-    """A name that a user has chosen, as part of a line, a title or a page: what is not printed is shown as "\\n" or "\\x1b"."""
+    """A name that a user has chosen, as part of a line, a title or a page: what is not printed is shown as "\\n" or
+    "\\x1b"."""
     return UNPRINTABLE.sub(lambda found: repr(found[0])[1:-1], str(name))
 
 

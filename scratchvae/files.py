@@ -1,5 +1,5 @@
-"""The one place that writes files: to a temporary name in the same folder, then renamed, so nothing half-written is seen;
-and the lock that lets one process at a time write into a folder."""
+"""The one place that writes files: to a temporary name in the same folder, then renamed, so nothing half-written is
+seen; and the lock that lets one process at a time write into a folder."""
 
 import contextlib
 import errno
@@ -23,9 +23,10 @@ PATIENCE = 2.0  # seconds that Windows waits for a program that has the old file
 def replacing(path):
     """Gives a temporary path beside `path`; renames it to `path` when the block ends well, removes it when it does not.
 
-    The temporary file is new, and nobody can know its name before: a link planted there is not followed. `path` may not be a
-    folder, a device or a pipe; where it is a link to a file, the link is replaced. Raises OutputError (an OSError too) for
-    these and for a full disk, a folder that may not be written and their kind: then what stood at `path` still stands there.
+    The temporary file is new, and nobody can know its name before: a link planted there is not followed. `path` may not
+    be a folder, a device or a pipe; where it is a link to a file, the link is replaced. Raises OutputError (an OSError
+    too) for these and for a full disk, a folder that may not be written and their kind: then what stood at `path` still
+    stands there.
     """
     path = Path(path)
     refuse_special(path)
@@ -67,7 +68,12 @@ def json_rows(value):
 def _rows(value, line):
     inner = f"{line} "
     if isinstance(value, dict) and any(map(_names_inside, value.values())):
-        return "{" + ",".join(f"{inner}{json.dumps(k, ensure_ascii=False)}: {_rows(v, inner)}" for k, v in value.items()) + line + "}"
+        return (
+            "{"
+            + ",".join(f"{inner}{json.dumps(k, ensure_ascii=False)}: {_rows(v, inner)}" for k, v in value.items())
+            + line
+            + "}"
+        )
     if isinstance(value, list) and any(map(_names_inside, value)):
         return "[" + ",".join(inner + _rows(item, inner) for item in value) + line + "]"
     return json.dumps(value, ensure_ascii=False)
@@ -104,7 +110,8 @@ def make_folder(path):
 
 
 def output_error(path, error):
-    """The OutputError for an OSError met while `path` was written; one that is an OutputError already is returned as it is."""
+    """The OutputError for an OSError met while `path` was written; one that is an OutputError already is returned as it
+    is."""
     if isinstance(error, OutputError):
         return error
     found = OutputError(f"{path}: cannot be written ({error.strerror or error})")
@@ -141,8 +148,8 @@ _held = set()  # descriptors of the locks of this process
 def only_writer(path):
     """While the block runs, no other process and no other thread can enter one for the same lock file `path`.
 
-    The system keeps the lock, not the file's content: it is free again the moment its holder is gone, however it ended. Raises
-    RunFolderError, which names the holder, or OutputError.
+    The system keeps the lock, not the file's content: it is free again the moment its holder is gone, however it ended.
+    Raises RunFolderError, which names the holder, or OutputError.
     """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
@@ -153,7 +160,8 @@ def only_writer(path):
         if not _try_lock(descriptor):
             holder = os.read(descriptor, 200).decode(errors="replace").strip()
             raise RunFolderError(
-                f"{Path(path).parent} is being written by {holder or 'another process'}: wait until it has ended, or stop it "
+                f"{Path(path).parent} is being written by {holder or 'another process'}: wait until it has ended, or "
+                "stop it "
                 "(what only reads, such as evaluate, need not wait)"
             )
         with contextlib.suppress(OSError):  # a full disk: the lock holds all the same, only its message is poorer

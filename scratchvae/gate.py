@@ -1,4 +1,5 @@
-"""The gate: what someone hands over becomes what we can compute with, or is refused in a line that names the place and the cure.
+"""The gate: what someone hands over becomes what we can compute with, or is refused in a line that names the place and
+the cure.
 
 Every door passes here: files and arrays of data, what a model is asked to encode, and each option. Nothing is guessed.
 """
@@ -26,7 +27,11 @@ def whole(name, value, least=1, most=LARGEST):
     """The option `name` as an int from `least` to `most`. Raises ConfigError."""
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool) and least <= value <= most:
         return int(value)
-    upper = "" if most == LARGEST and not (isinstance(value, (int, np.integer)) and value > most) else f" and at most {most:,}"
+    upper = (
+        ""
+        if most == LARGEST and not (isinstance(value, (int, np.integer)) and value > most)
+        else f" and at most {most:,}"
+    )
     raise ConfigError(f"{name} must be a whole number of at least {least}{upper}, not {shown(value)}")
 
 
@@ -101,8 +106,9 @@ def shown(value):
 def array(values, where, text=False):
     """`values` as a NumPy array of bools, integers or floats: itself if it is one, else converted.   text: or of str
 
-    Lists, tensors (torch's are detached and brought to the host) and data frames are taken by what they say of themselves, so that
-    none of their libraries is imported. Raises DataError, naming `where` and the place of the first thing that is no number.
+    Lists, tensors (torch's are detached and brought to the host) and data frames are taken by what they say of
+    themselves, so that none of their libraries is imported. Raises DataError, naming `where` and the place of the first
+    thing that is no number.
     """
     columns = getattr(values, "columns", None)
     if np.ma.isMaskedArray(values):
@@ -122,9 +128,13 @@ def array(values, where, text=False):
     if text and found.dtype.kind in "US":
         return found if found.dtype.kind == "U" else np.strings.decode(found, "utf-8", "backslashreplace")
     if found.dtype.kind not in "buif":
-        cure = "give a list or an array of numbers" if found.ndim == 0 else "convert them with astype, or leave them out"
+        cure = (
+            "give a list or an array of numbers" if found.ndim == 0 else "convert them with astype, or leave them out"
+        )
         held = "text" if found.dtype.kind in "US" else f"{found.dtype} values"
-        raise DataError(f"{where}: {held} where numbers belong, such as {shown(found.flat[0]) if found.size else '[]'}: {cure}")
+        raise DataError(
+            f"{where}: {held} where numbers belong, such as {shown(found.flat[0]) if found.size else '[]'}: {cure}"
+        )
     if columns is not None and found.ndim == 2 and found.size and found.dtype.kind == "f":
         extent(found, where, columns)
     return found
@@ -146,8 +156,8 @@ def index(name, values, count):
 
 
 def extent(rows, where, columns=None):
-    """(lowest, highest) of rows (N, D), in blocks. Raises DataError naming the first value that is not finite, by its column's name
-    where there are `columns`."""
+    """(lowest, highest) of rows (N, D), in blocks. Raises DataError naming the first value that is not finite, by its
+    column's name where there are `columns`."""
     lowest, highest = math.inf, -math.inf  # of no rows: within any bounds
     for block, start in _blocks(rows):
         low, high = float(block.min()), float(block.max())  # a NaN is both
@@ -155,16 +165,19 @@ def extent(rows, where, columns=None):
             row, *column = np.argwhere(~np.isfinite(block))[0]
             value = block[(row, *column)]
             kind = "too large for float32, or infinite" if np.isinf(value) else "not a number"
-            raise DataError(f"{where}: {place((start + row, *column), columns)} is {value}, {kind}: repair that row, or drop it")
+            raise DataError(
+                f"{where}: {place((start + row, *column), columns)} is {value}, {kind}: repair that row, or drop it"
+            )
         lowest, highest = min(lowest, low), max(highest, high)
     return lowest, highest
 
 
 def check_support(rows, found, support, where, taker, more=""):
-    """Raise DataError naming the first value of rows (N, D) outside `support` (low, high), and how to bring all of them into it.
+    """Raise DataError naming the first value of rows (N, D) outside `support` (low, high), and how to bring all of them
+    into it.
 
-    found: `extent(rows)` or wider, so that nothing is looked at twice when all is well · taker: who takes only these, for the message
-    more: what else may be done
+    found: `extent(rows)` or wider, so that nothing is looked at twice when all is well · taker: who takes only these,
+    for the message · more: what else may be done
     """
     low, high = support
     if low <= found[0] and found[1] <= high:
@@ -175,7 +188,9 @@ def check_support(rows, found, support, where, taker, more=""):
             row, *column = np.argwhere(bad)[0]
             at, value = place((start + row, *column)), block[(row, *column)]
             cure = _into_unit(rows, *found) if support == (0, 1) else "scale the values"
-            raise DataError(f"{where}: {at} is {value:.8g}, outside [{low:g}, {high:g}], which {taker} takes: {cure}{more}")
+            raise DataError(
+                f"{where}: {at} is {value:.8g}, outside [{low:g}, {high:g}], which {taker} takes: {cure}{more}"
+            )
 
 
 def place(index, columns=None):
@@ -204,12 +219,16 @@ def _into_unit(rows, low, high):
         return "if 255 is white, give x.astype(np.uint8), or divide by 255"
     if low >= 0 and 2 <= high <= 65535:
         return f"if {'255' if high <= 255 else '65,535'} is white, divide by it"
-    return f"they range from {low:g} to {high:g}: scale them, or take a gaussian likelihood, for which they may be any number"
+    cure = "scale them, or take a gaussian likelihood, for which they may be any number"
+    return f"they range from {low:g} to {high:g}: {cure}"
 
 
 def _why_no_array(values, error):
     """In words: why np.asarray failed."""
-    if isinstance(values, (list, tuple)) and len({np.shape(row) if hasattr(row, "shape") else _length(row) for row in values}) > 1:
+    if (
+        isinstance(values, (list, tuple))
+        and len({np.shape(row) if hasattr(row, "shape") else _length(row) for row in values}) > 1
+    ):
         first = _length(values[0])
         odd = next((i for i, row in enumerate(values) if _length(row) != first), 0)
         return f"row {odd} has {_length(values[odd])} values where row 0 has {first}: give rows of one length"
@@ -223,7 +242,8 @@ def _length(row):
 
 
 def _plain(found, where, columns, text):
-    """An array of objects that are all real numbers, as float64, or all str. Raises DataError naming the first that is neither."""
+    """An array of objects that are all real numbers, as float64, or all str. Raises DataError naming the first that is
+    neither."""
     wanted = (str,) if text and found.size and isinstance(found.flat[0], str) else (numbers.Real, np.bool_)
     for index, value in np.ndenumerate(found):
         if isinstance(value, wanted):

@@ -1,16 +1,19 @@
-"""Whether several workers are faster than one, here and now: found by trying, again and again, since loads come and go."""
+"""Whether several workers are faster than one, here and now: found by trying, again and again, since loads come and
+go."""
 
 TRIAL = 0.1  # seconds of steps in a trial: ten turns and more of a system's scheduler, so that bad luck evens out
 SETTLING = 0.1  # seconds after a change that do not count: a system takes so long to spread processes over its cores
-FIRST, LAST = 4, 80  # the way in use is kept for so many times a trial's length, twice as many after each trial that it wins
+# the way in use is kept for so many times a trial's length, twice as many after each trial that it wins
+FIRST, LAST = 4, 80
 WORTH = 0.95  # of the time of one alone is what all together must take to be worth it: they take more of the machine
 
 
 class Helping:
     """Which of two ways to take the next step: with all workers, or with the first alone, who then does every share.
 
-    A small part of the time is spent on the way that is not in use. When it turns out better it becomes the way in use, so
-    that a step takes hardly longer than the better of the two would, at any load, and nothing has to be known of the system.
+    A small part of the time is spent on the way that is not in use. When it turns out better it becomes the way in use,
+    so that a step takes hardly longer than the better of the two would, at any load, and nothing has to be known of the
+    system.
     """
 
     def __init__(self):

@@ -29,10 +29,14 @@ def size(count):
 def available():
     """Bytes that this process may still take, infinity where that is not known.
 
-    Linux: memory that is free or can be freed, and swap, within the limits of control groups (version 2) and `ulimit -v`. macOS: all
-    that the machine has.
+    Linux: memory that is free or can be freed, and swap, within the limits of control groups (version 2) and `ulimit
+    -v`. macOS: all that the machine has.
     """
-    known = {line.partition(":")[0]: int(line.split()[1]) * 1024 for line in _text("/proc/meminfo").splitlines() if "kB" in line}
+    known = {
+        line.partition(":")[0]: int(line.split()[1]) * 1024
+        for line in _text("/proc/meminfo").splitlines()
+        if "kB" in line
+    }
     if "MemAvailable" in known:
         return max(0, min(known["MemAvailable"] + known.get("SwapFree", 0), _granted(), _unlimited()))
     names = getattr(os, "sysconf_names", {})
@@ -48,7 +52,11 @@ def _granted(groups="/proc/self/cgroup", mounted="/sys/fs/cgroup"):
             folder = Path(mounted) / folder.relative_to("/")
             most, used = _text(folder / "memory.max").strip(), _text(folder / "memory.current").strip()
             if most.isdigit() and used.isdigit():
-                cached = [int(row.split()[1]) for row in _text(folder / "memory.stat").splitlines() if row.startswith("inactive_file ")]
+                cached = [
+                    int(row.split()[1])
+                    for row in _text(folder / "memory.stat").splitlines()
+                    if row.startswith("inactive_file ")
+                ]
                 left = min(left, int(most) - int(used) + sum(cached))
     return left
 

@@ -1,7 +1,7 @@
 """Workers that change speed and never bits: they share out pieces of work whose results do not depend on who does them.
 
-Two kinds with one interface. `Threads` work anywhere. `Processes` are forked from the caller and share memory with it: a
-training step makes some hundred short NumPy calls per shard, and threads that want the interpreter's lock after each
+Two kinds with one interface. `Threads` work anywhere. `Processes` are forked from the caller and share memory with it:
+a training step makes some hundred short NumPy calls per shard, and threads that want the interpreter's lock after each
 of them wait for one another longer than they compute; each process has a lock of its own.
 """
 
@@ -24,7 +24,8 @@ from .cores import usable_cores
 from .errors import ScratchVAEError
 from .helping import Helping
 
-SPIN_SECONDS = 0.001  # a sleeping process takes longer to wake than most waits last, so waits begin by looking again and again
+# a sleeping process takes longer to wake than most waits last, so waits begin by looking again and again
+SPIN_SECONDS = 0.001
 LOOK_SECONDS = 1.0  # how often a sleeping process makes sure that the other one still lives
 
 
@@ -36,7 +37,8 @@ def blas_threads():
 
 
 def processes_are_safe():
-    """Whether `Processes` may be used: forking is sound on Linux, not with macOS's BLAS, and does not exist on Windows."""
+    """Whether `Processes` may be used: forking is sound on Linux, not with macOS's BLAS, and does not exist on
+    Windows."""
     return sys.platform == "linux"
 
 
@@ -88,9 +90,10 @@ class Processes:
     Name the functions before entering: the other processes are copies of this one as it is then, and see later changes
     only in arrays that came from `share`. A step begins with a call of the first of them.
 
-    Beside other programs a process that is waited for may be one that the system has stopped for a while, so as little as
-    possible is waited for. A share that its worker has not begun is done by the caller. A worker lets others of its core go first
-    before it takes a share, and so is seldom stopped within one. And when one worker is faster, the others sleep (`helping.py`).
+    Beside other programs a process that is waited for may be one that the system has stopped for a while, so as little
+    as possible is waited for. A share that its worker has not begun is done by the caller. A worker lets others of its
+    core go first before it takes a share, and so is seldom stopped within one. And when one worker is faster, the
+    others sleep (`helping.py`).
     """
 
     def __init__(self, count, functions=()):
@@ -117,7 +120,8 @@ class Processes:
         self._parent = os.getpid()
         self._children = [fork.Process(target=self._serve, args=(worker,), daemon=True) for worker in others]
         with warnings.catch_warnings():
-            # Python warns of forking beside threads, which BLAS keeps: the copies never use them, they hold BLAS to one thread.
+            # Python warns of forking beside threads, which BLAS keeps: the copies never use them, they hold BLAS to one
+            # thread.
             warnings.simplefilter("ignore", DeprecationWarning)
             for child in self._children:
                 child.start()
@@ -164,7 +168,8 @@ class Processes:
             raise error
 
     def _serve(self, worker):
-        """The life of another process: wait for a turn, do the share, say so. Ctrl-C and SIGTERM are the first process's business."""
+        """The life of another process: wait for a turn, do the share, say so. Ctrl-C and SIGTERM are the first
+        process's business."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         with threadpool_limits(1, user_api="blas"), contextlib.suppress(_Gone):
@@ -172,12 +177,15 @@ class Processes:
                 self._wait(self._go[worker - 1], self._parent_lives, give_way=os.sched_yield)
                 error = _attempt(self.functions[self._which[0]], worker)
                 if error is not None:
-                    self._errors[worker - 1][1].send(ScratchVAEError(f"in worker {worker}: {type(error).__name__}: {error}"))
+                    self._errors[worker - 1][1].send(
+                        ScratchVAEError(f"in worker {worker}: {type(error).__name__}: {error}")
+                    )
                     self._failed[worker] = 1
                 self._done[worker - 1].release()
 
     def _wait(self, semaphore, look, give_way=lambda: None):
-        """Take the semaphore: try for a while, then sleep. Whoever should release it may have died: `look` raises _Gone then."""
+        """Take the semaphore: try for a while, then sleep. Whoever should release it may have died: `look` raises _Gone
+        then."""
         until = time.perf_counter() + self._spin
         give_way()
         while time.perf_counter() < until:

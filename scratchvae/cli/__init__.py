@@ -1,4 +1,5 @@
-"""The command line: one small function per command, beside the lines that describe its options, and no logic of its own."""
+"""The command line: one small function per command, beside the lines that describe its options, and no logic of its
+own."""
 
 import os
 import sys
@@ -9,12 +10,16 @@ from ..errors import RunWarning, ScratchVAEError
 from .output import one_line, standard_streams
 
 NOTES = {
-    "exit status": "0: all is well. 1: an error, told in one line, or a check that failed. 2: wrong usage. 130: stopped by Ctrl-C, or by "
+    "exit status": "0: all is well. 1: an error, told in one line, or a check that failed. 2: wrong usage. 130: "
+    "stopped by Ctrl-C, or by "
     "SIGTERM while it trained. "
-    "Standard output that nobody reads changes nothing; one that cannot be written, such as a file on a full disk, ends with 1.",
-    "environment": "SCRATCHVAE_DATA: a folder with the files of public data sets (default: in the platform's cache folder). "
-    "SCRATCHVAE_OFFLINE=1: no downloads. SCRATCHVAE_TRACEBACK=1: where a fault of our own happened. PYTHONUTF8=1: output in UTF-8 "
-    "in place of the locale's encoding, which may have to write beta for β. Nothing is coloured, as NO_COLOR asks.",
+    "Standard output that nobody reads changes nothing; one that cannot be written, such as a file on a full disk, "
+    "ends with 1.",
+    "environment": "SCRATCHVAE_DATA: a folder with the files of public data sets (default: in the platform's cache "
+    "folder). "
+    "SCRATCHVAE_OFFLINE=1: no downloads. SCRATCHVAE_TRACEBACK=1: where a fault of our own happened. PYTHONUTF8=1: "
+    "output in UTF-8 in place of the locale's encoding, which may have to write beta for β. Nothing is coloured, as "
+    "NO_COLOR asks.",
 }
 
 
@@ -47,14 +52,20 @@ def _run(arguments):
         what = f"{error.filename}: " if error.filename is not None else ""
         return _tell(f"{what}{error.strerror or error}: check the path, its permissions and the free space")
     except MemoryError as error:
-        return _tell(f"not enough memory ({str(error) or 'an array does not fit'}): less data, a smaller model or batch needs less")
+        return _tell(
+            f"not enough memory ({str(error) or 'an array does not fit'}): less data, a smaller model or batch "
+            "needs less"
+        )
     except KeyboardInterrupt as stop:
         print(f"scratchvae: {one_line(str(stop)) or 'stopped'}", file=sys.stderr)
         return 130
     except Exception as error:
         if os.environ.get("SCRATCHVAE_TRACEBACK"):
             raise
-        return _tell(f"a fault of scratchvae's own: {type(error).__name__}: {error}. SCRATCHVAE_TRACEBACK=1 shows where, for a report")
+        return _tell(
+            f"a fault of scratchvae's own: {type(error).__name__}: {error}. SCRATCHVAE_TRACEBACK=1 shows where, "
+            "for a report"
+        )
 
 
 def _warn(message, *where):
@@ -77,7 +88,8 @@ def parser():
     )
 
     whole = options.Parser(
-        prog="scratchvae", description="A Variational AutoEncoder with nothing hidden: train it, look at it, check it, time it."
+        prog="scratchvae",
+        description="A Variational AutoEncoder with nothing hidden: train it, look at it, check it, time it.",
     )
     for title, text in NOTES.items():
         whole.add_argument_group(title, text)

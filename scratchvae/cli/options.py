@@ -31,7 +31,9 @@ class Parser(argparse.ArgumentParser):
     def parse_args(self, arguments=None, namespace=None):
         options, rest = self.parse_known_args(arguments, namespace)
         if rest:
-            options.parser.error(f"there is no option or place for {rest[0]!r}{meant(rest[0], options.parser._option_string_actions)}")
+            options.parser.error(
+                f"there is no option or place for {rest[0]!r}{meant(rest[0], options.parser._option_string_actions)}"
+            )
         return options
 
     def _check_value(self, action, value):
@@ -57,7 +59,9 @@ def add_run(sub):
 
 def add_threads(sub):
     """The number of workers."""
-    sub.add_argument("--threads", type=whole(1, 1024), help="changes speed, never a bit of the result (default: one per core)")
+    sub.add_argument(
+        "--threads", type=whole(1, 1024), help="changes speed, never a bit of the result (default: one per core)"
+    )
 
 
 def add_backend(sub):
@@ -67,12 +71,14 @@ def add_backend(sub):
 
 def add_graph(sub):
     """How a GPU is given its work."""
-    sub.add_argument("--no-graph", action="store_true", help="on a GPU: launch kernel by kernel, slower and with the same bits")
+    sub.add_argument(
+        "--no-graph", action="store_true", help="on a GPU: launch kernel by kernel, slower and with the same bits"
+    )
 
 
 def add_settings(sub, kept=None):
-    """The training settings that a command line can name, with their help, none of them set unless it is given; for a run that goes
-    on, only those that may change. kept: the names of the others"""
+    """The training settings that a command line can name, with their help, none of them set unless it is given; for a
+    run that goes on, only those that may change. kept: the names of the others"""
     for f in fields(Settings):
         kind, name, help = f.metadata["kind"], f"--{f.name.replace('_', '-')}", f.metadata["help"]
         if kind is dict or (kept and f.name in kept):
@@ -94,11 +100,29 @@ def add_data_options(sub):
     """What is done to data on the way in."""
     add = sub.add_argument
     add("--size", metavar="HxW", help="bring every image of a folder to this size: 48x64, or one number for a square")
-    add("--fit", choices=FITS, default="crop", help="with --size: cut at the centre what exceeds the shape, or add black")
+    add(
+        "--fit",
+        choices=FITS,
+        default="crop",
+        help="with --size: cut at the centre what exceeds the shape, or add black",
+    )
     add("--grey", action="store_true", help="make the colour images of a folder grey")
-    add("--labels", metavar="FILE|COLUMN", help="a .csv of file,label for a folder, one label per image for a .npy, a column of a table")
-    add("--scale", choices=SCALES, help="columns of a table: to [0, 1] (default for .csv), to mean 0 and deviation 1, or as they are")
-    add("--split-seed", type=seed, default=0, help="of the tenth held out as test where data are not split, and of sets that are made")
+    add(
+        "--labels",
+        metavar="FILE|COLUMN",
+        help="a .csv of file,label for a folder, one label per image for a .npy, a column of a table",
+    )
+    add(
+        "--scale",
+        choices=SCALES,
+        help="columns of a table: to [0, 1] (default for .csv), to mean 0 and deviation 1, or as they are",
+    )
+    add(
+        "--split-seed",
+        type=seed,
+        default=0,
+        help="of the tenth held out as test where data are not split, and of sets that are made",
+    )
 
 
 def given_data_options(o):
@@ -115,13 +139,18 @@ def add_best(sub):
     """Which of a run's two models."""
     sub.add_argument(
         "--best", action=argparse.BooleanOptionalAction,
-        help="the model of the epoch that was best on the validation images, or of the last one (default: the best, where there is one)",
+        help="the model of the epoch that was best on the validation images, or of the last one (default: the best, "
+        "where there is one)",
     )  # fmt: skip
 
 
 def add_data(sub):
     """Where a run's data are now."""
-    sub.add_argument("--data", metavar="PATH", help="where the run's data lie now, if they have moved; they are compared with what it had")
+    sub.add_argument(
+        "--data",
+        metavar="PATH",
+        help="where the run's data lie now, if they have moved; they are compared with what it had",
+    )
 
 
 def add_time(sub):
@@ -149,7 +178,9 @@ def refuse_input(out, *inputs):
     """Raise ConfigError where what is written would replace what is read."""
     for given in filter(os.path.exists, inputs):
         if os.path.exists(out) and os.path.samefile(out, given):
-            raise ConfigError(f"--out {out} would replace {given}, which it is made of or belongs to a run: choose another name")
+            raise ConfigError(
+                f"--out {out} would replace {given}, which it is made of or belongs to a run: choose another name"
+            )
 
 
 def text(given):
@@ -204,11 +235,13 @@ def _read(kind, text, name):
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows a default only where there is one, options by what they take, and a usage of one line: the options are listed below it."""
+    """Shows a default only where there is one, options by what they take, and a usage of one line: the options are
+    listed below it."""
 
     def add_usage(self, usage, actions, groups, prefix=None):
         places = [self._format_args(action, action.metavar) for action in actions if not action.option_strings]
-        options = ["[OPTIONS]"] * (len(places) < len(actions))  # argparse asks without options for the names of a command's actions
+        # argparse asks without options for the names of a command's actions
+        options = ["[OPTIONS]"] * (len(places) < len(actions))
         super().add_usage(" ".join(["%(prog)s", *options, *places]), actions, groups, prefix)
 
     def _get_default_metavar_for_optional(self, action):

@@ -1,5 +1,5 @@
-"""Standard output and error as a command finds them: a terminal, a file, a pipe whose reader has gone, a full disk, closed, or in an
-encoding without β. Whatever they are, a print says what it can and never stops the work."""
+"""Standard output and error as a command finds them: a terminal, a file, a pipe whose reader has gone, a full disk,
+closed, or in an encoding without β. Whatever they are, a print says what it can and never stops the work."""
 
 import codecs
 import os
@@ -11,10 +11,12 @@ from contextlib import contextmanager
 from ..errors import printable
 
 ASCII = {
-    **dict.fromkeys("−‐–—─", "-"), **dict.fromkeys("┌┐└┘├┤┬┴┼", "+"), "│": "|", "‖": "||", "→": "->", "←": "<-", "↑": "^", "⊤": "T",
-    "·": ".", "×": "x", "⊙": "*", "●": "*", "±": "+-", "√": "sqrt", "∛": "cbrt", "∂": "d", "∇": "grad ", "∑": "sum", "∞": "inf", "⁄": "/",
-    "≥": ">=", "≤": "<=", "≠": "!=", "≈": "~", "∼": "~", "′": "'", "“": '"', "”": '"', "‘": "'", "’": "'", "⌊": "[", "⌋": "]",
-    "÷": "/", "∩": "and", "∪": "or", "⌈": "[", "⌉": "]", "⟨": "<", "⟩": ">",
+    **dict.fromkeys("−‐–—─", "-"), **dict.fromkeys("┌┐└┘├┤┬┴┼", "+"), "│": "|", "‖": "||", "→": "->", "←": "<-",
+    "↑": "^", "⊤": "T",
+    "·": ".", "×": "x", "⊙": "*", "●": "*", "±": "+-", "√": "sqrt", "∛": "cbrt", "∂": "d", "∇": "grad ", "∑": "sum",
+    "∞": "inf", "⁄": "/",
+    "≥": ">=", "≤": "<=", "≠": "!=", "≈": "~", "∼": "~", "′": "'", "“": '"', "”": '"', "‘": "'", "’": "'", "⌊": "[",
+    "⌋": "]", "÷": "/", "∩": "and", "∪": "or", "⌈": "[", "⌉": "]", "⟨": "<", "⟩": ">",
     "ˆ": "^", "\u0302": "^", "\u0303": "~",
 }  # fmt: skip
 MARKS = {"<super>": "^", "<sub>": "_"}
@@ -23,7 +25,8 @@ LIMIT = 500  # characters of an error message
 
 
 def transliterate(text):
-    """What text says in ASCII: "−ELBO" as "-ELBO", "σ²" as "sigma^2", and what has no such word by its number, "\\xe9"."""
+    """What text says in ASCII: "−ELBO" as "-ELBO", "σ²" as "sigma^2", and what has no such word by its number,
+    "\\xe9"."""
     written, raised = [], ""
     for character in text:
         kind, *parts = unicodedata.decomposition(character).split() or [""]
@@ -53,7 +56,8 @@ def one_line(text):
 
 
 class Output:
-    """A standard stream that takes any text, shows controls in place of obeying them, and goes on when nobody can read it.
+    """A standard stream that takes any text, shows controls in place of obeying them, and goes on when nobody can read
+    it.
 
     error: what first kept text from being written, other than a reader who has seen enough; or None.
     """
@@ -87,10 +91,12 @@ class Output:
 
 @contextmanager
 def standard_streams():
-    """Gives sys.stdout as an `Output`, for as long as the block lasts; sys.stderr is one too, and what is closed is the null device."""
+    """Gives sys.stdout as an `Output`, for as long as the block lasts; sys.stderr is one too, and what is closed is the
+    null device."""
     before = sys.stdin, sys.stdout, sys.stderr
     opened = []
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # in this order: each takes the lowest free descriptor
+    # in this order: each takes the lowest free descriptor
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             opened.append(open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 (closed when the block ends)
             setattr(sys, name, opened[-1])

@@ -4,13 +4,29 @@ import json
 
 from .. import __version__
 from ..errors import ConfigError, counted, printable
-from .options import add_backend, add_data_options, add_threads, at_least_1, command, given_data_options, refuse_input, seed
+from .options import (
+    add_backend,
+    add_data_options,
+    add_threads,
+    at_least_1,
+    command,
+    given_data_options,
+    refuse_input,
+    seed,
+)
 
 
 def add(commands):
     """Describe the commands of this file to argparse."""
-    sub = command(commands, gradcheck, "check every derivative, of ours or of a class of your own", "scratchvae gradcheck layer.py:MyLayer")
-    sub.add_argument("target", metavar="FILE.py:CLASS", nargs="?", help="a class of your own (default: everything of ours)")
+    sub = command(
+        commands,
+        gradcheck,
+        "check every derivative, of ours or of a class of your own",
+        "scratchvae gradcheck layer.py:MyLayer",
+    )
+    sub.add_argument(
+        "target", metavar="FILE.py:CLASS", nargs="?", help="a class of your own (default: everything of ours)"
+    )
     sub.add_argument("--seed", type=seed, default=0, help="of the inputs that are checked")
 
     sub = command(
@@ -25,7 +41,9 @@ def add(commands):
     sub = command(commands, data, help, "scratchvae data photos --size 32 --out photos.npz")
     sub.add_argument("name", metavar="NAME|PATH", nargs="?", default="mnist-small", help="as for train --data")
     add_data_options(sub)
-    sub.add_argument("--out", metavar="OUT.npz", help="write images, labels and the split into this file, which train --data reads")
+    sub.add_argument(
+        "--out", metavar="OUT.npz", help="write images, labels and the split into this file, which train --data reads"
+    )
 
     sub = command(commands, info, "describe this installation, or a run", "scratchvae info runs/vae-mnist-small-1")
     sub.add_argument("run", metavar="RUN", nargs="?", help="run folder")
@@ -75,11 +93,16 @@ def data(o):
     wide = max(map(len, splits))
     for name, split in splits.items():
         labels = (
-            "no labels" if split["labels"] is None else "labels " + ", ".join(f"{printable(k)}: {n:,}" for k, n in split["labels"].items())
+            "no labels"
+            if split["labels"] is None
+            else "labels " + ", ".join(f"{printable(k)}: {n:,}" for k, n in split["labels"].items())
         )
         count = f"{counted(split['images'], what):>{8 + len(what)}}"
         fields = "".join(f"; {field} {kind}" for field, kind in split["fields"].items())
-        print(f"{name:{wide}}  {count}, {split['dtype']}, {of} {round(split['mean_pixel'], 4) + 0.0:.4f}; {labels}{fields}")
+        print(
+            f"{name:{wide}}  {count}, {split['dtype']}, {of} {round(split['mean_pixel'], 4) + 0.0:.4f}; "
+            f"{labels}{fields}"
+        )
     if o.out is not None:
         print(f"written to {printable(o.out)}")
 
@@ -107,6 +130,11 @@ def _describe_split(split):
     labels = None
     if split.labels is not None:
         names, counts = np.unique(split.labels, return_counts=True)
-        labels = {split.classes[name] if split.classes else int(name): int(n) for name, n in zip(names, counts, strict=True)}
-    fields = {name: f"{array.dtype} {' × '.join(map(str, array.shape[1:]))}".rstrip() for name, array in split.others.items()}
-    return {"images": len(split.images), "dtype": str(split.images.dtype), "mean_pixel": mean, "labels": labels, "fields": fields}
+        labels = {
+            split.classes[name] if split.classes else int(name): int(n) for name, n in zip(names, counts, strict=True)
+        }
+    fields = {
+        name: f"{array.dtype} {' × '.join(map(str, array.shape[1:]))}".rstrip() for name, array in split.others.items()
+    }
+    told = {"images": len(split.images), "dtype": str(split.images.dtype), "mean_pixel": mean}
+    return {**told, "labels": labels, "fields": fields}

@@ -26,40 +26,56 @@ from .runs import draw_figures, find_data, told_as_json, told_in_lines, which
 
 def add(commands):
     """Describe the commands of this file to argparse."""
-    sub = command(commands, train, "train a model and draw its figures", "scratchvae train --data mnist --latent 2 --epochs 10")
+    sub = command(
+        commands, train, "train a model and draw its figures", "scratchvae train --data mnist --latent 2 --epochs 10"
+    )
     add = sub.add_argument
-    add("--data", default="mnist-small", help="mnist-small (bundled), mnist, fashion-mnist; clutter, overlap or figures, which are made; "
+    add("--data", default="mnist-small",
+        help="mnist-small (bundled), mnist, fashion-mnist; clutter, overlap or figures, which are made; "
         "a folder of images, or a .npz, .npy or .csv")  # fmt: skip
     add_data_options(sub)
     add("--model", choices=("vae", "ae", "conv-vae", "unet", "hourglass"), default="vae",
-        help="variational, plain or convolutional variational autoencoder; U-Net, which segments or cleans; Stacked Hourglass, which "
-        "finds joints")  # fmt: skip
+        help="variational, plain or convolutional variational autoencoder; U-Net, which segments or cleans; "
+        "Stacked Hourglass, which finds joints")  # fmt: skip
     flags = {}  # of the model's options, by their names
 
     def of_model(flag, **how):
         flags[add(flag, **how).dest] = flag
 
-    of_model("--hidden", type=sizes, help="sizes of the encoder's hidden layers, such as 400,200; '' for none (default: 400)")
+    of_model(
+        "--hidden", type=sizes, help="sizes of the encoder's hidden layers, such as 400,200; '' for none (default: 400)"
+    )
     of_model("--filters", type=sizes, help="channels after each convolution of a conv-vae (default: 32,64)")
     of_model("--latent", type=at_least_1, help="size of z (default: 20)")
     of_model("--activation", help="relu, leaky_relu, tanh, sigmoid, softplus, gelu or silu (default: relu)")
-    of_model("--likelihood", choices=("bernoulli", "gaussian"), help="what the decoder's output means (default: bernoulli)")
+    of_model(
+        "--likelihood", choices=("bernoulli", "gaussian"), help="what the decoder's output means (default: bernoulli)"
+    )
     of_model("--sigma", type=number,
-             help="σ of the gaussian likelihood's pixels (default: learned), or of an hourglass's targets (default: 1)")  # fmt: skip
+             help="σ of the gaussian likelihood's pixels (default: learned), or of an hourglass's targets "
+             "(default: 1)")  # fmt: skip
     of_model("--beta", type=number, help="weight of the KL in a VAE (default: 1)")
     of_model("--init", dest="init_W", choices=("glorot", "he", "lecun"), help="initial weights (default: glorot)")
-    of_model("--task", choices=("segment", "denoise"), help="of a U-Net (default: that for which the data have targets, segments first)")
+    of_model(
+        "--task",
+        choices=("segment", "denoise"),
+        help="of a U-Net (default: that for which the data have targets, segments first)",
+    )
     of_model("--base", type=at_least_1, help="channels of a U-Net's first level (default: 16)")
     of_model("--norm", choices=("none", "group", "batch"), help="after each of a U-Net's convolutions (default: none)")
-    of_model("--no-skips", dest="skips", action="store_const", const=False, help="a U-Net without its skips, to see what they carry")
+    of_model("--no-skips", dest="skips", action="store_const", const=False,
+             help="a U-Net without its skips, to see what they carry")  # fmt: skip
     of_model("--features", type=at_least_1, help="channels of an hourglass (default: 16)")
     of_model("--levels", type=at_least_1, help="how often a U-Net or an hourglass halves its maps (default: 3)")
     of_model("--stages", type=at_least_1, help="hourglasses, one after the other (default: 2)")
-    of_model("--stride", type=at_least_1, help="pixels of the image to a side of one of an hourglass's maps (default: 2)")
+    of_model(
+        "--stride", type=at_least_1, help="pixels of the image to a side of one of an hourglass's maps (default: 2)"
+    )
     sub.set_defaults(of_model=flags)
     add_settings(sub)
     add("--validation", type=number, metavar="FRACTION",
-        help="of the training images, set apart to find the best epoch by (default: none; 0.1 with --patience)")  # fmt: skip
+        help="of the training images, set apart to find the best epoch by (default: none; 0.1 with "
+        "--patience)")  # fmt: skip
     add_time(sub)
     add("--backend", choices=NAMES, default="numpy", help="numpy, or cupy for an NVIDIA GPU")
     add_graph(sub)
@@ -71,7 +87,9 @@ def add(commands):
     add_run(sub)
     add_settings(sub, KEPT)
     add_data(sub)
-    sub.add_argument("--other-data", action="store_true", help="the data may be others than before: a new chapter of the run")
+    sub.add_argument(
+        "--other-data", action="store_true", help="the data may be others than before: a new chapter of the run"
+    )
     add_time(sub)
     sub.add_argument("--backend", choices=NAMES, help="go on on this one (default: that of the run)")
     add_graph(sub)
@@ -111,7 +129,9 @@ def resume(o):
     except BackendError as error:
         if o.backend is not None:
             raise
-        raise BackendError(f"{o.run} was trained on {began_on}; `--backend numpy` goes on on the CPU. Here {error}") from None
+        raise BackendError(
+            f"{o.run} was trained on {began_on}; `--backend numpy` goes on on the CPU. Here {error}"
+        ) from None
     _refuse_ignored(o, place.name)
     folder = RunFolder(o.run)
     model = load_model(o.run, place, best=False) if folder.checkpoint_path.exists() else first_model(o.run, place)
@@ -156,7 +176,10 @@ def _unfinished(run):
         return []
     patience = settings.get("patience")
     if two and patience and two[1] - two[0] >= patience:
-        return [f"Stopped early, {patience} epochs after the best one; with a larger --patience, `scratchvae resume {run}` goes on"]
+        return [
+            f"Stopped early, {patience} epochs after the best one; with a larger --patience, `scratchvae resume {run}` "
+            "goes on"
+        ]
     return [f"Stopped after {last:.4g} of {settings['epochs']} epochs; go on with: scratchvae resume {run}"]
 
 

@@ -1,4 +1,5 @@
-"""Data to learn from: a bundled set, the full MNIST and Fashion-MNIST, sets made by a seed, or your own images and tables.
+"""Data to learn from: a bundled set, the full MNIST and Fashion-MNIST, sets made by a seed, or your own images and
+tables.
 
     from scratchvae.data import load, gather
     digits = load("mnist-small")           # or "mnist", "fashion-mnist", or a path

@@ -36,7 +36,9 @@ def open_rows(path):
             file.seek(0)
             yield csv.reader(file, delimiter=max(SEPARATORS, key=first.count), strict=True)
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not text in UTF-8 ({error.reason} at byte {error.start}): save it as UTF-8") from error
+        raise DataError(
+            f"{path}: not text in UTF-8 ({error.reason} at byte {error.start}): save it as UTF-8"
+        ) from error
     except csv.Error as error:
         raise DataError(f"{path}: not a sound .csv ({error}): save it again") from error
 
@@ -62,7 +64,9 @@ def read_table(path, label_column=None):
             del names[place]
         for row in rows if header else chain([first], rows):
             if len(row) != width:
-                raise DataError(f"{path}, line {reader.line_num}: {counted(len(row), 'value')} where {width} belong: mend that line")
+                raise DataError(
+                    f"{path}, line {reader.line_num}: {counted(len(row), 'value')} where {width} belong: mend that line"
+                )
             if place is not None:
                 labels.append(row.pop(place).strip())
             try:
@@ -70,7 +74,10 @@ def read_table(path, label_column=None):
             except ValueError:
                 numbers = [math.nan]
             if not math.isfinite(sum(numbers)):
-                numbers = [_number(cell, f"{path}, line {reader.line_num}", name, missing) for cell, name in zip(row, names, strict=True)]
+                numbers = [
+                    _number(cell, f"{path}, line {reader.line_num}", name, missing)
+                    for cell, name in zip(row, names, strict=True)
+                ]
             values.extend(numbers)
     if missing:
         more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
@@ -78,12 +85,15 @@ def read_table(path, label_column=None):
         many = counted(len(missing), "value")
         raise DataError(f"{path}: {many} {are} missing: {shown}{more}: fill in, or drop the lines or columns"[:500])
     if not values:
-        raise DataError(f"{path}: holds no numbers: give one line of numbers per example, and a header line if you like")
+        raise DataError(
+            f"{path}: holds no numbers: give one line of numbers per example, and a header line if you like"
+        )
     return np.array(values).reshape(-1, len(names)), names, labels if place is not None else None
 
 
 def _number(cell, where, name, missing):
-    """The number of a cell; NaN, and a note in `missing`, where there is none. Raises DataError for text and infinities."""
+    """The number of a cell; NaN, and a note in `missing`, where there is none. Raises DataError for text and
+    infinities."""
     text = cell.strip()
     if text.lower() in MISSING:
         missing.append(f"line {where.rpartition(' ')[2]}, column {name}")

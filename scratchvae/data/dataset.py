@@ -20,15 +20,18 @@ BLOCK = 1 << 24  # bytes that are hashed at a time
 
 @dataclass(frozen=True, eq=False, init=False)
 class Split:
-    """One part of a data set. What is given may be anything that holds numbers: arrays, lists, tensors, frames (`gate.array`).
+    """One part of a data set. What is given may be anything that holds numbers: arrays, lists, tensors, frames
+    (`gate.array`).
 
         Split(images, labels, targets=clean, points=where_the_joints_are)
 
-    images   (N, D) uint8, where 255 is white, or float32, all finite; one image per row. (N, H, W) is flattened, bool becomes
-             uint8 and any other number float32. What a model takes, such as [0, 1], is compared when it meets the data
+    images   (N, D) uint8, where 255 is white, or float32, all finite; one image per row. (N, H, W) is flattened, bool
+             becomes uint8 and any other number float32. What a model takes, such as [0, 1], is compared when it meets
+             the data
     labels   (N,) uint8 or int64, or None where there are none. Names are given numbers
     classes  the names of labels 0, 1, … in sorted order, or ()
-    others   further fields by name, (N, …) of any shape: floats become float32, all finite; whole numbers and bools stay
+    others   further fields by name, (N, …) of any shape: floats become float32, all finite; whole numbers and bools
+             stay
     fields   {"images": …, "labels": … where there are any, and the others}: what a model may read of a batch
 
     Raises DataError naming the first row and column at fault.
@@ -47,7 +50,9 @@ class Split:
             found, labels = np.unique(labels, return_inverse=True)
             classes = tuple(found.tolist())
         if classes and (labels is None or labels.min() < 0 or labels.max() >= len(classes)):
-            raise DataError(f"a split: {len(classes)} classes need labels from 0 to {len(classes) - 1}: give the names as labels")
+            raise DataError(
+                f"a split: {len(classes)} classes need labels from 0 to {len(classes) - 1}: give the names as labels"
+            )
         if labels is not None:
             fields["labels"] = labels
         fields |= {name: to_field(name, of, len(images), "a split") for name, of in others.items()}
@@ -70,7 +75,8 @@ class Split:
 
     @cached_property
     def extent(self):
-        """Bounds (lowest, highest) of what a model sees of the images, uint8 counting as value / 255: of a part, those of the whole."""
+        """Bounds (lowest, highest) of what a model sees of the images, uint8 counting as value / 255: of a part, those
+        of the whole."""
         return extent(self.images, "a split")
 
     def take(self, rows):
@@ -100,9 +106,11 @@ class Dataset:
     """Training and test images of one kind.
 
     name         what `load` was asked for, or the name of the file or folder
-    image_shape  (height, width), or (height, width, 3) in colour, or (1, width) for the rows of a table; D is their product
+    image_shape  (height, width), or (height, width, 3) in colour, or (1, width) for the rows of a table; D is their
+                 product
     source       one sentence: where the images come from and how they were split
-    location     what `load` takes to find it again from anywhere: a name, or an absolute path; "" for data made in Python
+    location     what `load` takes to find it again from anywhere: a name, or an absolute path; "" for data made in
+                 Python
     validation   a third split, to choose a model by; None unless asked for (`with_validation`)
     preparation  all that was done to the data, as JSON can hold it; `load_again` does the same again
     """
@@ -126,9 +134,13 @@ class Dataset:
         object.__setattr__(self, "image_shape", tuple(gate.whole("image_shape", n) for n in self.image_shape))
         for part, split in {"train": self.train, "test": self.test, **self.splits}.items():
             if not isinstance(split, Split):
-                raise DataError(f"{self.name}: {part} must be a Split, not {gate.shown(split)}: give Split(images, labels)")
+                raise DataError(
+                    f"{self.name}: {part} must be a Split, not {gate.shown(split)}: give Split(images, labels)"
+                )
         if len({bool(split.classes) for split in self.splits.values() if split.labels is not None}) == 2:
-            raise DataError(f"{self.name}: the labels of one split are names and of the other numbers: give all the same kind")
+            raise DataError(
+                f"{self.name}: the labels of one split are names and of the other numbers: give all the same kind"
+            )
         classes = tuple(sorted({name for split in self.splits.values() for name in split.classes}))
         for part, split in self.splits.items():
             object.__setattr__(self, part, split.named(classes))
@@ -157,10 +169,11 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 (hex) over dtype, shape and bytes of all images, and of further fields in the order of their names; computed
-        once, and never on a copy of more than BLOCK bytes.
+        """sha256 (hex) over dtype, shape and bytes of all images, and of further fields in the order of their names;
+        computed once, and never on a copy of more than BLOCK bytes.
 
-        A run remembers it and refuses to resume on other data. Labels are left out, as most models read none: see `note`.
+        A run remembers it and refuses to resume on other data. Labels are left out, as most models read none: see
+        `note`.
         """
         digest = hashlib.sha256(repr(tuple(self.image_shape)).encode())
         for split in self.splits.values():
@@ -197,20 +210,26 @@ class Dataset:
         return told(self.preparation)
 
     def undo(self, x):
-        """Numbers in the units of the table they came from: x · scale + offset. Images come back as they are.   x (N, W) → (N, W)"""
+        """Numbers in the units of the table they came from: x · scale + offset. Images come back as they are.
+        x (N, W) → (N, W)"""
         return undo(self.preparation, x)
 
     def note(self, reads=()):
-        """What a run keeps of its data, as JSON can hold it: `load_again` finds the same images by it.   reads: what the model does"""
+        """What a run keeps of its data, as JSON can hold it: `load_again` finds the same images by it.
+        reads: what the model does"""
         labels = {"labels": self.labels_fingerprint} if "labels" in reads else {}
         return labels | {
-            "name": self.name, "location": self.location, "fingerprint": self.fingerprint, "image_shape": list(self.image_shape),
+            "name": self.name, "location": self.location, "fingerprint": self.fingerprint,
+            "image_shape": list(self.image_shape),
             "splits": {name: len(split.images) for name, split in self.splits.items()}, "preparation": self.preparation,
         }
 
     def is_of(self, note):
         """Whether these are the data of a note: the same images, fields and, where they were read, labels."""
-        return self.fingerprint == note["fingerprint"] and note.get("labels", self.labels_fingerprint) == self.labels_fingerprint
+        return (
+            self.fingerprint == note["fingerprint"]
+            and note.get("labels", self.labels_fingerprint) == self.labels_fingerprint
+        )
 
 
 def _kind(split, name):
@@ -222,10 +241,10 @@ def _kind(split, name):
 def gather(array, rows, out):
     """out[i] = array[rows[i]], for the images of a batch or any other field.   array (N, …) · rows (B,) → out (B, …)
 
-    Into floats, uint8 is divided by 255 (divided, not multiplied by 1/255: so each is the float nearest to k/255, and any backend
-    that divides gets the same bits), and other numbers are copied. Into whole numbers, as of labels and class maps, only whole numbers
-    that fit are copied, and uint8 as it is. `array` is never converted as a whole: the only temporary is a batch of its own type, so
-    two threads may gather at once into different `out`.
+    Into floats, uint8 is divided by 255 (divided, not multiplied by 1/255: so each is the float nearest to k/255, and
+    any backend that divides gets the same bits), and other numbers are copied. Into whole numbers, as of labels and
+    class maps, only whole numbers that fit are copied, and uint8 as it is. `array` is never converted as a whole: the
+    only temporary is a batch of its own type, so two threads may gather at once into different `out`.
 
     rows  integers in [0, N), in any order, repeats allowed
     out   overwritten and returned
@@ -233,14 +252,17 @@ def gather(array, rows, out):
     Raises ShapeError if `out` does not fit, DataError if a row does not exist.
     """
     if not isinstance(out, np.ndarray) or not getattr(array, "shape", ()):
-        raise ShapeError(f"gather takes rows of an array (N, …) into one (B, …), not {gate.shown(array)} into {gate.shown(out)}")
+        raise ShapeError(
+            f"gather takes rows of an array (N, …) into one (B, …), not {gate.shown(array)} into {gate.shown(out)}"
+        )
     rows = rows if isinstance(rows, np.ndarray) else gate.array(rows, "rows")
     holds = out.dtype.kind == "f" or (out.dtype.kind in "biu" and np.can_cast(array.dtype, out.dtype))
     fits = array.dtype.kind in "biuf" and holds
     if out.shape != (rows.size, *array.shape[1:]) or not fits or rows.ndim != 1:
         raise ShapeError(
             f"gathering rows {rows.shape} of {array.dtype} {array.shape} does not go into {out.dtype} {out.shape}: "
-            f"make `out` with np.empty((len(rows), *array.shape[1:]), np.float32){' or its own dtype' * (array.dtype.kind != 'f')}"
+            "make `out` with np.empty((len(rows), *array.shape[1:]), "
+            f"np.float32){' or its own dtype' * (array.dtype.kind != 'f')}"
         )
     if rows.size == 0:
         return out

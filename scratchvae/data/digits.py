@@ -41,10 +41,14 @@ def overlap(digits, count, seed, part):
 
     → a Split of images (count, 40²) and two fields, uint8 (count, 40, 40)
     clean     the picture without noise
-    segments  0 for the ground, and digit + 1 where a digit is at least half white: where several are, that of the one in front
+    segments  0 for the ground, and digit + 1 where a digit is at least half white: where several are, that of the one
+              in front
     """
     rows = np.arange(count)
-    chosen, several = whole(len(digits.images), seed, part, 0, rows, MOST), 2 + whole(MOST - 1, seed, part, 1, rows, 1)[:, 0]
+    chosen, several = (
+        whole(len(digits.images), seed, part, 0, rows, MOST),
+        2 + whole(MOST - 1, seed, part, 1, rows, 1)[:, 0],
+    )
     corners = whole(SIZE - SIDE + 2 * MARGIN + 1, seed, part, 2, rows, 2 * MOST)
     ranks = np.argsort(drawn(seed, part, 3, rows, MOST), axis=1, kind="stable")  # no two are of one brightness
     shades = (110 + 60 * ranks + whole(25, seed, part, 4, rows, MOST)).astype(np.uint16)
@@ -55,12 +59,15 @@ def overlap(digits, count, seed, part):
         _, *window = _windows(corners[there, 2 * k : 2 * k + 2], SIDE)
         place = (there[:, None, None], *window)
         clean[place] = (digit * shades[there, k, None, None] + (255 - digit) * clean[place] + 127) // 255  # below 2¹⁶
-        segments[place] = np.where(digit >= INK, digits.labels[chosen[there, k], None, None] + np.uint8(1), segments[place])
+        segments[place] = np.where(
+            digit >= INK, digits.labels[chosen[there, k], None, None] + np.uint8(1), segments[place]
+        )
     clean, segments = (np.ascontiguousarray(a[:, MARGIN:-MARGIN, MARGIN:-MARGIN]) for a in (clean, segments))
     return Split(noisy(clean, seed, part, rows), clean=clean, segments=segments)
 
 
 def _windows(corners, side):
-    """What indexes a square of each of N pictures.   corners (N, 2) as (y, x) → three arrays that broadcast to (N, side, side)"""
+    """What indexes a square of each of N pictures.   corners (N, 2) as (y, x) → three arrays that broadcast to (N,
+    side, side)"""
     span = corners[..., None] + np.arange(side)
     return np.arange(len(corners))[:, None, None], span[:, 0, :, None], span[:, 1, None, :]

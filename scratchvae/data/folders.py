@@ -11,7 +11,8 @@ ENDINGS = ("-{}-ubyte", ".{}-ubyte", "-{}-ubyte.gz", ".{}-ubyte.gz")
 
 
 def find_idx_folder(folder):
-    """The one folder, `folder` or one below it, with files named like idx files (torchvision keeps them in MNIST/raw); or None.
+    """The one folder, `folder` or one below it, with files named like idx files (torchvision keeps them in MNIST/raw);
+    or None.
 
     Raises DataError when there are several.
     """
@@ -19,7 +20,9 @@ def find_idx_folder(folder):
     if Path(folder) in found or not found:
         return Path(folder) if found else None
     if len(found) > 1:
-        raise DataError(f"{folder}: idx files lie in {len(found)} folders, {found[0]} and {found[1]} among them: name one of them")
+        raise DataError(
+            f"{folder}: idx files lie in {len(found)} folders, {found[0]} and {found[1]} among them: name one of them"
+        )
     return found[0]
 
 

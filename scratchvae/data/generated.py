@@ -35,9 +35,13 @@ def generate(name, seed, load):
     digits = load(of) if kind in OF_DIGITS else None
     splits = {}
     for part, (place, count) in enumerate(zip(("train", "test"), COUNTS[of], strict=True)):
-        splits[place] = OF_DIGITS[kind](digits.splits[place], count, seed, part) if digits else figures(count, seed, part)
+        splits[place] = (
+            OF_DIGITS[kind](digits.splits[place], count, seed, part) if digits else figures(count, seed, part)
+        )
     said = SAID[kind].format(of=of)
     parts = "" if digits is None else "; training images of training digits, test images of test digits"
     source = f"Made with seed {seed}: {said}{parts}."
     shape = splits["train"].fields["clean"].shape[1:]
-    return Dataset(name, shape, source=source, location=name, preparation={"options": {"seed": seed}} if seed else {}, **splits)
+    return Dataset(
+        name, shape, source=source, location=name, preparation={"options": {"seed": seed}} if seed else {}, **splits
+    )

@@ -65,7 +65,10 @@ def _read(stream, path, ndim, most):
     shape = struct.unpack(f">{ndim}I", sizes)
     swapped = struct.unpack(f"<{ndim}I", sizes)
     if math.prod(shape) > most >= math.prod(swapped) > 0:
-        raise DataError(f"{path}: sizes {swapped} with their last byte first, where idx has the first: write them by struct.pack('>I', …)")
+        raise DataError(
+            f"{path}: sizes {swapped} with their last byte first, where idx has the first: write them by "
+            "struct.pack('>I', …)"
+        )
     # A zero must not hide absurd other sizes: NumPy refuses (0, 2³², 2³²) as too big.
     claimed = math.prod(max(n, 1) for n in shape)
     if claimed > MAX_BYTES:

@@ -4,8 +4,8 @@
     folder/<class>/**/*.jpg …           labels, by the names of the first folders that part the images
     folder/train/…, folder/test/…       either of these, already split; also val/, valid/ or validation/
 
-Images come in the order of their names. Classes are interleaved in proportion, so that the last tenth of the set is the last tenth of
-every class, as runs of version 0.1.0 want it.
+Images come in the order of their names. Classes are interleaved in proportion, so that the last tenth of the set is the
+last tenth of every class, as runs of version 0.1.0 want it.
 """
 
 import os
@@ -35,7 +35,10 @@ def load_image_folder(listing, options, progress=True):
     if options.labels is not None:
         found, idle = labels_of_files(options.labels, [name for names in files.values() for name in names], folder)
         if idle:
-            note["skipped"] = {**note.get("skipped", {}), "a label without an image": {"count": len(idle), "such_as": idle[0]}}
+            note["skipped"] = {
+                **note.get("skipped", {}),
+                "a label without an image": {"count": len(idle), "such_as": idle[0]},
+            }
         for part, names in files.items():
             labels[part], found = found[: len(names)], found[len(names) :]
     elif len({names is None for names in map(_classes, labels.values())}) > 1 or _strange(labels):
@@ -44,7 +47,8 @@ def load_image_folder(listing, options, progress=True):
     paths = [f"{folder}{os.sep}{name}" for names in files.values() for name in names]
     labels = {part: None if any(label is None for label in of) else np.asarray(of) for part, of in labels.items()}
     split = places = None
-    if "test" not in parts and len(parts["train"]) == len(paths) > 1:  # read in the order of the split, nothing needs to be moved
+    # read in the order of the split, nothing needs to be moved
+    if "test" not in parts and len(parts["train"]) == len(paths) > 1:
         split = held_out(labels["train"], len(paths), folder, options)
         order = np.concatenate(list(split[0].values()))
         places = np.argsort(order)
@@ -69,13 +73,17 @@ def _parts(folder, files, plain):
     tops = {name.split("/")[0] for name in files if "/" in name}
     if "train" not in tops:
         if "test" in tops:
-            raise DataError(f"{folder}: has test/ but no train/: put the training images into {os.path.join(folder, 'train')}")
+            raise DataError(
+                f"{folder}: has test/ but no train/: put the training images into {os.path.join(folder, 'train')}"
+            )
         return {"train": _classed(folder, files, "", plain)}
     parts = {}
     for name in files:
         top, _, rest = name.partition("/")
         if not rest or top not in PARTS:  # a class that happens to be called "train" must not make the others vanish
-            raise DataError(f"{os.path.join(folder, name)}: lies beside train/: move it into train/ or test/, or rename train/")
+            raise DataError(
+                f"{os.path.join(folder, name)}: lies beside train/: move it into train/ or test/, or rename train/"
+            )
         parts.setdefault(PARTS[top], {}).setdefault(top, []).append(rest)
     if len(parts.get("validation", "1")) > 1:
         raise DataError(f"{folder}: has both {' and '.join(parts['validation'])}: keep one of them")
@@ -97,7 +105,10 @@ def _classed(folder, files, under, plain):
         classes.setdefault(name.partition("/")[0], []).append(name)
     if loose:
         beside = next(name for name in files if "/" in name).split("/")[0]
-        raise DataError(f"{os.path.join(folder, under + loose[0])}: lies beside the folder {beside}/: use class folders for all or none")
+        raise DataError(
+            f"{os.path.join(folder, under + loose[0])}: lies beside the folder {beside}/: use class folders for all or "
+            "none"
+        )
     ranked = [
         ((rank + 0.5) / len(names), label, name)
         for label, names in sorted(classes.items()) for rank, name in enumerate(names)

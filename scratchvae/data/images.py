@@ -1,4 +1,5 @@
-"""One image file, by Pillow, to 8-bit grey or colour. What was done to it comes back as a sum of bits, and is counted."""
+"""One image file, by Pillow, to 8-bit grey or colour. What was done to it comes back as a sum of bits, and is
+counted."""
 
 import io
 import os
@@ -12,12 +13,12 @@ from scratchvae.errors import DataError
 # By content, whatever the name; only these decoders of Pillow's are let near a file (its EPS one, say, runs a program).
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "BMP", "DIB", "GIF", "PPM", "JPEG2000", "AVIF")
 SUFFIXES = frozenset((
-    ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".dib", ".gif", ".pgm", ".ppm", ".pbm",
-    ".pnm", ".jp2", ".j2k", ".avif",
+    ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".dib", ".gif", ".pgm", ".ppm",
+    ".pbm", ".pnm", ".jp2", ".j2k", ".avif",
 ))  # fmt: skip
 UNREAD = (
-    ".heic", ".heif", ".jxl", ".svg", ".psd", ".xcf", ".eps", ".ai", ".exr", ".hdr", ".dcm", ".raw", ".dng", ".cr2", ".cr3", ".nef",
-    ".arw", ".orf", ".rw2", ".tga", ".ico",
+    ".heic", ".heif", ".jxl", ".svg", ".psd", ".xcf", ".eps", ".ai", ".exr", ".hdr", ".dcm", ".raw", ".dng", ".cr2",
+    ".cr3", ".nef", ".arw", ".orf", ".rw2", ".tga", ".ico",
 )  # fmt: skip
 
 DONE, FRAMES, TURNED, OPAQUE, DEEP, COLOUR, RESIZED, OTHER_SIZE, FAULT = (1 << i for i in range(9))
@@ -29,7 +30,8 @@ WORDS = {
 }
 GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N")
 ORIENTATION = 0x0112
-PLAIN_INFO = frozenset(("jfif", "jfif_version", "jfif_unit", "jfif_density", "dpi", "gamma"))  # which say nothing of the pixels
+# which say nothing of the pixels
+PLAIN_INFO = frozenset(("jfif", "jfif_version", "jfif_unit", "jfif_density", "dpi", "gamma"))
 SMALL = 1 << 20  # bytes of a file that is read at once, which takes less time than Pillow's many small reads
 
 
@@ -69,7 +71,8 @@ class Reader:
         Raises DataError naming the file when it is no sound image.
         """
         try:
-            # Given a path, Pillow 13 maps an uncompressed TIFF as if it were turned already, and its pixels are scrambled.
+            # Given a path, Pillow 13 maps an uncompressed TIFF as if it were turned already, and its pixels are
+            # scrambled.
             with open(path, "rb", buffering=0) as raw:
                 small = os.fstat(raw.fileno()).st_size <= SMALL
                 file = io.BytesIO(raw.read()) if small else io.BufferedReader(raw)
@@ -78,7 +81,9 @@ class Reader:
             raise
         # Which exceptions a decoder raises on a damaged file is documented nowhere.
         except Exception as error:
-            fault = error.strerror if isinstance(error, OSError) and error.strerror else f"{type(error).__name__}: {error}"
+            fault = (
+                error.strerror if isinstance(error, OSError) and error.strerror else f"{type(error).__name__}: {error}"
+            )
             if isinstance(error, self.unidentified):  # which shows the file object
                 fault = "of none of the kinds that are read"
             raise DataError(f"{path}: not a sound image ({fault[:200]}): save it again, or move it away") from error

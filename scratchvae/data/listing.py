@@ -28,13 +28,16 @@ class Listing:
 
 
 def list_images(folder):
-    """All image files below `folder`, links to folders followed once. Raises DataError for images of kinds that are not read."""
+    """All image files below `folder`, links to folders followed once. Raises DataError for images of kinds that are not
+    read."""
     listing, unread = Listing(str(folder)), []
     _walk(listing, "", unread, set())
     if unread:
         kinds = ", ".join(sorted({os.path.splitext(name)[1].lower() for name in unread}))
         many = f"{len(unread)} images of kinds that are not read ({kinds}), such as" if len(unread) > 1 else "not read:"
-        raise DataError(f"{folder}: {many} {unread[0]}: convert to PNG or JPEG, or move away, for leaving out would change the set")
+        raise DataError(
+            f"{folder}: {many} {unread[0]}: convert to PNG or JPEG, or move away, for leaving out would change the set"
+        )
     return listing
 
 
@@ -43,7 +46,10 @@ def _walk(listing, under, unread, seen):
         listing.skipped.setdefault(reason, []).append(name)
 
     if under.count("/") > DEPTH:
-        raise DataError(f"{os.path.join(listing.folder, under)[:200]}…: nested deeper than {DEPTH} folders: give a folder further down")
+        raise DataError(
+            f"{os.path.join(listing.folder, under)[:200]}…: nested deeper than {DEPTH} folders: give a folder further "
+            "down"
+        )
     here = os.path.join(listing.folder, under)
     status = os.stat(here)
     if (status.st_dev, status.st_ino) in seen:

@@ -28,7 +28,8 @@ BUNDLED_SHA256 = "4ff31a68777e57cad7e7885458d2d8babde29255d715e8e355f8fb67790382
 
 
 def load(
-    name_or_path, *, size=None, fit="crop", grey=False, labels=None, scale=None, held_out="shuffled", seed=0, progress=True
+    name_or_path, *, size=None, fit="crop", grey=False, labels=None, scale=None, held_out="shuffled", seed=0,
+    progress=True
 ):
     """The data set of that name, or at that path.
 
@@ -39,11 +40,12 @@ def load(
     a path                    a folder of images or of idx files, a .npz, .npy or .csv; write "./mnist" for a folder
                               that has the name of a set
 
-    The options are those of `Options`: size, fit and grey say what to do with image files, labels where their labels are, scale how
-    a table is scaled, held_out and seed which images are held out where there is no test split. progress: a bar, on a terminal.
+    The options are those of `Options`: size, fit and grey say what to do with image files, labels where their labels
+    are, scale how a table is scaled, held_out and seed which images are held out where there is no test split.
+    progress: a bar, on a terminal.
 
-    Returns a Dataset, whose `preparation` says all that was done, and `told` says it in words. Raises DataError, which says what is
-    wrong, where, and what to do, and ConfigError for an option.
+    Returns a Dataset, whose `preparation` says all that was done, and `told` says it in words. Raises DataError, which
+    says what is wrong, where, and what to do, and ConfigError for an option.
     """
     options = Options(size, fit, grey, labels, scale, held_out, seed)
     if not isinstance(name_or_path, str):
@@ -58,9 +60,12 @@ def load(
         path = Path(name_or_path).expanduser()
         dataset = _load_path(path, options, progress)
     except OSError as error:
-        raise DataError(f"{error.filename or name_or_path}: cannot be read ({error.strerror or error}): check the path") from error
+        raise DataError(
+            f"{error.filename or name_or_path}: cannot be read ({error.strerror or error}): check the path"
+        ) from error
     asked = options.to_dict()
-    if "labels" in asked and path.suffix.lower() != ".csv":  # a file: kept by its place beside the data, so that both may move
+    # a file: kept by its place beside the data, so that both may move
+    if "labels" in asked and path.suffix.lower() != ".csv":
         asked["labels"] = os.path.relpath(options.labels, path.parent)
     return replace(dataset, location=str(path.resolve()), preparation={"options": asked, **dataset.preparation})
 
@@ -95,7 +100,9 @@ def _load_path(path, options, progress):
         raise DataError(f"{path}: neither a path that exists nor one of {', '.join(NAMES)}: check the spelling")
     loaders = {".npz": load_npz, ".npy": load_npy, ".csv": load_csv}
     if path.suffix.lower() not in loaders:
-        raise DataError(f"{path}: not a kind of file that is read: give a .npz, .npy or .csv, or a folder of images or idx files")
+        raise DataError(
+            f"{path}: not a kind of file that is read: give a .npz, .npy or .csv, or a folder of images or idx files"
+        )
     if not path.is_file():
         raise DataError(f"{path}: not a regular file: give the data as a file")
     return loaders[path.suffix.lower()](path, options)

@@ -13,7 +13,8 @@ IN_MEMORY = 1 << 30  # bytes of an array that are read into memory; a larger one
 
 
 def open_npy(path):
-    """The array in a .npy file of numbers or text; a large one is mapped into memory, not read. Raises DataError if it is damaged."""
+    """The array in a .npy file of numbers or text; a large one is mapped into memory, not read. Raises DataError if it
+    is damaged."""
     if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for the program that writes into it
         raise DataError(f"{path}: not a regular file: give a .npy file")
     with open(path, "rb") as file:
@@ -30,7 +31,8 @@ def open_npy(path):
 
 
 class Rows:
-    """Rows of a mapped array (N, …), none of which is read before it is asked for: what a Split holds of a set beyond memory.
+    """Rows of a mapped array (N, …), none of which is read before it is asked for: what a Split holds of a set beyond
+    memory.
 
     It has what a batch, a fingerprint and a figure need of an array; `np.asarray` reads all of it.
     """

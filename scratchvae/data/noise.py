@@ -1,6 +1,8 @@
-"""What generated sets draw: numbers of a seed, a part (0 training, 1 test), a use and a row, the same bits on every machine.
+"""What generated sets draw: numbers of a seed, a part (0 training, 1 test), a use and a row, the same bits on every
+machine.
 
-They are whole numbers at heart; what is made of them takes only +, −, ×, ÷ and √, which IEEE 754 rounds alike everywhere.
+They are whole numbers at heart; what is made of them takes only +, −, ×, ÷ and √, which IEEE 754 rounds alike
+everywhere.
 """
 
 import numpy as np

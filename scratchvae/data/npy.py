@@ -1,4 +1,5 @@
-"""The formats .npy and .npz, read strictly: plain numbers only, nothing unpickled, nothing allocated on a header's word."""
+"""The formats .npy and .npz, read strictly: plain numbers only, nothing unpickled, nothing allocated on a header's
+word."""
 
 import math
 import re
@@ -23,11 +24,13 @@ HEADER = re.compile(
 
 
 def read_npz(path, names=None, text=False):
-    """Those of the arrays `names` (default: all) that are in the .npz file `path`, as a dict. Raises DataError if it is damaged.
+    """Those of the arrays `names` (default: all) that are in the .npz file `path`, as a dict. Raises DataError if it is
+    damaged.
 
     text  they may hold text too
 
-    All arrays together take no more memory than the file, where none is compressed: each is of one member and of no byte more.
+    All arrays together take no more memory than the file, where none is compressed: each is of one member and of no
+    byte more.
     """
     try:
         with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
@@ -35,7 +38,9 @@ def read_npz(path, names=None, text=False):
             named = {info.filename.removesuffix(".npy"): info for info in members}
             if len(named) < len(members) or not _fill_the_file(file, archive, members):
                 raise DataError(f"{path}: damaged .npz file (its arrays overlap, or one is lost): save it again")
-            return {name: _read_member(archive, named[name], path, text) for name in named if names is None or name in names}
+            return {
+                name: _read_member(archive, named[name], path, text) for name in named if names is None or name in names
+            }
     except DataError:
         raise
     except OSError as error:
@@ -45,8 +50,8 @@ def read_npz(path, names=None, text=False):
 
 
 def _fill_the_file(file, archive, members):
-    """Do the members that the directory at the end names stand one after another in the file, each under that name, with no room between
-    for one that is no longer named? A damaged directory must not hide an array."""
+    """Do the members that the directory at the end names stand one after another in the file, each under that name,
+    with no room between for one that is no longer named? A damaged directory must not hide an array."""
     end = 0
     for info in sorted(members, key=lambda info: info.header_offset):
         with archive.open(info):  # raises BadZipFile where the name is another there
@@ -85,7 +90,8 @@ def read_npy(stream, size, where, text=False):
 
 
 def read_header(stream, size, where, most, text=False):
-    """dtype, whether in Fortran order, and shape of `size` bytes in the .npy format, whose data begin where the stream then is.
+    """dtype, whether in Fortran order, and shape of `size` bytes in the .npy format, whose data begin where the stream
+    then is.
 
     Raises DataError when it makes no sense, does not fit the size, or stands for more than `most` bytes.
     """
@@ -100,16 +106,25 @@ def read_header(stream, size, where, most, text=False):
     try:
         found = HEADER.fullmatch(header)
         descr, fortran = found["descr"].strip("'\""), found["fortran"] == "True"
-        # Only plain numbers, and text for labels: object arrays would have to be unpickled, structured ones are no images.
+        # Only plain numbers, and text for labels: object arrays would have to be unpickled, structured ones are no
+        # images.
         dtype = np.dtype(descr) if re.fullmatch(NUMBERS_OR_TEXT if text else NUMBERS, descr) else None
         shape = tuple(int(n.strip().removesuffix("L")) for n in found["shape"].split(",") if n.strip())
     except (ValueError, TypeError) as error:  # a TypeError where nothing was found
-        raise DataError(f"{where}: a .npy header that makes no sense ({header[:80]!r}): save it with np.save") from error
+        raise DataError(
+            f"{where}: a .npy header that makes no sense ({header[:80]!r}): save it with np.save"
+        ) from error
     if dtype is None:
         raise DataError(f"{where}: elements of type {descr[:80]}: save plain numbers, as images.astype(np.uint8)")
-    if len(shape) > MOST_AXES or min(shape, default=0) < 0 or math.prod(max(n, 1) for n in shape) * dtype.itemsize > most:
+    if (
+        len(shape) > MOST_AXES
+        or min(shape, default=0) < 0
+        or math.prod(max(n, 1) for n in shape) * dtype.itemsize > most
+    ):
         told = f"{shape}"[:80]
-        raise DataError(f"{where}: an array of shape {told}; at most {MOST_AXES} dimensions and {most} bytes are read: give less")
+        raise DataError(
+            f"{where}: an array of shape {told}; at most {MOST_AXES} dimensions and {most} bytes are read: give less"
+        )
     held = size - 8 - width - length
     if held != math.prod(shape) * dtype.itemsize:
         raise DataError(f"{where}: {held} bytes of data for shape {shape} {dtype}: damaged, save it again")

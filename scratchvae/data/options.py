@@ -48,7 +48,9 @@ class Options:
         """Refuse what is asked and means nothing for this kind of data. Raises ConfigError."""
         for name in self.to_dict():
             if name not in (*names, "held_out", "seed"):
-                raise ConfigError(f"{where}: {name}={getattr(self, name)!r} means nothing here: {MEANT_FOR[name]}; leave it out")
+                raise ConfigError(
+                    f"{where}: {name}={getattr(self, name)!r} means nothing here: {MEANT_FOR[name]}; leave it out"
+                )
 
 
 MEANT_FOR = {
@@ -69,4 +71,6 @@ def _size(size):
         return None
     if isinstance(size, list | tuple) and 1 <= len(size) <= 2 and all(type(n) is int and 1 <= n <= 16384 for n in size):
         return (size[0], size[-1])
-    raise ConfigError(f"size must be HEIGHTxWIDTH or one number, from 1 to 16384, such as 48x64 or 32, not {gate.shown(size)}")
+    raise ConfigError(
+        f"size must be HEIGHTxWIDTH or one number, from 1 to 16384, such as 48x64 or 32, not {gate.shown(size)}"
+    )

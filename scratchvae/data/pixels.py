@@ -1,4 +1,5 @@
-"""From whatever array someone has to pixels, labels and fields that we can train on. Nothing is guessed: doubt is an error."""
+"""From whatever array someone has to pixels, labels and fields that we can train on. Nothing is guessed: doubt is an
+error."""
 
 import math
 
@@ -13,10 +14,11 @@ UNIT = (0, 1)  # black and white
 
 
 def to_pixels(images, where, support=UNIT):
-    """(N, H, W), (N, H, W, 3) or (N, D) → (N, D) uint8 or float32 within `support`, and the shape of an image; copies only to convert.
+    """(N, H, W), (N, H, W, 3) or (N, D) → (N, D) uint8 or float32 within `support`, and the shape of an image; copies
+    only to convert.
 
-    An image of D pixels counts as square when D is a square number, and as one line otherwise; of a fourth axis of size 1, the
-    one channel of grey, nothing is left. Raises DataError naming `where` and the first row and column at fault.
+    An image of D pixels counts as square when D is a square number, and as one line otherwise; of a fourth axis of size
+    1, the one channel of grey, nothing is left. Raises DataError naming `where` and the first row and column at fault.
     """
     images = upright(images, where)
     rows = to_rows(images, where)
@@ -29,7 +31,8 @@ def to_pixels(images, where, support=UNIT):
 
 
 def upright(images, where):
-    """`images`, a fourth axis of one channel taken away. Raises DataError for what would be another picture if it were flattened."""
+    """`images`, a fourth axis of one channel taken away. Raises DataError for what would be another picture if it were
+    flattened."""
     images = gate.array(images, where)
     if images.ndim == 4 and images.shape[3] != 3 and 1 in (images.shape[3], images.shape[1]):
         images = images[..., 0] if images.shape[3] == 1 else images[:, 0]
@@ -42,11 +45,14 @@ def upright(images, where):
 
 
 def to_rows(images, where):
-    """(N, …) of anything that `gate.array` takes → (N, D), uint8 where 255 is white, or float32; copies only to convert."""
+    """(N, …) of anything that `gate.array` takes → (N, D), uint8 where 255 is white, or float32; copies only to
+    convert."""
     images = upright(images, where)
     if images.ndim < 2 or images.size == 0:
         fault = "are empty" if images.ndim > 1 or images.size == 0 else "are no rows"
-        raise DataError(f"{where}: images of shape {images.shape} {fault}: give (N, height, width) or (N, pixels), one or more")
+        raise DataError(
+            f"{where}: images of shape {images.shape} {fault}: give (N, height, width) or (N, pixels), one or more"
+        )
     rows = np.ascontiguousarray(images).reshape(len(images), -1)
     if rows.dtype == np.bool_:
         return np.where(rows, np.uint8(255), np.uint8(0))
@@ -61,7 +67,8 @@ def to_rows(images, where):
 
 
 def extent(rows, where):
-    """Bounds of what `gather` makes of rows (N, D), the narrowest but for uint8. Raises DataError naming the first that is not finite."""
+    """Bounds of what `gather` makes of rows (N, D), the narrowest but for uint8. Raises DataError naming the first that
+    is not finite."""
     return (0.0, 1.0) if rows.dtype == np.uint8 else gate.extent(rows, where)
 
 
@@ -74,16 +81,21 @@ def to_labels(labels, count, where):
         return None
     labels = gate.array(labels, where, text=True)
     if labels.shape != (count,):
-        raise DataError(f"{where}: labels of shape {labels.shape} for {count} images: give one integer or name per image")
+        raise DataError(
+            f"{where}: labels of shape {labels.shape} for {count} images: give one integer or name per image"
+        )
     if labels.dtype.kind == "U":
         return labels
     if labels.dtype.kind not in "uib" or labels.max() > np.iinfo(np.int64).max:
-        raise DataError(f"{where}: labels of type {labels.dtype} up to {labels.max()}: give names, or integers that fit int64")
+        raise DataError(
+            f"{where}: labels of type {labels.dtype} up to {labels.max()}: give names, or integers that fit int64"
+        )
     return labels if labels.dtype == np.uint8 else labels.astype(np.int64)
 
 
 def to_field(name, values, count, where):
-    """The field `name` (count, …) → float32 for floats, and whole numbers and bools as they are; copies only to convert.
+    """The field `name` (count, …) → float32 for floats, and whole numbers and bools as they are; copies only to
+    convert.
 
     Raises DataError naming the first row and column that is not finite.
     """

@@ -22,9 +22,10 @@ PER_WORKER = 200  # files below which another worker is not worth starting
 def read_images(paths, options, progress=True, places=None):
     """→ images (N, H, W) or, where any is in colour, (N, H, W, 3), uint8; and {what was done: to how many}.
 
-    paths  one or more files, in order;  options  of them size, fit and grey;  places  (N,) the row of each file, if not in order
-    More than IN_MEMORY bytes are read once into a file of the cache folder, in order, and mapped from there, this time and the next.
-    Raises DataError naming the first file at fault, and the cure where images differ in size.
+    paths  one or more files, in order;  options  of them size, fit and grey;  places  (N,) the row of each file, if not
+           in order
+    More than IN_MEMORY bytes are read once into a file of the cache folder, in order, and mapped from there, this time
+    and the next. Raises DataError naming the first file at fault, and the cure where images differ in size.
     """
     with strictly():
         first, what = Reader(not options.grey, options.size, options.fit)(paths[0])
@@ -52,7 +53,10 @@ def _read(paths, size, colour, options, progress, places):
         return open_npy(path), open_npy(notes)
     make_folder(path.parent)
     if shutil.disk_usage(path.parent).free < math.prod(shape):
-        raise DataError(f"{path.parent}: no room for {math.prod(shape):,} bytes of decoded images: free some, or give a smaller --size")
+        raise DataError(
+            f"{path.parent}: no room for {math.prod(shape):,} bytes of decoded images: free some, or give a smaller "
+            "--size"
+        )
     with replacing(path) as temporary:
         images = np.lib.format.open_memmap(temporary, "w+", np.uint8, shape)
         done = _fill(images, paths, colour, options, progress)
@@ -70,12 +74,15 @@ def _key(paths, shape, options):
     digest = hashlib.sha256(repr((shape, options.size, options.fit, options.grey, PIL.__version__)).encode())
     for path in paths:
         status = os.stat(path)
-        digest.update(f"{os.path.abspath(path)} {status.st_size} {status.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
+        digest.update(
+            f"{os.path.abspath(path)} {status.st_size} {status.st_mtime_ns}\n".encode("utf-8", "surrogateescape")
+        )
     return digest.hexdigest()[:32]
 
 
 def _fill(images, paths, colour, options, progress, places=None):
-    """Read every file into its row of images → for every file what was done, as bits. Raises DataError and _MetColour."""
+    """Read every file into its row of images → for every file what was done, as bits. Raises DataError and
+    _MetColour."""
     from tqdm import tqdm
 
     reader = Reader(colour, options.size, options.fit)

@@ -19,8 +19,8 @@ FIELDS = "fields"  # the member that names the fields beside images and labels, 
 def save_npz(dataset, path):
     """Write all splits of `dataset` to the .npz file `path`. Raises OutputError.
 
-    Images are uint8, or float32 as training sees them: (N, H, W), (N, H, W, 3), or (N, 1, W) for tables and series. Labels that have
-    names are written as these, and further fields as they are.
+    Images are uint8, or float32 as training sees them: (N, H, W), (N, H, W, 3), or (N, 1, W) for tables and series.
+    Labels that have names are written as these, and further fields as they are.
     """
     path = gate.file_path("path", path)
     gate.instance("dataset", dataset, Dataset, "a Dataset")
@@ -37,15 +37,21 @@ def save_npz(dataset, path):
 
 
 def write_csv(path, x, note):
-    """Write numbers x (N, W) that a model made to a .csv, in the units and with the columns of its data (`Dataset.note`).
+    """Write numbers x (N, W) that a model made to a .csv, in the units and with the columns of its data
+    (`Dataset.note`).
 
     Raises DataError when these are no table or series, and OutputError.
     """
     path, x = gate.file_path("path", path), gate.array(x, "x")
     if not isinstance(note, dict) or "image_shape" not in note or x.ndim != 2:
-        raise DataError(f"{path}: write_csv takes numbers (N, W) and what Dataset.note says, not {gate.shown(x)} and {gate.shown(note)}")
+        raise DataError(
+            f"{path}: write_csv takes numbers (N, W) and what Dataset.note says, not {gate.shown(x)} and "
+            f"{gate.shown(note)}"
+        )
     if note["image_shape"][0] != 1 or len(note["image_shape"]) != 2:
-        raise DataError(f"{path}: a .csv holds tables and series, not images of {note['image_shape']}: write a .png or .npz")
+        raise DataError(
+            f"{path}: a .csv holds tables and series, not images of {note['image_shape']}: write a .png or .npz"
+        )
     preparation = note.get("preparation", {})
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -8,7 +8,8 @@ from scratchvae.errors import DataError
 
 
 def measure_scaling(table, columns, rule, where):
-    """→ {"rule", "columns", "offset", "scale", "constant"}: x = (value − offset) / scale. A constant column has scale 1."""
+    """→ {"rule", "columns", "offset", "scale", "constant"}: x = (value − offset) / scale. A constant column has scale
+    1."""
     with np.errstate(all="ignore"):
         if rule == "unit":
             offset = table.min(axis=0)
@@ -21,16 +22,25 @@ def measure_scaling(table, columns, rule, where):
         raise DataError(f"{where}: column {columns[column]} spans more than a number can hold: scale it down")
     constant = table.min(axis=0) == table.max(axis=0)
     return {
-        "rule": rule, "columns": list(columns), "offset": offset.tolist(), "scale": np.where(scale == 0, 1, scale).tolist(),
+        "rule": rule, "columns": list(columns), "offset": offset.tolist(),
+        "scale": np.where(scale == 0, 1, scale).tolist(),
         "constant": [name for name, is_constant in zip(columns, constant, strict=True) if is_constant],
     }  # fmt: skip
 
 
 def check_scaling(scaling):
-    """The same scaling, of which only known fields are kept. Raises ValueError, TypeError or KeyError for what is none."""
-    known = {"rule": str(scaling["rule"]), "columns": list(map(str, scaling["columns"])), "constant": list(map(str, scaling["constant"]))}
+    """The same scaling, of which only known fields are kept. Raises ValueError, TypeError or KeyError for what is
+    none."""
+    known = {
+        "rule": str(scaling["rule"]),
+        "columns": list(map(str, scaling["columns"])),
+        "constant": list(map(str, scaling["constant"])),
+    }
     numbers = {key: np.array(scaling[key], np.float64) for key in ("offset", "scale")}
-    if any(n.shape != (len(known["columns"]),) or not np.isfinite(n).all() for n in numbers.values()) or known["rule"] not in SCALES:
+    if (
+        any(n.shape != (len(known["columns"]),) or not np.isfinite(n).all() for n in numbers.values())
+        or known["rule"] not in SCALES
+    ):
         raise ValueError("a scaling needs a finite offset and scale for every column")
     return known | {key: n.tolist() for key, n in numbers.items()}
 
@@ -41,7 +51,8 @@ def apply(scaling, values):
 
 
 def undo(preparation, x):
-    """Numbers in their own units again: x · scale + offset where a table was scaled, x itself otherwise.   x (N, W) → (N, W)"""
+    """Numbers in their own units again: x · scale + offset where a table was scaled, x itself otherwise.
+    x (N, W) → (N, W)"""
     gate.instance("preparation", preparation, dict, "what Dataset.preparation holds")
     if "scaling" not in preparation:
         return x

@@ -1,11 +1,11 @@
 """Rows of an array filled by several processes, of which only one keeps the array.
 
-It costs time when shared memory is first touched: for 10,000 small JPEGs, a sixth of what decoding them takes. So the others put
-their rows into a few slots, the same again and again, and this process moves them to where they belong.
+It costs time when shared memory is first touched: for 10,000 small JPEGs, a sixth of what decoding them takes. So the
+others put their rows into a few slots, the same again and again, and this process moves them to where they belong.
 
-No process waits for another. Each block of rows is a line in a pipe, which the next free process takes out. Blocks that the others
-have begun and not brought when nothing else is left, because they are slow, stopped or dead, this process does as well. It changes
-no bit.
+No process waits for another. Each block of rows is a line in a pipe, which the next free process takes out. Blocks that
+the others have begun and not brought when nothing else is left, because they are slow, stopped or dead, this process
+does as well. It changes no bit.
 """
 
 import contextlib
@@ -93,11 +93,13 @@ def share_out(do, rows, places, done, count, tell):
 
 @contextlib.contextmanager
 def _others(serve, count):
-    """`count` forked processes that serve(tasks to read, results to write) until the block ends → (tasks to write, results to read)"""
+    """`count` forked processes that serve(tasks to read, results to write) until the block ends → (tasks to write,
+    results to read)"""
     (tasks, give), (take, filled) = os.pipe(), os.pipe()
     os.set_blocking(take, False)
     children = []
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))  # for good in the others: not their business
+    # for good in the others: not their business
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
     try:
         try:
             for _ in range(count):

@@ -1,4 +1,5 @@
-"""Which images are held out: a stratified, shuffled part, and a function of the labels, their number and a seed alone."""
+"""Which images are held out: a stratified, shuffled part, and a function of the labels, their number and a seed
+alone."""
 
 import numpy as np
 
@@ -14,8 +15,8 @@ def hold_out(labels, count, fraction=0.1, seed=0, part=TEST):
     labels  (count,) or None; of every label about the same fraction is held out
     Of n images, ⌊n · fraction⌋ are held out, and at least one. Raises DataError when there are none to keep.
 
-    Each image stands at (rank + ½) / (images of its label), ranks being shuffled within the label; those that stand first are
-    held out, and the shuffle decides between equals.
+    Each image stands at (rank + ½) / (images of its label), ranks being shuffled within the label; those that stand
+    first are held out, and the shuffle decides between equals.
     """
     count, part = gate.whole("count", count, 0), gate.whole("part", part, 0)
     fraction = gate.number("the fraction of images to hold out", fraction, above=0, below=1)

@@ -10,8 +10,8 @@ from scratchvae.data.noise import drawn, noisy, whole
 SIZE = 48  # pixels to a side
 JOINTS = ("head", "neck", "pelvis", "near elbow", "near hand", "near knee", "near foot",
           "far elbow", "far hand", "far knee", "far foot")  # fmt: skip
-# In the order in which they are drawn: joint, the joint it hangs on, its length, and by how many degrees its direction is turned
-# against that of the limb before, from … to. A figure looks to the right: 0 is down, 90 forwards.
+# In the order in which they are drawn: joint, the joint it hangs on, its length, and by how many degrees its direction
+# is turned against that of the limb before, from … to. A figure looks to the right: 0 is down, 90 forwards.
 LIMBS = (
     ("neck", "pelvis", 1.0, (155, 195)),
     ("far elbow", "neck", 0.58, (120, 330)), ("far hand", "far elbow", 0.55, (0, 110)),
@@ -29,15 +29,19 @@ BOX = (8, 16)  # the sides of the box, in pixels, from … to
 SPAN, AROUND = 22, 4  # pixels to a side that hold any stroke, and those of them before its end
 PAD = REACH + AROUND  # pixels to the left of the picture and above it, that strokes may begin outside
 BLOCK = 100  # figures drawn at a time, so that their pixels stay in a core's cache
-# Directions by parts of a turn, as whole multiples of 2⁻²⁰: a sine may differ in its last bit from one machine to another.
+# Directions by parts of a turn, as whole multiples of 2⁻²⁰: a sine may differ in its last bit from one machine to
+# another.
 TURN = 1024
-DIRECTIONS = np.array([[round(f(2 * math.pi * k / TURN) * 2**20) for f in (math.sin, math.cos)] for k in range(TURN)]) / 2**20
+DIRECTIONS = (
+    np.array([[round(f(2 * math.pi * k / TURN) * 2**20) for f in (math.sin, math.cos)] for k in range(TURN)]) / 2**20
+)
 
 
 def figures(count, seed, part):
     """A Split of images (count, 48²) and the fields
 
-    points   float32 (count, 11, 2): x and y of each of JOINTS in pixels, (0, 0) being the centre of the one at the upper left
+    points   float32 (count, 11, 2): x and y of each of JOINTS in pixels, (0, 0) being the centre of the one at the
+             upper left
     visible  bool (count, 11): False where the box covers the joint
     clean    uint8 (count, 48, 48): the figure alone, on black
 
@@ -83,8 +87,8 @@ def _poses(rows, seed, part):
 
 
 def _stroke(canvases, a, b, radius, shade):
-    """Draw a line with round ends from a (R, 2) to b (R, 2) over what is there: a pixel takes as much of `shade` as the stroke covers
-    of it, told from how far its centre lies from the line. a = b gives a disc."""
+    """Draw a line with round ends from a (R, 2) to b (R, 2) over what is there: a pixel takes as much of `shade` as the
+    stroke covers of it, told from how far its centre lies from the line. a = b gives a disc."""
     corner = np.floor(np.minimum(a, b)).astype(np.int64) - AROUND
     x, y = corner[:, 0, None, None] + np.arange(SPAN), corner[:, 1, None, None] + np.arange(SPAN)[:, None]
     (dx, dy), u, v = (b - a).T[..., None, None], x - a[:, 0, None, None], y - a[:, 1, None, None]
@@ -99,7 +103,10 @@ def _stroke(canvases, a, b, radius, shade):
 def _behind_a_box(images, points, seed, part, rows):
     """Draw a box near a joint of three figures in four, over all else → whether each joint is seen, (R, 11)"""
     there, shade, *centre = drawn(seed, part, 3, rows, 4).T
-    sides, joint = BOX[0] + whole(BOX[1] - BOX[0] + 1, seed, part, 4, rows, 2), whole(len(JOINTS), seed, part, 5, rows, 1)[:, 0]
+    sides, joint = (
+        BOX[0] + whole(BOX[1] - BOX[0] + 1, seed, part, 4, rows, 2),
+        whole(len(JOINTS), seed, part, 5, rows, 1)[:, 0],
+    )
     near = np.rint(points[np.arange(len(rows)), joint] + 8 * np.stack(centre, axis=1) - 4)
     low = near - sides // 2
     inside = [(np.arange(SIZE) >= low[:, k, None]) & (np.arange(SIZE) < (low + sides)[:, k, None]) for k in (0, 1)]
@@ -124,4 +131,6 @@ def size_of(dataset, points):
     """What is taken for the size of each figure, in pixels (N,), and its name: PCK has no meaning without."""
     if dataset.location == "figures":
         return torso(points), "the torso, neck to pelvis"
-    return np.maximum(np.ptp(points, axis=1).max(axis=1), 1), "the longer side of the box around all joints, at least 1 pixel"
+    return np.maximum(
+        np.ptp(points, axis=1).max(axis=1), 1
+    ), "the longer side of the box around all joints, at least 1 pixel"

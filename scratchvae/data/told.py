@@ -12,14 +12,17 @@ def told(preparation):
     if scaling := preparation.get("scaling"):
         lines += _told_of_scaling(scaling)
     if note := preparation.get("validation"):
-        lines.append(f"{note['images']:,} of {note['of']:,} training images set apart as validation, drawn with seed {note['seed']}")
+        lines.append(
+            f"{note['images']:,} of {note['of']:,} training images set apart as validation, drawn with seed "
+            f"{note['seed']}"
+        )
     return lines
 
 
 def _told_of_scaling(scaling):
     how = {
-        "unit": "scaled to [0, 1] by the training rows", "standard": "scaled to mean 0 and deviation 1 by the training rows",
-        "none": "as they are",
+        "unit": "scaled to [0, 1] by the training rows",
+        "standard": "scaled to mean 0 and deviation 1 by the training rows", "none": "as they are",
     }[scaling["rule"]]  # fmt: skip
     yield f"{len(scaling['columns']):,} columns {how}"
     if scaling["constant"]:

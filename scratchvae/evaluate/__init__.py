@@ -9,6 +9,6 @@ from .scores import Scores, judge
 from .segmentation import confusion, dice, iou
 
 __all__ = [
-    "Measurement", "Scores", "accepted", "confusion", "dice", "difference", "image_terms", "iou", "judge", "measure", "pck",
-    "peaks", "psnr", "table", "values_of",
+    "Measurement", "Scores", "accepted", "confusion", "dice", "difference", "image_terms", "iou", "judge", "measure",
+    "pck", "peaks", "psnr", "table", "values_of",
 ]  # fmt: skip

@@ -16,13 +16,15 @@ MODEL = ("kind", "terms", "reads", "objective", "config", "noise_columns", "data
 
 
 def accepted(model, data):
-    """The Dataset that `data` is, or that is made of an array of images with a tenth held out, when the model can take all of it.
+    """The Dataset that `data` is, or that is made of an array of images with a tenth held out, when the model can take
+    all of it.
 
-    Raises ConfigError for what is no model, or of another width, and DataError, with the row and the column, for a number that its
-    likelihood cannot explain. Each Split knows its extent, so this looks at no image again.
+    Raises ConfigError for what is no model, or of another width, and DataError, with the row and the column, for a
+    number that its likelihood cannot explain. Each Split knows its extent, so this looks at no image again.
     """
     check_model(model)
-    data = data if hasattr(data, "splits") else _made(model, data)  # by what it has: the museum mixes copies of these classes
+    # by what it has: the museum mixes copies of these classes
+    data = data if hasattr(data, "splits") else _made(model, data)
     for part, split in data.splits.items():
         if split.images.shape[1] != model.data_size:
             raise ConfigError(f"the model takes {model.data_size} pixels, and the images have {split.images.shape[1]}")
@@ -34,7 +36,12 @@ def accepted(model, data):
     return data
 
 
-KINDS = {"iu": "whole numbers", "biu": "whole numbers or true and false", "f": "floats", "fu": "floats, or bytes of which 255 is white"}
+KINDS = {
+    "iu": "whole numbers",
+    "biu": "whole numbers or true and false",
+    "f": "floats",
+    "fu": "floats, or bytes of which 255 is white",
+}
 
 
 def _compare_field(model, field, takes, where):
@@ -61,7 +68,9 @@ def check_model(model):
     if model.buffer is None:
         raise ConfigError(f"{type(model).__name__} is not initialised: call initialise(seed) first")
     if missing := [name for name in MODEL if not hasattr(model, name)]:
-        raise ConfigError(f"{type(model).__name__} names no {missing[0]}: a model that is trained has {', '.join(MODEL)}")
+        raise ConfigError(
+            f"{type(model).__name__} names no {missing[0]}: a model that is trained has {', '.join(MODEL)}"
+        )
 
 
 def values_of(data, part="train"):
@@ -69,19 +78,28 @@ def values_of(data, part="train"):
     low, high = data.splits[part].extent
     if low < 0 or high > 1:
         return "none (any numbers, as they are)"
-    kind = "colour pixels" if len(data.image_shape) == 3 else "values" if data.image_shape[0] == 1 else "grayscale pixels"
+    kind = (
+        "colour pixels" if len(data.image_shape) == 3 else "values" if data.image_shape[0] == 1 else "grayscale pixels"
+    )
     return f"none ({kind} in [0, 1])"
 
 
 def _made(model, data):
     """A Dataset of an array of images, or a DataError that says how to give what it is."""
     if isinstance(data, Split):
-        raise DataError("a Split is one part of a data set: give the Dataset, or Dataset(name, (height, width), train, test, source)")
+        raise DataError(
+            "a Split is one part of a data set: give the Dataset, or Dataset(name, (height, width), train, test, "
+            "source)"
+        )
     if isinstance(data, (str, Path)):
         raise DataError(f"{gate.shown(str(data))} is the name of a data set: give scratchvae.load_data of it")
     if isinstance(data, (tuple, dict)):
-        raise DataError("give one array of images, or Dataset(name, (height, width), Split(images, labels), Split(…), source)")
+        raise DataError(
+            "give one array of images, or Dataset(name, (height, width), Split(images, labels), Split(…), source)"
+        )
     data = gate.array(data, "the array")
     rows = to_rows(data, "the array")
     _compare(model, rows, extent(rows, "the array"), "the array")  # before it is split, so that its own rows are named
-    return to_dataset("array", {"train": (data, None, "the array")}, "An array made in Python", Options(), support=gate.REAL)
+    return to_dataset(
+        "array", {"train": (data, None, "the array")}, "An array made in Python", Options(), support=gate.REAL
+    )

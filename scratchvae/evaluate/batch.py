@@ -22,7 +22,8 @@ def fields_of(model, given):
 
 
 def gathered(model, fields, rows):
-    """[array (B, …)] of these rows of each field, from the model's memory: numbers in the model's dtype, whole ones in their own."""
+    """[array (B, …)] of these rows of each field, from the model's memory: numbers in the model's dtype, whole ones in
+    their own."""
     inputs = []
     for name, array in zip(model.reads, fields, strict=True):
         inputs.append(gather(array, rows, model.new(name, (len(rows), *array.shape[1:]), _dtype(model, name, array))))
@@ -30,10 +31,13 @@ def gathered(model, fields, rows):
 
 
 def resident(model, fields):
-    """The fields on the model's GPU: bytes and float32 as they are, other numbers that the model takes as floats in its dtype."""
+    """The fields on the model's GPU: bytes and float32 as they are, other numbers that the model takes as floats in its
+    dtype."""
     kept = np.uint8, np.float32
     return [
-        model.backend.put(np.ascontiguousarray(array, array.dtype if array.dtype in kept else _dtype(model, name, array)))
+        model.backend.put(
+            np.ascontiguousarray(array, array.dtype if array.dtype in kept else _dtype(model, name, array))
+        )
         for name, array in zip(model.reads, fields, strict=True)
     ]
 

@@ -27,7 +27,8 @@ def image_terms(model, fields, workers, seed=0, samples=1, replicas=None, tell=l
     fields: {name: (N, …)} with all that the model reads, or images alone (N, D).
 
     ε of image i and draw k is normal(seed, EVALUATE, k, i): the same whatever the batches and threads. replicas: of the
-    model, one per worker, to be used again by the next evaluation · tell(images): called as they are done, each once for each draw.
+    model, one per worker, to be used again by the next evaluation · tell(images): called as they are done, each once
+    for each draw.
     """
     seed, samples = gate.whole("seed", seed, 0, 2**64 - 1), gate.whole("samples", samples, 1, SAMPLES)
     check_model(model)
@@ -66,7 +67,8 @@ def _batch(model):
 
 
 def _noise(model, batches, seed, k):
-    """[ε] of draw k for each of these batches (slices of rows), or []s: drawn at once, which costs half as much   → [[(rows, L)]]"""
+    """[ε] of draw k for each of these batches (slices of rows), or []s: drawn at once, which costs half as much
+    → [[(rows, L)]]"""
     if not model.noise_columns:
         return [[]] * len(batches)
     rows = np.concatenate([np.arange(batch.start, batch.stop) for batch in batches])
@@ -85,7 +87,9 @@ def _device_terms(replica, fields, seed, samples, tell):
             with replica.arena.step(("evaluate", rows.stop - start)):
                 count = rows.stop - start
                 inputs = gathered_there(replica, on_device, order, start // size, size, count)
-                eps = [replica.new("eps", (count, replica.noise_columns), replica.dtype)] if replica.noise_columns else []
+                eps = (
+                    [replica.new("eps", (count, replica.noise_columns), replica.dtype)] if replica.noise_columns else []
+                )
                 for values in terms.values():
                     values[rows] = 0
                 for k in range(samples):
@@ -100,19 +104,23 @@ def _device_terms(replica, fields, seed, samples, tell):
 def measure(model, dataset, split="test", seed=0, samples=1, threads=None, progress=False):
     """The objective's parts on a split → {"-ELBO": Measurement, "reconstruction": …, "KL": …} for a VAE.
 
-    dataset: what `fit` takes, a Dataset or an array of images · split: "train", "test" or "validation" · samples: of z per image ·
-    threads: default, one per core · progress: a bar, where it takes long and standard error is a terminal. An autoencoder has a
-    reconstruction alone: its loss bounds no likelihood; a model of your own has its terms. With β ≠ 1 the −ELBO is still
-    reconstruction + KL, which is then not what was trained.
+    dataset: what `fit` takes, a Dataset or an array of images · split: "train", "test" or "validation" · samples: of z
+    per image · threads: default, one per core · progress: a bar, where it takes long and standard error is a terminal.
+    An autoencoder has a reconstruction alone: its loss bounds no likelihood; a model of your own has its terms. With β
+    ≠ 1 the −ELBO is still reconstruction + KL, which is then not what was trained.
 
-    Raises ConfigError, NonFiniteError, and DataError for data that the model cannot take or whose likelihood comes out above 1.
+    Raises ConfigError, NonFiniteError, and DataError for data that the model cannot take or whose likelihood comes out
+    above 1.
     """
     dataset = accepted(model, dataset)
     part = dataset.splits[gate.choice("split", split, dataset.splits)]
     seed = gate.whole("seed", seed, 0, 2**64 - 1)
     samples = gate.whole("samples", samples, 1, SAMPLES)
     draws = samples if model.noise_columns else 1
-    with Threads(worker_count(threads)) as workers, bar(gate.flag("progress", progress), draws * len(part.images), **BAR) as shown:
+    with (
+        Threads(worker_count(threads)) as workers,
+        bar(gate.flag("progress", progress), draws * len(part.images), **BAR) as shown,
+    ):
         terms = image_terms(model, part.fields, workers, seed, draws, tell=shown.update)
     _check(model, part.images.shape[1], terms)
     of_z = f"z sampled from q(z|x), {samples} sample{'s' if samples > 1 else ''} per image"
@@ -122,8 +130,9 @@ def measure(model, dataset, split="test", seed=0, samples=1, threads=None, progr
     def measurement(quantity, values, estimator):
         error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
         return Measurement(
-            quantity, float(values.mean()), error, unit, model.config.get("likelihood", "own"), values_of(dataset, split), estimator,
-            dataset.name, split, len(values), seed if model.noise_columns else None,
+            quantity, float(values.mean()), error, unit, model.config.get("likelihood", "own"),
+            values_of(dataset, split), estimator, dataset.name, split, len(values),
+            seed if model.noise_columns else None,
         )
 
     result = {}
@@ -136,12 +145,14 @@ def measure(model, dataset, split="test", seed=0, samples=1, threads=None, progr
 
 
 def _check(model, columns, terms):
-    """Raise NonFiniteError for a term that left the numbers, DataError for an image more probable than its likelihood allows."""
+    """Raise NonFiniteError for a term that left the numbers, DataError for an image more probable than its likelihood
+    allows."""
     for term, values in terms.items():
         if not np.isfinite(values).all():
             image = int(np.argmax(~np.isfinite(values)))
             raise NonFiniteError(
-                f"the {term} of image {image} is {values[image]}: the model’s numbers left what {model.dtype} can hold. Scale the "
+                f"the {term} of image {image} is {values[image]}: the model’s numbers left what {model.dtype} can "
+                "hold. Scale the "
                 "numbers of the data, or train with a smaller lr or with a clip"
             )
     least = getattr(getattr(model, "likelihood", None), "least_nll", gate.REAL[0])
@@ -149,6 +160,7 @@ def _check(model, columns, terms):
     image = int(np.argmin(nll))
     if nll[image] < least - ROUNDING * columns:
         raise DataError(
-            f"image {image} has a reconstruction term of {nll[image]:.4g} nats, and no {model.config.get('likelihood')} likelihood "
-            f"is below {least:g}: the images were changed after they were checked, or forward is wrong (gradcheck, check_moments)"
+            f"image {image} has a reconstruction term of {nll[image]:.4g} nats, and no "
+            f"{model.config.get('likelihood')} likelihood is below {least:g}: the images were changed after they were "
+            "checked, or forward is wrong (gradcheck, check_moments)"
         )

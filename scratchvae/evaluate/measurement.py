@@ -33,12 +33,14 @@ class Measurement:
         error = "" if self.standard_error is None else f" ± {self.standard_error:.2f}"
         return (
             f"{self.quantity} {self.value:.2f}{error} {self.unit}; {self.likelihood} likelihood, binarisation: "
-            f"{self.binarisation}; {self.estimator}; {self.data} {self.split} split, {counted(self.images, 'image')}, seed {self.seed}"
+            f"{self.binarisation}; {self.estimator}; {self.data} {self.split} split, {counted(self.images, 'image')}, "
+            f"seed {self.seed}"
         )
 
 
 def table(measured):
-    """{name: Measurement} of one evaluation as text: the figures, then once what they are. Raises ConfigError for anything else."""
+    """{name: Measurement} of one evaluation as text: the figures, then once what they are. Raises ConfigError for
+    anything else."""
     if not isinstance(measured, dict) or not measured or not all(isinstance(m, Measurement) for m in measured.values()):
         raise ConfigError(f"table takes what measure returns, not {gate.shown(measured)}")
     lines = []
@@ -48,7 +50,9 @@ def table(measured):
     first = next(iter(measured.values()))
     seed = "" if first.seed is None else f", seed {first.seed}"
     lines.append(f"{first.unit}; ± is the standard error over the images")
-    likelihood = "" if first.likelihood == "own" else f"; {first.likelihood} likelihood, binarisation: {first.binarisation}"
+    likelihood = (
+        "" if first.likelihood == "own" else f"; {first.likelihood} likelihood, binarisation: {first.binarisation}"
+    )
     lines.append(f"{first.data}, {first.split} split, {counted(first.images, 'image')}{seed}{likelihood}")
     if any(m.value < 0 for m in measured.values() if m.quantity != "KL") and first.likelihood != "bernoulli":
         lines.append("Negative is no fault here: these numbers have a density, which exceeds 1 where σ is small")
@@ -59,7 +63,9 @@ def difference(a, b):
     """a − b and its standard error, for two Measurements of the same kind. Raises ConfigError naming what differs."""
     for m in (a, b):
         if not isinstance(m, Measurement):
-            raise ConfigError(f"difference compares two Measurements, such as measure(model, data)['-ELBO'], not {gate.shown(m)}")
+            raise ConfigError(
+                f"difference compares two Measurements, such as measure(model, data)['-ELBO'], not {gate.shown(m)}"
+            )
     unlike = [name for name in KIND if getattr(a, name) != getattr(b, name)]
     if unlike:
         pairs = "; ".join(f"{name}: {getattr(a, name)!r} and {getattr(b, name)!r}" for name in unlike)

@@ -42,7 +42,10 @@ class Scores:
         return {"quantity": self.quantity, "values": named, **about}
 
     def __str__(self):
-        left, width = max(map(len, (self.quantity, *self.rows))) + 2, max(8, *(len(column) + 2 for column in self.columns))
+        left, width = (
+            max(map(len, (self.quantity, *self.rows))) + 2,
+            max(8, *(len(column) + 2 for column in self.columns)),
+        )
         lines = [self.quantity.ljust(left) + "".join(column.rjust(width) for column in self.columns)]
         for row, values in zip(self.rows, self.values, strict=True):
             told = (f"{v:.{self.digits}f}".replace("nan", "–").replace("inf", "∞") for v in values)
@@ -51,8 +54,9 @@ class Scores:
 
 
 def judge(model, dataset, split="test"):
-    """[Scores] of what the model is for, or [] where its loss says all: of one that finds `points`, PCK of each joint and stage;
-    of one that is trained towards `segments`, Dice and IoU of each class, towards `clean` images, PSNR of those of each label.
+    """[Scores] of what the model is for, or [] where its loss says all: of one that finds `points`, PCK of each joint
+    and stage; of one that is trained towards `segments`, Dice and IoU of each class, towards `clean` images, PSNR of
+    those of each label.
 
     Raises ConfigError and DataError, as `measure`.
     """
@@ -66,7 +70,8 @@ def judge(model, dataset, split="test"):
 
 
 def key_point_scores(model, dataset, split, part):
-    """PCK of each joint that is seen, and the mean over joints, for each stage and each of PARTS of the figure's size."""
+    """PCK of each joint that is seen, and the mean over joints, for each stage and each of PARTS of the figure's
+    size."""
     points, visible = part.fields["points"], part.fields["visible"]
     reference, called = size_of(dataset, points)
     found = model.points(_floats(part.images))
@@ -89,12 +94,16 @@ def segment_scores(model, dataset, split, part):
     there = values[1:][~np.isnan(values[1:, 0])]
     values = np.vstack([values, there.mean(axis=0) if len(there) else [np.nan] * 2])
     rows = *segment_names(dataset, classes), "mean without ground"
-    said = "2 |P ∩ T| / (|P| + |T|) and |P ∩ T| / |P ∪ T|: P are the pixels called a class and T those of it, of all images together"
+    said = (
+        "2 |P ∩ T| / (|P| + |T|) and |P ∩ T| / |P ∪ T|: P are the pixels called a class and T those of it, of all "
+        "images together"
+    )
     return Scores("class", rows, ("Dice", "IoU"), values, said, dataset.name, split, len(truth))
 
 
 def clean_scores(model, dataset, split, part):
-    """PSNR of the images as they are given and as the model cleans them, the mean over those of each label and over all."""
+    """PSNR of the images as they are given and as the model cleans them, the mean over those of each label and over
+    all."""
     clean, images, labels = _floats(part.fields["clean"]), _floats(part.images), part.labels
     each = np.stack([psnr(pixels.reshape(clean.shape), clean) for pixels in (images, model.predict(images))], axis=1)
     found = [] if labels is None else np.unique(labels).tolist()

@@ -1,4 +1,5 @@
-"""The figures of a run, as PNG files for a page or a slide. Nothing else imports this package before a figure is wanted.
+"""The figures of a run, as PNG files for a page or a slide. Nothing else imports this package before a figure is
+wanted.
 
 Every title is a heading and, after a line break, a smaller text: what the figure shows, of which model, in which unit.
 """
@@ -29,7 +30,8 @@ def draw_all(model, dataset, records, folder, describe, chapters=()):
     describe  what was trained on what: "VAE 784-400-20, MNIST (5,000 images), epoch 10"
     chapters  the epochs at which training went on with other settings
 
-    Images come from the test split (from the training split where that is empty); the manifold is drawn for two latents.
+    Images come from the test split (from the training split where that is empty); the manifold is drawn for two
+    latents.
     """
     folder = Path(folder)
     make_folder(folder)
@@ -57,7 +59,10 @@ def _draw_loss(model, records, chapters, draw):
     terms, unit, own = list(model.terms), getattr(model, "unit", "nats").partition(" per image")[0], {}
     if not set(terms) <= set(PARTS):
         parts = {"loss": ("Objective", "weighted sum of the terms")} if len(terms) > 1 else {}
-        parts |= {term: (term.capitalize(), f"{unit} per image") for term in (terms if len(terms) < 4 else [terms[0], terms[-1]])}
+        parts |= {
+            term: (term.capitalize(), f"{unit} per image")
+            for term in (terms if len(terms) < 4 else [terms[0], terms[-1]])
+        }
         own = {"parts": parts, "unit": unit}
     drawn = "; one sample of z per image" if model.noise_columns else ""
     draw(draw_loss, "loss.png", records, heading="Loss during training", chapters=chapters, **own,
@@ -68,9 +73,11 @@ def _draw_points(model, dataset, split, name, draw):
     """Of a model that finds joints."""
     given = split.images, split.fields["points"], split.fields["visible"], dataset.image_shape
     draw(draw_joints, "joints.png", model, *given, heading="Joints",
-         says=f"{name.capitalize()} images: each joint, where the last stage finds it, and the median distance")  # fmt: skip
+         says=f"{name.capitalize()} images: each joint, where the last stage finds it, and the median "
+         "distance")  # fmt: skip
     draw(draw_stages, "stages.png", model, *given, heading="From stage to stage", names=joint_names(dataset, given[1]),
-         says=f"Joints in {name} images that the first stage misses and the last one finds; each map from 0 to its highest")  # fmt: skip
+         says=f"Joints in {name} images that the first stage misses and the last one finds; each map from 0 to "
+         "its highest")  # fmt: skip
     if len(model.terms) > 1:
         draw(draw_film, "stages.gif", model, *given, heading="From stage to stage",
              says=f"Those {name} images that the stages after the first change most, for better or worse")  # fmt: skip
@@ -79,8 +86,8 @@ def _draw_points(model, dataset, split, name, draw):
 def _draw_predictions(model, dataset, split, name, draw):
     """Of a model that gives each pixel a class or a colour."""
     segment = model.task == "segment"
-    draw(draw_predictions, "predictions.png", {"prediction": model}, split.images, split.fields[model.field], dataset.image_shape,
-         heading="The class of each pixel" if segment else "Clean images",
+    draw(draw_predictions, "predictions.png", {"prediction": model}, split.images, split.fields[model.field],
+         dataset.image_shape, heading="The class of each pixel" if segment else "Clean images",
          names=segment_names(dataset, model.config["classes"]) if segment else None,
          says=f"{name.capitalize()} images above what is wanted, and what the model makes of them")  # fmt: skip
 
@@ -92,15 +99,18 @@ def _draw_codes(model, dataset, split, name, draw):
     first = images[chosen(labels)[0] if labels is not None else 0]
     names = split.classes or None
     scaling = dataset.preparation.get("scaling", {}) if is_series(shape) else {}
-    units = {"unit": "; columns scaled to [0, 1]", "standard": "; columns scaled to mean 0, deviation 1"}.get(scaling.get("rule"), "")
+    units = {"unit": "; columns scaled to [0, 1]", "standard": "; columns scaled to mean 0, deviation 1"}.get(
+        scaling.get("rule"), ""
+    )
     code = "the posterior mean μ" if vae else "the code z"
     rank = "KL, in nats per image" if vae else "standard deviation (sd)"
     ranked = f"{min(10, model.latent)} of {model.latent} latents, ordered"
     warning = "" if vae else "; an autoencoder's codes do not follow N(0, I)"
 
-    draw(draw_reconstructions, "reconstructions.png", model, images, labels, shape, heading="Reconstructions", names=names,
-         values=scaling.get("columns"),
-         says=f"{name.capitalize()} images {'and' if is_series(shape) else 'above'} the decoder's mean image at {code}{units}")  # fmt: skip
+    draw(draw_reconstructions, "reconstructions.png", model, images, labels, shape, heading="Reconstructions",
+         names=names, values=scaling.get("columns"),
+         says=f"{name.capitalize()} images {'and' if is_series(shape) else 'above'} the decoder's mean image at "
+         f"{code}{units}")  # fmt: skip
     draw(draw_samples, "samples.png", model, shape, heading="Samples",
          says="Mean images of z ~ N(0, I), seed 0" + warning + units)  # fmt: skip
     draw(draw_latent, "latent.png", model, images, labels, heading="Latent space", names=names,

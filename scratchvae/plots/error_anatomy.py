@@ -4,16 +4,18 @@ import numpy as np
 
 from .page import BLUE, BODY, GREEN, GREY, SMALL, VERMILION, leading, page, text_width
 
-_LOOKS = {"forward": (BLUE, "●", "o"), "central": (VERMILION, "■", "s"), "complex step": (GREEN, "▲", "^")}  # colour, sign, marker
+# colour, sign, marker
+_LOOKS = {"forward": (BLUE, "●", "o"), "central": (VERMILION, "■", "s"), "complex step": (GREEN, "▲", "^")}
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _TITLE = "Anatomy of a derivative's error\nRelative error of a derivative, against its step h"
 
 
 def draw_error_anatomy(anatomy, path, title=_TITLE):
-    """1600 x 900 pixels: float32 on the left, float64 on the right; each curve's best step is a point, with its numbers above.
+    """1600 x 900 pixels: float32 on the left, float64 on the right; each curve's best step is a point, with its numbers
+    above.
 
-    anatomy: what `checks.error_anatomy` returned. An error of 0, which no logarithm shows, is drawn at the lower edge; NaN
-    leaves a gap. Dotted: ε, below which no number of that precision can be told from another.
+    anatomy: what `checks.error_anatomy` returned. An error of 0, which no logarithm shows, is drawn at the lower edge;
+    NaN leaves a gap. Dotted: ε, below which no number of that precision can be told from another.
     """
     dtypes = list(dict.fromkeys(dtype for _, dtype in anatomy.curves))
     positive = [e[e > 0] for e in anatomy.curves.values()]

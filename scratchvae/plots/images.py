@@ -24,7 +24,8 @@ GAP = 6
 
 
 def draw_reconstructions(model, images, labels, image_shape, path, title, names=None, values=None):
-    """Ten inputs over their outputs: a 7, a 2, then one of each other class. Of a series (1, W): both curves in one panel.
+    """Ten inputs over their outputs: a 7, a 2, then one of each other class. Of a series (1, W): both curves in one
+    panel.
 
     images (N, D) uint8 or floats · labels (N,) or None · names: of the labels · values: W names, of a table's columns.
     Raises DataError when there are no images.
@@ -90,7 +91,8 @@ def _series(inputs, outputs, words, path, title, values):
 
 
 def chosen(labels, n=10):
-    """Rows of the first 7, the first 2 and the first of each other class, then the first of the rest: n rows at most."""
+    """Rows of the first 7, the first 2 and the first of each other class, then the first of the rest: n rows at
+    most."""
     classes, first = np.unique(np.asarray(labels), return_index=True)
     order = sorted(range(len(classes)), key=lambda k: (classes[k] != 7, classes[k] != 2, k))
     rows = [int(first[k]) for k in order][:n]
@@ -114,8 +116,8 @@ def draw_samples(model, image_shape, path, title, n=100, seed=0):
 def draw_manifold(model, image_shape, path, title, n=20):
     """The images decoded from an n x n grid of z = Φ⁻¹((i + ½) / n) (E37), z₁ to the right and z₂ upwards.
 
-    Φ is the distribution function of N(0, 1), so every cell holds the same share 1/n² of the prior. The axes are linear in Φ,
-    their ticks show z. Raises ConfigError unless the model has two latents.
+    Φ is the distribution function of N(0, 1), so every cell holds the same share 1/n² of the prior. The axes are linear
+    in Φ, their ticks show z. Raises ConfigError unless the model has two latents.
     """
     if model.latent != 2:
         raise ConfigError(f"a manifold needs 2 latents, and this model has {model.latent}: draw its traversal instead")

@@ -32,8 +32,9 @@ def draw_joints(model, images, points, visible, image_shape, path, title):
 
 
 def draw_film(model, images, points, visible, image_shape, path, title, count=4):
-    """An animated GIF, a page for each stage: the highest of its maps over the image, on one scale, each joint where it is, and
-    where it is found. Those images are shown of which the stages after the first change most, for better or worse."""
+    """An animated GIF, a page for each stage: the highest of its maps over the image, on one scale, each joint where it
+    is, and where it is found. Those images are shown of which the stages after the first change most, for better or
+    worse."""
     x, rows = model_input(model, images, LOOKED_AT)
     maps, found = model.maps(x), model.points(x)
     change = np.linalg.norm(found[:, -1] - found[:, 0], axis=2)
@@ -56,8 +57,9 @@ def draw_film(model, images, points, visible, image_shape, path, title, count=4)
 
 
 def draw_stages(model, images, points, visible, image_shape, path, title, names, count=5):
-    """A joint in each of some images: the image, the map that is wanted, and what each stage draws (of many, four), each map from 0 to
-    its highest. Of the joints that the last stage finds, within a pixel of its maps, those are shown that the first misses most."""
+    """A joint in each of some images: the image, the map that is wanted, and what each stage draws (of many, four),
+    each map from 0 to its highest. Of the joints that the last stage finds, within a pixel of its maps, those are shown
+    that the first misses most."""
     x, rows = model_input(model, images, LOOKED_AT)
     maps, found, seen = model.maps(x), model.points(x), visible[rows]
     off = np.linalg.norm(found - points[rows][:, None], axis=3)  # (n, S, J)

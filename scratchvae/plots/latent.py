@@ -8,8 +8,9 @@ from .tiles import finite, label_names, model_input
 
 POINTS, PER_COLUMN, OPACITY = 2000, 25, 0.85  # images; classes in one column of the legend
 PER_BADGE = 20  # images of a class, about: of fewer a badge would hide too many
-# The "muted" colours of Paul Tol (2021), made for colour-blind readers, and a near-black; four a little lighter or darker, so that
-# every second colour also differs in grey print. Class k has shape k + 2 · ⌊k/10⌋: two classes of one shape are never neighbours.
+# The "muted" colours of Paul Tol (2021), made for colour-blind readers, and a near-black; four a little lighter or
+# darker, so that every second colour also differs in grey print. Class k has shape k + 2 · ⌊k/10⌋: two classes of one
+# shape are never neighbours.
 COLOURS = ["#aa4499", "#332288", "#e3b23c", "#0a6127", "#882255", "#88ccee", "#999933", "#c1596d", "#222222", "#48b3a2"]
 MARKERS = "o^sDvXP<>*"
 MOST = 5 * len(COLOURS)  # classes that can be told apart
@@ -17,7 +18,8 @@ PRIOR_95 = 2.447747  # 95 % of N(0, I) in two dimensions lies within √(−2 ln
 
 
 def draw_latent(model, images, labels, path, title, names=None):
-    """The codes of up to 2,000 images, coloured by label: (N,), or None for one colour. names: of the labels, a list or a dict.
+    """The codes of up to 2,000 images, coloured by label: (N,), or None for one colour. names: of the labels, a list or
+    a dict.
 
     One latent: a strip per class and its median, or a histogram, on 1600 x 900 pixels. Two: z₁ and z₂. More: the two
     principal components, with their share of the variance. Raises NonFiniteError for codes that hold NaN.
@@ -44,11 +46,14 @@ def components(codes):
     centred = codes - codes.mean(axis=0)
     variances, directions = np.linalg.eigh(centred.T @ centred)
     directions = directions[:, ::-1][:, :2]
-    directions = directions * np.where(directions[np.abs(directions).argmax(axis=0), [0, 1]] < 0, -1, 1)  # a sign of its own
+    # a sign of its own
+    directions = directions * np.where(directions[np.abs(directions).argmax(axis=0), [0, 1]] < 0, -1, 1)
     total = variances.sum()
     shares = [value / total if total > 0 else 0 for value in variances[::-1][:2]]
     order = zip(("first", "second"), shares, strict=True)
-    return centred @ directions, [f"{which} principal component ({share:.0%} of the variance)" for which, share in order]
+    return centred @ directions, [
+        f"{which} principal component ({share:.0%} of the variance)" for which, share in order
+    ]
 
 
 def _scatter(points, names, classes, groups, path, title, prior):
@@ -70,17 +75,20 @@ def _scatter(points, names, classes, groups, path, title, prior):
         ax.set_ylabel(names[1])
         if classes == [None]:
             return
-        key = ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=BODY, markerscale=1.8, ncols=columns,
-                  handlelength=1, handletextpad=0.5, borderpad=0, columnspacing=1)  # fmt: skip
+        key = ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=BODY, markerscale=1.8,
+                  ncols=columns, handlelength=1, handletextpad=0.5, borderpad=0, columnspacing=1)  # fmt: skip
         for text in key.get_texts():
             text.set_parse_math(False)
         if columns > 1 or len(points) < PER_BADGE * len(classes):
             return
-        _badges(ax, [shorter(str(c)) for c in classes], np.array([np.median(points[group], axis=0) for group in groups]))
+        _badges(
+            ax, [shorter(str(c)) for c in classes], np.array([np.median(points[group], axis=0) for group in groups])
+        )
 
 
 def _badges(ax, names, places):
-    """Each class's name at the median of its points, or as near as there is room; none where there is no room for all."""
+    """Each class's name at the median of its points, or as near as there is room; none where there is no room for
+    all."""
     circles = max(map(len, names)) <= 2
     size = np.array([28 + max(text_width(name, BODY, "bold") for name in names), 1.7 * leading(BODY)])
     size[1] = size[0] if circles else size[1]
@@ -92,7 +100,8 @@ def _badges(ax, names, places):
     if gap.min() < 0.98 * distance:
         return
     for k, (name, place) in enumerate(zip(names, ax.transData.inverted().transform(placed * size), strict=True)):
-        if np.abs(placed[k] * size - ax.transData.transform(places[k])).max() > size[1] / 2:  # it covers its place no more
+        # it covers its place no more
+        if np.abs(placed[k] * size - ax.transData.transform(places[k])).max() > size[1] / 2:
             ax.plot(*np.stack([places[k], place]).T, color=INK, linewidth=1, marker="o", markersize=4, markevery=[0])
         shape = "circle,pad=0.28" if circles else "round,pad=0.32"
         badge = {"boxstyle": shape, "facecolor": "white", "edgecolor": COLOURS[k % len(COLOURS)], "linewidth": 2.4}
@@ -100,8 +109,11 @@ def _badges(ax, names, places):
 
 
 def apart(places, distance, bounds=None, rounds=200):
-    """Push labels away from each other until each two are at least `distance` apart, or nearly, inside bounds.   (K, 2) → (K, 2)"""
-    places = places + 1e-3 * distance * np.stack([np.cos(np.arange(len(places))), np.sin(np.arange(len(places)))], axis=1)
+    """Push labels away from each other until each two are at least `distance` apart, or nearly, inside bounds.
+    (K, 2) → (K, 2)"""
+    places = places + 1e-3 * distance * np.stack(
+        [np.cos(np.arange(len(places))), np.sin(np.arange(len(places)))], axis=1
+    )
     for _ in range(rounds):
         gap = places[:, None] - places
         length = np.sqrt((gap**2).sum(axis=2)) + np.eye(len(places)) * distance
@@ -132,7 +144,9 @@ def _strips(z, classes, groups, path, title):
         else:
             for k, group in enumerate(groups):
                 height = k + 0.7 * (np.arange(group.sum()) * 0.618034 % 1 - 0.5)  # spread evenly, the same every time
-                ax.scatter(z[group], height, s=18, color=_colour(classes, k), marker=_marker(k), alpha=OPACITY, linewidths=0)
+                ax.scatter(
+                    z[group], height, s=18, color=_colour(classes, k), marker=_marker(k), alpha=OPACITY, linewidths=0
+                )
                 ax.plot([np.median(z[group])] * 2, [k - 0.42, k + 0.42], color=INK, linewidth=2.5)
             ax.set_yticks(shown, names, parse_math=False)
             ax.set_ylim(len(classes) - 0.5, -0.5)

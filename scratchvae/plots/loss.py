@@ -10,31 +10,37 @@ PARTS = {
     "reconstruction": ("Reconstruction", "−log p(x|z)"),
     "kl": ("KL", "KL(q(z|x) ‖ N(0, I))"),
 }
-# What a split looks like: its sign in the key, and its curve. Each differs in shape too, for paper printed in grey. All points of
-# the measured ones lie in the panel (`limits`), so that at its edge they are whole.
+# What a split looks like: its sign in the key, and its curve. Each differs in shape too, for paper printed in grey. All
+# points of the measured ones lie in the panel (`limits`), so that at its edge they are whole.
 SPLITS = {
     "train": ("—", {"color": BLUE, "linewidth": 1.2, "marker": "_", "markersize": 6, "markeredgewidth": 4}),
-    "validation": ("◆", {"color": GREEN, "linewidth": 2, "marker": "D", "markersize": 4.5, "linestyle": "--", "clip_on": False}),
+    "validation": (
+        "◆",
+        {"color": GREEN, "linewidth": 2, "marker": "D", "markersize": 4.5, "linestyle": "--", "clip_on": False},
+    ),
     "test": ("●", {"color": VERMILION, "linewidth": 2, "marker": "o", "markersize": 5.5, "clip_on": False}),
 }
 MOST_POINTS = 40  # marked on a curve, about
 
 
 def draw_loss(
-    records, path, title="Loss during training\nNats per image: summed over pixels, averaged over images", chapters=(), parts=PARTS,
-    unit="nats",
+    records, path, title="Loss during training\nNats per image: summed over pixels, averaged over images", chapters=(),
+    parts=PARTS, unit="nats",
 ):  # fmt: skip
-    """1600 x 900 pixels: total, reconstruction and KL, while training (thin line), on the test split (points) and validation.
+    """1600 x 900 pixels: total, reconstruction and KL, while training (thin line), on the test split (points) and
+    validation.
 
-    records: the lines of metrics.jsonl after its header, as dicts. A value that is missing, NaN or infinite leaves a gap. A ring
-    marks the epoch of the least validation loss; chapters: epochs at which training went on with other settings, as upright lines ·
-    parts: {key of a record: (name, formula)} of the panels, where they are others.
+    records: the lines of metrics.jsonl after its header, as dicts. A value that is missing, NaN or infinite leaves a
+    gap. A ring marks the epoch of the least validation loss; chapters: epochs at which training went on with other
+    settings, as upright lines · parts: {key of a record: (name, formula)} of the panels, where they are others.
     Raises DataError when there is none to draw.
     """
     try:
         curves = {key: {split: series(records, split, key) for split in SPLITS} for key in parts}
     except (AttributeError, TypeError, ValueError) as error:
-        raise DataError(f"these are no records of a run, dicts with split, epoch and loss as numbers: {error}") from error
+        raise DataError(
+            f"these are no records of a run, dicts with split, epoch and loss as numbers: {error}"
+        ) from error
     shown = [key for key in parts if any(np.isfinite(y).any() for _, y in curves[key].values())]
     if not shown:
         raise DataError("there is no loss to draw: no record holds a finite one")
@@ -84,13 +90,15 @@ def best_epoch(x, y):
 def limits(curves, end):
     """What the upright axis shows, and how.   → low, high, "linear" or "log"
 
-    The line of training begins with a fall that would flatten all that follows: its first twentieth may lie above `high`; every
-    point of the other splits is shown. A late rise to more than ten times the usual, as where training diverges, is shown on a
-    logarithmic scale.
+    The line of training begins with a fall that would flatten all that follows: its first twentieth may lie above
+    `high`; every point of the other splits is shown. A late rise to more than ten times the usual, as where training
+    diverges, is shown on a logarithmic scale.
     """
     finite = {split: (x[np.isfinite(y)], y[np.isfinite(y)]) for split, (x, y) in curves.items()}
     y = np.concatenate([values for _, values in finite.values()])
-    late = np.concatenate([values if split != "train" else values[x > end / 20] for split, (x, values) in finite.items()])
+    late = np.concatenate(
+        [values if split != "train" else values[x > end / 20] for split, (x, values) in finite.items()]
+    )
     low, high = y.min(), y.max()
     if late.size and high - low > 1.5 * (late.max() - low):
         high = late.max()
@@ -108,11 +116,16 @@ def _panel(ax, curves, end, best, chapters):
         ax.axvline(epoch, color=GREY, linewidth=1.2, linestyle=":")
     for split, (x, y) in curves.items():
         if x.size:
-            every = lonely(y) if split == "train" else sorted({*range(0, len(x), -(-len(x) // MOST_POINTS)), len(x) - 1, *lonely(y)})
+            every = (
+                lonely(y)
+                if split == "train"
+                else sorted({*range(0, len(x), -(-len(x) // MOST_POINTS)), len(x) - 1, *lonely(y)})
+            )
             ax.plot(x, y, markevery=every, **SPLITS[split][1])
     x, y = curves["validation"]
     if best is not None and np.isfinite(y[x == best]).all():
-        ax.plot([best], y[x == best][:1], "o", color=INK, markersize=13, fillstyle="none", markeredgewidth=1.8, clip_on=False)
+        ax.plot([best], y[x == best][:1], "o", color=INK, markersize=13, fillstyle="none", markeredgewidth=1.8,
+                    clip_on=False)  # fmt: skip
     ax.xaxis.get_major_locator().set_params(integer=end >= 3, nbins=6)
     ax.grid(axis="y")
     ax.yaxis.set_major_formatter(lambda y, _: number(y, abs(y) if scale == "log" else max(abs(low), abs(high))))
@@ -164,7 +177,9 @@ def _value(y):
 def number(y, largest):
     """A tick's label, in thousands, millions or billions where the axis reaches so far: 0.5, −120, 12.5k, 3M, 2G"""
     y = 0 if abs(y) < 1e-9 * largest else y  # a locator's zero is not always 0
-    unit, name = next((one for least, *one in ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")) if largest >= least), (1, ""))
+    unit, name = next(
+        (one for least, *one in ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")) if largest >= least), (1, "")
+    )
     return (f"{y:.0e}" if largest >= 1e13 else f"{y / unit:.6g}{name}").replace("-", "−")
 
 

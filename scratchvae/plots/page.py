@@ -1,4 +1,5 @@
-"""The sheet every figure stands on: measured in pixels from its top left corner, in one style, written whole or not at all."""
+"""The sheet every figure stands on: measured in pixels from its top left corner, in one style, written whole or not at
+all."""
 
 from bisect import bisect
 from contextlib import contextmanager
@@ -18,14 +19,15 @@ from ..files import replacing
 DPI = 128  # a power of two: pixels / DPI * DPI is exact
 MARGIN = 48
 INK, GREY, RULE = "#1f2933", "#5f6b76", "#d5dadf"
-# Okabe & Ito (2008): told apart with any kind of colour vision. The blue is a little darker than theirs: so it also differs from the
-# vermilion where both are printed in grey.
+# Okabe & Ito (2008): told apart with any kind of colour vision. The blue is a little darker than theirs: so it also
+# differs from the vermilion where both are printed in grey.
 BLUE, VERMILION, GREEN = "#00649e", "#d55e00", "#009e73"
 HEADING, BODY, SMALL = 20, 13, 12  # points
 LETTERS = 2000  # more than the lines of a title hold
 
 _STYLE = {
-    "font.family": "DejaVu Sans", "font.size": BODY, "text.color": INK, "text.usetex": False, "axes.unicode_minus": True,
+    "font.family": "DejaVu Sans", "font.size": BODY, "text.color": INK, "text.usetex": False,
+    "axes.unicode_minus": True,
     "axes.edgecolor": GREY, "axes.labelcolor": INK, "axes.labelsize": BODY, "axes.labelpad": 6, "axes.linewidth": 0.8,
     "axes.facecolor": "white", "axes.spines.top": False, "axes.spines.right": False, "axes.grid": False,
     "axes.axisbelow": True, "axes.xmargin": 0, "grid.color": RULE, "grid.linewidth": 0.7, "grid.linestyle": "-",
@@ -38,7 +40,8 @@ _STYLE = {
 class Page:
     """A white figure of at least `width` x `height` pixels inside its margins and below its title.
 
-    With whole=True, width and height are those of the figure instead. `width` and `height` then hold what is left inside.
+    With whole=True, width and height are those of the figure instead. `width` and `height` then hold what is left
+    inside.
     """
 
     def __init__(self, title, width, height, whole=False):
@@ -46,7 +49,9 @@ class Page:
             width -= 2 * MARGIN
         self.width = max(width, 760)
         heading, _, rest = title.partition("\n")
-        lines = [(line, HEADING, "bold", INK) for line in at_most(2, wrap(heading[:LETTERS], HEADING, self.width, "bold"))]
+        lines = [
+            (line, HEADING, "bold", INK) for line in at_most(2, wrap(heading[:LETTERS], HEADING, self.width, "bold"))
+        ]
         for part in filter(None, rest.split("\n")):
             lines += [(line, BODY, "normal", GREY) for line in at_most(6, wrap(part[:LETTERS], BODY, self.width))]
         depth = MARGIN - 6  # of the next line's middle, from the top of the page
@@ -99,7 +104,8 @@ def page(path, title, width, height, whole=False):
 
 @contextmanager
 def film(path, title, width, height, rounds=3):
-    """turn(seconds) → the next Page, to be seen that long: together they are the animated GIF `path` when the block ends well.
+    """turn(seconds) → the next Page, to be seen that long: together they are the animated GIF `path` when the block
+    ends well.
 
     It is played a few times and rests on its last page, for readers whom what moves without end disturbs.
     """

@@ -14,8 +14,8 @@ ONCE = 1 + len(COLOURS)  # classes with a colour of their own
 def draw_predictions(models, images, targets, image_shape, path, title, names=None):
     """Eight images, under each its target and what every model makes of it.
 
-    models {what its row is called: a U-Net}, all of one task · images (N, D) · targets (N, H, W) classes, or clean images (N, *image_shape)
-    names: of the classes, for a key.
+    models {what its row is called: a U-Net}, all of one task · images (N, D) · targets (N, H, W) classes, or clean
+    images (N, *image_shape) names: of the classes, for a key.
     """
     first = next(iter(models.values()))
     x, rows = model_input(first, images, COLUMNS)
@@ -45,7 +45,9 @@ def draw_predictions(models, images, targets, image_shape, path, title, names=No
 
 def in_colours(classes):
     """Class 0 light grey, then a colour for each of ten, and again.   whole numbers (…) → (…, 3)"""
-    return np.stack([GROUND, *map(rgb, COLOURS)])[np.where(classes > 0, 1 + (np.asarray(classes, np.int64) - 1) % len(COLOURS), 0)]
+    return np.stack([GROUND, *map(rgb, COLOURS)])[
+        np.where(classes > 0, 1 + (np.asarray(classes, np.int64) - 1) % len(COLOURS), 0)
+    ]
 
 
 def rgb(colour):

@@ -8,7 +8,8 @@ from ..errors import DataError, NonFiniteError, ShapeError
 
 
 def model_input(model, images, limit):
-    """At most `limit` images, evenly spread over the set, as the model takes them.   (N, D) → (n, D) in [0, 1], rows (n,)
+    """At most `limit` images, evenly spread over the set, as the model takes them.
+    (N, D) → (n, D) in [0, 1], rows (n,)
 
     Raises DataError when there are none, ShapeError for another number of pixels than the model's, NonFiniteError.
     """
@@ -28,16 +29,19 @@ def model_input(model, images, limit):
 
 
 def label_names(labels, images, names=None):
-    """What each image is called: its label as text, or the name that stands for it.   labels (N,) or None → (N,) or None
+    """What each image is called: its label as text, or the name that stands for it.
+    labels (N,) or None → (N,) or None
 
-    names: a list (of label 0, 1, …) or a dict; a label without one keeps its own. Raises DataError when there is not one label
-    for each image.
+    names: a list (of label 0, 1, …) or a dict; a label without one keeps its own. Raises DataError when there is not
+    one label for each image.
     """
     if labels is None:
         return None
     labels = np.asarray(labels)
     if labels.shape != (len(images),):
-        raise DataError(f"{len(images)} images need labels of shape ({len(images)},), not {labels.shape}: one for each, or None")
+        raise DataError(
+            f"{len(images)} images need labels of shape ({len(images)},), not {labels.shape}: one for each, or None"
+        )
     if names is None and labels.dtype != object:
         return labels
     known = names if isinstance(names, dict) else dict(enumerate(names or []))
@@ -47,7 +51,9 @@ def label_names(labels, images, names=None):
 def finite(values, what):
     """The values themselves. Raises NonFiniteError when one is NaN or infinite."""
     if not np.isfinite(values).all():
-        raise NonFiniteError(f"{what} hold NaN or infinity and cannot be drawn: take a checkpoint from before training failed")
+        raise NonFiniteError(
+            f"{what} hold NaN or infinity and cannot be drawn: take a checkpoint from before training failed"
+        )
     return values
 
 
@@ -66,7 +72,8 @@ def check_shape(image_shape, pixels):
 
 
 def tiles(images, image_shape, size):
-    """Images at their size on the page: each pixel of the page is the mean over the area it covers. A series becomes a curve.
+    """Images at their size on the page: each pixel of the page is the mean over the area it covers. A series becomes a
+    curve.
 
     images (..., D) · image_shape (H, W) grey or (H, W, 3) colour · size (h, w) → (..., h, w) or (..., h, w, 3)
     """
@@ -75,9 +82,11 @@ def tiles(images, image_shape, size):
     if is_series(image_shape):
         return curves(images, size)
     H, W, *channels = image_shape
-    images = np.moveaxis(images.reshape(*images.shape[:-1], H, W, *channels, *[1] * (not channels)), -1, -3)  # (..., C, H, W)
+    # (..., C, H, W)
+    images = np.moveaxis(images.reshape(*images.shape[:-1], H, W, *channels, *[1] * (not channels)), -1, -3)
     down, across = (_overlap(n, m) for n, m in zip((H, W), size, strict=True))
-    images = down @ (images @ across.T) if W >= H else down @ images @ across.T  # the longer side first: it shrinks more
+    # the longer side first: it shrinks more
+    images = down @ (images @ across.T) if W >= H else down @ images @ across.T
     return np.moveaxis(images, -3, -1) if channels else images[..., 0, :, :]
 
 
@@ -88,7 +97,8 @@ def value_range(series):
 
 
 def curves(series, size):
-    """Each series as a dark curve on a light tile, from its first value on the left to its last on the right, on one scale for all.
+    """Each series as a dark curve on a light tile, from its first value on the left to its last on the right, on one
+    scale for all.
 
     series (..., W) · size (h, w) → (..., h, w)
     """
@@ -115,8 +125,8 @@ def scale_note(images, image_shape):
 def tile_size(image_shape, side, longest=8):
     """Pixels on the page for one image, about side² in all: whole multiples of its own where there is room.   → (h, w)
 
-    A tile is at most `longest` times as wide as it is high, or as high as it is wide: a longer image is stretched. A series
-    has no height of its own: its tile is half as high as wide.
+    A tile is at most `longest` times as wide as it is high, or as high as it is wide: a longer image is stretched. A
+    series has no height of its own: its tile is half as high as wide.
     """
     if is_series(image_shape):
         return round(side / 2**0.5), round(side * 2**0.5)
@@ -127,19 +137,23 @@ def tile_size(image_shape, side, longest=8):
 
 
 def columns_for(n, size, ratio=1.0):
-    """How many of n tiles stand in a row, so that the grid has about this ratio of width to height and no odd last row."""
+    """How many of n tiles stand in a row, so that the grid has about this ratio of width to height and no odd last
+    row."""
     h, w = size
     return min(range(1, n + 1), key=lambda c: abs(log(c * w / (ceil(n / c) * h * ratio))) + (n % c > 0))
 
 
 def mosaic(images, columns, gap):
-    """One array for all tiles, row by row, NaN between them.   images (N, h, w) or (N, h, w, 3) → (rows (h + gap) − gap, …)"""
+    """One array for all tiles, row by row, NaN between them.
+    images (N, h, w) or (N, h, w, 3) → (rows (h + gap) − gap, …)"""
     n, h, w, *channels = images.shape
     rows = ceil(n / columns)
     grid = np.full((rows * columns, h + gap, w + gap, *channels), np.nan)
     grid[:n, :h, :w] = images
     grid = grid.reshape(rows, columns, h + gap, w + gap, *channels).swapaxes(1, 2)
-    return grid.reshape(rows * (h + gap), columns * (w + gap), *channels)[: rows * (h + gap) - gap, : columns * (w + gap) - gap]
+    return grid.reshape(rows * (h + gap), columns * (w + gap), *channels)[
+        : rows * (h + gap) - gap, : columns * (w + gap) - gap
+    ]
 
 
 def _overlap(n, m):

@@ -13,10 +13,10 @@ ROWS, GAP = 10, 4
 def draw_traversal(model, image, image_shape, path, title, images=None):
     """Rows: up to ten latents that matter most. Columns: its value from −3 to 3, all others as the image is encoded.
 
-    image (D,) · images (N, D), default the image alone: over these the rows are ranked, by each latent's mean KL in a VAE.
-    The codes of an autoencoder have no scale of their own: there the rows are ranked by the standard deviation over
-    `images`, and the columns run from −3 to 3 standard deviations around the mean, or over plain values without `images`.
-    Latents count from 1. The outlined tile is the one nearest to the image's own code.
+    image (D,) · images (N, D), default the image alone: over these the rows are ranked, by each latent's mean KL in a
+    VAE. The codes of an autoencoder have no scale of their own: there the rows are ranked by the standard deviation
+    over `images`, and the columns run from −3 to 3 standard deviations around the mean, or over plain values without
+    `images`. Latents count from 1. The outlined tile is the one nearest to the image's own code.
     """
     check_shape(image_shape, model.data_size)
     x, _ = model_input(model, image, 1)
@@ -26,7 +26,9 @@ def draw_traversal(model, image, image_shape, path, title, images=None):
     score = latent_kl(model, crowd) if vae else codes.std(axis=0)
     shown = np.argsort(-score, kind="stable")[:ROWS]
     plain = vae or images is None
-    centre, scale = (np.zeros(model.latent), np.ones(model.latent)) if plain else (codes.mean(axis=0), codes.std(axis=0))
+    centre, scale = (
+        (np.zeros(model.latent), np.ones(model.latent)) if plain else (codes.mean(axis=0), codes.std(axis=0))
+    )
     own = model.codes(x)[0]
     outputs = [model.traverse(x[0], centre[k] + scale[k] * VALUES, [k])[0] for k in shown]
 
@@ -65,7 +67,9 @@ def latent_kl(model, x):
     """KL(q(z_k|x) ‖ N(0, 1)) of each latent (E15), mean over the images.   x (N, D) → (L,) nats per image"""
     mu, logvar = (a.reshape(-1, 1) for a in model.encode(x))  # each latent as a row of its own
     work = np.empty_like(mu), np.empty_like(mu)
-    return finite(ops.gaussian_kl(mu, logvar, np.empty_like(mu[:, 0]), work), "the codes").reshape(len(x), -1).mean(axis=0)
+    return (
+        finite(ops.gaussian_kl(mu, logvar, np.empty_like(mu[:, 0]), work), "the codes").reshape(len(x), -1).mean(axis=0)
+    )
 
 
 def subscript(k):

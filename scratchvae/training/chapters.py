@@ -1,4 +1,5 @@
-"""The chapters of a run: which settings and data held from which step on, so that a change is recorded and a resume repeats it."""
+"""The chapters of a run: which settings and data held from which step on, so that a change is recorded and a resume
+repeats it."""
 
 import reprlib
 from dataclasses import asdict, dataclass, replace
@@ -7,13 +8,15 @@ from ..errors import ConfigError, RunFolderError
 from .run import without_places
 from .settings import Settings
 
-KEPT = ("seed", "optimiser", "optimiser_settings", "shards", "tf32")  # a run has one of each, from its first step to its last
+# a run has one of each, from its first step to its last
+KEPT = ("seed", "optimiser", "optimiser_settings", "shards", "tf32")
 SCHEDULE = {"lr", "schedule", "warmup", "every", "factor"}
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a chapter counts from: `step` begins epoch number `epoch` (from 0), and the schedule's first step is `schedule`."""
+    """Where a chapter counts from: `step` begins epoch number `epoch` (from 0), and the schedule's first step is
+    `schedule`."""
 
     step: int = 0
     epoch: int = 0
@@ -26,9 +29,10 @@ START = Origin()
 def go_on(config, model, data, step, options, other_data=False):
     """(Settings, Origin, configuration) with which a run goes on from `step`.
 
-    config: of the run · options: the settings that were asked for by name. Where they or the data change anything but the number of
-    epochs, a chapter begins, and what held until then joins the history if a step was made under it. A new batch size and other data
-    begin a new epoch: what the epoch that they cut short had left is not visited. Options of the schedule begin it anew.
+    config: of the run · options: the settings that were asked for by name. Where they or the data change anything but
+    the number of epochs, a chapter begins, and what held until then joins the history if a step was made under it. A
+    new batch size and other data begin a new epoch: what the epoch that they cut short had left is not visited. Options
+    of the schedule begin it anew.
 
     Raises ConfigError for what cannot change, RunFolderError for data that are not the run's.
     """
@@ -46,17 +50,24 @@ def go_on(config, model, data, step, options, other_data=False):
         )
 
     if not same_data and "splits" not in config["data"]:
-        raise ConfigError("this run was made by version 0.1.0, which did not keep how many images it had: begin another run")
+        raise ConfigError(
+            "this run was made by version 0.1.0, which did not keep how many images it had: begin another run"
+        )
     images = len(data.train.images) if same_data else config["data"]["splits"]["train"]
     per_epoch = old.steps_per_epoch(images)
     whole, part = divmod(step - origin.step, per_epoch)
     done = origin.epoch + whole + (part > 0)
     if new.epochs < done:
-        raise ConfigError(f"{done} epochs are {'done' if not part else 'begun'}: this run cannot end after {new.epochs}")
+        raise ConfigError(
+            f"{done} epochs are {'done' if not part else 'begun'}: this run cannot end after {new.epochs}"
+        )
     anew = bool(changed & SCHEDULE) or (bool(changed) and "schedule" in options)
     cut = "batch_size" in changed or not same_data
     if old.schedule == "cosine" and not anew and (cut or "epochs" in changed):
-        raise ConfigError("a cosine schedule ends with its last epoch: this run can be changed so only with another --schedule or --lr")
+        raise ConfigError(
+            "a cosine schedule ends with its last epoch: this run can be changed so only with another --schedule or "
+            "--lr"
+        )
     if model.backend.no_tf32:
         new = replace(new, tf32=False)
     going = origin
@@ -67,15 +78,20 @@ def go_on(config, model, data, step, options, other_data=False):
     begins = bool(changed - {"epochs"}) or going != origin or not same_data
     per_epoch_now = new.steps_per_epoch(len(data.train.images))
     if begins and step >= going.step + (new.epochs - going.epoch) * per_epoch_now:
-        raise ConfigError(f"all {new.epochs} epochs are done, so that a change would change nothing: ask for more --epochs, too")
+        raise ConfigError(
+            f"all {new.epochs} epochs are done, so that a change would change nothing: ask for more --epochs, too"
+        )
     now, before = data.note(model.reads), config["data"]
     note = {**before, "splits": now["splits"], "location": now["location"] or before["location"]} if same_data else now
     history = config["history"]
     if begins and step != (history[-1]["ended"]["step"] if history else 0):
         held = {"data": without_places(config)["data"], "training": config["training"], "origin": asdict(origin)}
-        history = [*history, {**held, "ended": {"step": step, "epoch": origin.epoch + (step - origin.step) / per_epoch}}]
-    told = {"data": note, "backend": model.backend.name, "training": new.to_dict(), "origin": asdict(going), "history": history}
-    return new, going, {**config, **told}
+        history = [
+            *history,
+            {**held, "ended": {"step": step, "epoch": origin.epoch + (step - origin.step) / per_epoch}},
+        ]
+    told = {"data": note, "backend": model.backend.name, "training": new.to_dict(), "origin": asdict(going)}
+    return new, going, {**config, **told, "history": history}
 
 
 def difference(note, data):
@@ -93,14 +109,19 @@ def difference(note, data):
 
 
 def story(config):
-    """The chapters of a run in words, one line each: from which step to which, and what was asked for; after the first, what changed."""
+    """The chapters of a run in words, one line each: from which step to which, and what was asked for; after the first,
+    what changed."""
     lines, before, step = [], {}, 0
     for number, part in enumerate([*config["history"], config], 1):
         told = Settings.from_dict(part["training"]).to_dict()
         told["data"] = f"{part['data']['name']} ({part['data']['fingerprint'][:8]})"
         changed = {name: value for name, value in told.items() if before.get(name, ...) != value}
         if number == 1:
-            changed = {name: value for name, value in changed.items() if value is not None and value is not False and value != {}}
+            changed = {
+                name: value
+                for name, value in changed.items()
+                if value is not None and value is not False and value != {}
+            }
         words = ", ".join(f"{name} {value}" for name, value in changed.items())
         ended = part.get("ended")
         to = f" to {ended['step']:,} (epoch {ended['epoch']:.4g})" if ended else ""

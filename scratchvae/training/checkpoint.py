@@ -26,10 +26,14 @@ def save_checkpoint(path, model, optimiser, state, config):
     """
     buffer = model.buffer
     with model.backend.failures():
-        flats = {kind: model.backend.get(flat) for kind, flat in {"parameters": buffer.values, **optimiser.moments}.items()}
+        flats = {
+            kind: model.backend.get(flat) for kind, flat in {"parameters": buffer.values, **optimiser.moments}.items()
+        }
     for kind, flat in flats.items():
         if not np.isfinite(flat).all():
-            raise NonFiniteError(f"{_first_bad(buffer, kind, flat)} is not finite after step {state['step']}: {path} was left as it was")
+            raise NonFiniteError(
+                f"{_first_bad(buffer, kind, flat)} is not finite after step {state['step']}: {path} was left as it was"
+            )
     arrays = {f"{kind}/{name}": buffer.view(name, flat) for kind, flat in flats.items() for name in buffer.names}
     note = {"format": FORMAT, "version": VERSION, "state": state, "config": config}
     note["checksum"] = _checksum(note, arrays)
@@ -39,7 +43,8 @@ def save_checkpoint(path, model, optimiser, state, config):
 
 
 def read_checkpoint(path):
-    """→ (state, config, arrays) of a checkpoint. Raises CheckpointError: missing, damaged, foreign, or another version."""
+    """→ (state, config, arrays) of a checkpoint. Raises CheckpointError: missing, damaged, foreign, or another
+    version."""
     refuse = lambda why: CheckpointError(f"{path}: {why}")
     if not Path(path).exists():
         raise refuse("no such checkpoint")
@@ -48,7 +53,9 @@ def read_checkpoint(path):
         note = loads(arrays.pop("note").tobytes())
         check(note, dict, "note")
     except (DataError, ValueError, KeyError) as error:
-        raise refuse(f"damaged, or not a scratchvae checkpoint ({str(error).removeprefix(f'{path}: ')[:300]})") from error
+        raise refuse(
+            f"damaged, or not a scratchvae checkpoint ({str(error).removeprefix(f'{path}: ')[:300]})"
+        ) from error
     if note.get("format") != FORMAT:
         raise refuse("not a scratchvae checkpoint")
     if note.get("version") not in (1, VERSION):
@@ -93,8 +100,9 @@ def load_model(path, backend=None, best=None, model=None):
     """The trained model in a run folder or a checkpoint file, on a backend, whichever it was trained on.
 
     model: the class, where it is one of your own; it is made again as model(**config, seed=None).
-    best: of a run folder, the epoch that was best on the validation images (best.npz), or with False the last one; by default the best
-    where there is one. Raises CheckpointError, RunFolderError (also where the folder's files do not belong together) or BackendError.
+    best: of a run folder, the epoch that was best on the validation images (best.npz), or with False the last one; by
+    default the best where there is one. Raises CheckpointError, RunFolderError (also where the folder's files do not
+    belong together) or BackendError.
     """
     path, folder = gate.file_path("path", path), RunFolder(path)
     if not path.is_dir():
@@ -104,28 +112,35 @@ def load_model(path, backend=None, best=None, model=None):
         return load_model(folder.checkpoint_path, backend, model=model)
     config, state, arrays = read_run(folder)
     if arrays is None:
-        raise CheckpointError(f"{folder.checkpoint_path}: no such checkpoint: `scratchvae resume {path}` begins the run again")
+        raise CheckpointError(
+            f"{folder.checkpoint_path}: no such checkpoint: `scratchvae resume {path}` begins the run again"
+        )
     kept = state.get("best")
     if best and not kept:
-        raise CheckpointError(f"{path} has no best.npz: it has no validation split, or has not come to the end of an epoch")
+        raise CheckpointError(
+            f"{path} has no best.npz: it has no validation split, or has not come to the end of an epoch"
+        )
     if best is False or not kept or kept["step"] == state["step"]:
         return model_of(folder.checkpoint_path, config, arrays, backend, model)
     return model_of(folder.best_path, config, read_best(folder, kept), backend, model)
 
 
 def read_best(folder, kept):
-    """The arrays of a run folder's best.npz, which `kept` says the step of. Raises CheckpointError when it holds another, or is gone."""
+    """The arrays of a run folder's best.npz, which `kept` says the step of. Raises CheckpointError when it holds
+    another, or is gone."""
     state, _, arrays = read_checkpoint(folder.best_path) if folder.best_path.exists() else ({"step": None}, None, None)
     if state["step"] == kept["step"]:
         return arrays
     raise CheckpointError(
-        f"{folder.best_path} does not hold the model of step {kept['step']}, which was the best: bring it back, or take the last one "
+        f"{folder.best_path} does not hold the model of step {kept['step']}, which was the best: bring it back, or "
+        "take the last one "
         "with --no-best, in Python best=False"
     )
 
 
 def two_epochs(path):
-    """(that of the best model, that of the last) of a run folder with a validation split, by its checkpoint; None for one without.
+    """(that of the best model, that of the last) of a run folder with a validation split, by its checkpoint; None for
+    one without.
 
     Raises CheckpointError or RunFolderError.
     """
@@ -137,14 +152,19 @@ def two_epochs(path):
 def model_of(path, config, arrays, backend=None, kind=None):
     """The model that a configuration describes, with a checkpoint's arrays as its parameters, on a backend.
 
-    Nothing is allocated unless the arrays in the file are those of that model. Raises CheckpointError, naming `path`, or BackendError.
+    Nothing is allocated unless the arrays in the file are those of that model. Raises CheckpointError, naming `path`,
+    or BackendError.
     """
     model = _undrawn(path, config, kind)
     held = {name: array for name, array in arrays.items() if name.startswith("parameters/")}
-    dtype = next((array.dtype for array in held.values() if array.dtype in (np.float32, np.float64)), np.dtype(np.float32))
+    dtype = next(
+        (array.dtype for array in held.values() if array.dtype in (np.float32, np.float64)), np.dtype(np.float32)
+    )
     parameters = {f"parameters/{name}": parameter.shape for name, parameter in model.parameters()}
     _compare(path, held, {name: (shape, dtype) for name, shape in parameters.items()})
-    return model.initialise(values=np.concatenate([held[name].reshape(-1) for name in parameters]), backend=backends.get(backend))
+    return model.initialise(
+        values=np.concatenate([held[name].reshape(-1) for name in parameters]), backend=backends.get(backend)
+    )
 
 
 def first_model(path, backend=None):
@@ -156,17 +176,21 @@ def first_model(path, backend=None):
     config = folder.config()
     told = config["model"]
     if None in (told.get("seed"), told.get("dtype"), told.get("values")):
-        raise CheckpointError(f"{folder.path}: was stopped before its first checkpoint, and its first values are not known: train again")
+        raise CheckpointError(
+            f"{folder.path}: was stopped before its first checkpoint, and its first values are not known: train again"
+        )
     model = _undrawn(folder.config_path, config).initialise(told["seed"], np.dtype(told["dtype"]), backend)
     if describe(model)["values"] != told["values"]:
         raise CheckpointError(
-            f"{folder.path}: was stopped before its first checkpoint, and it began from other values than its seed's: train again"
+            f"{folder.path}: was stopped before its first checkpoint, and it began from other values than its seed's: "
+            "train again"
         )
     return model
 
 
 def describe(model):
-    """What config.json keeps of a model: its kind and configuration, and from which seed its first values can be made again."""
+    """What config.json keeps of a model: its kind and configuration, and from which seed its first values can be made
+    again."""
     values = hashlib.sha256(np.ascontiguousarray(model.backend.get(model.buffer.values)).data).hexdigest()
     found = {"kind": model.kind, "config": model.config, "dtype": str(model.dtype), "values": values}
     return found if getattr(model, "seed", None) is None else {**found, "seed": int(model.seed)}
@@ -188,7 +212,8 @@ def load_arrays(path, arrays, model, optimiser=None):
 
 
 def _undrawn(path, config, made_by=None):
-    """The model that a configuration describes, its parameters without values: nothing is allocated. Raises CheckpointError.
+    """The model that a configuration describes, its parameters without values: nothing is allocated. Raises
+    CheckpointError.
 
     made_by: its class, where it is none of ours.
     """
@@ -196,7 +221,9 @@ def _undrawn(path, config, made_by=None):
         kind, told = config["model"]["kind"], config["model"]["config"]
         if made_by is None and kind not in MODELS:
             named = kind if isinstance(kind, str) and kind.isidentifier() else "its class"
-            raise ConfigError(f"{gate.shown(kind)} is no model of ours; for one of yours, load_model(path, model={named[:100]})")
+            raise ConfigError(
+                f"{gate.shown(kind)} is no model of ours; for one of yours, load_model(path, model={named[:100]})"
+            )
         model = (made_by or MODELS[kind])(**told, seed=None)
         if model.kind != kind:
             raise ConfigError(f"it is of a {gate.shown(kind)}, not of a {model.kind}")
@@ -206,7 +233,9 @@ def _undrawn(path, config, made_by=None):
     except BackendError:
         raise
     except (KeyError, TypeError, ValueError) as error:  # ConfigError and ShapeError among them
-        raise CheckpointError(f"{path}: its configuration describes no model of this version ({str(error)[:200]})") from error
+        raise CheckpointError(
+            f"{path}: its configuration describes no model of this version ({str(error)[:200]})"
+        ) from error
 
 
 def _compare(path, held, wanted):

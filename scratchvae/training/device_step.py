@@ -21,8 +21,9 @@ GRAPH_STEPS = (25, 5, 1)  # steps in one graph; a stretch of steps is made of th
 
 
 def capturable(model):
-    """Whether a step is nothing but launches of our kernels, which is what a graph can hold: every module and the objective is of a
-    class of ours, or of one that says of itself `capturable = True`, since all it computes it computes by `self.ops`."""
+    """Whether a step is nothing but launches of our kernels, which is what a graph can hold: every module and the
+    objective is of a class of ours, or of one that says of itself `capturable = True`, since all it computes it
+    computes by `self.ops`."""
     kinds = {type(module) for part in (model, model.objective) for _, module in part.modules()}
     return all(vars(kind).get("capturable", kind.__module__.startswith(HOUSE)) for kind in kinds)
 
@@ -33,21 +34,25 @@ class DeviceStep:
         with DeviceStep(model, optimiser, fields, batch_size=128) as do:
             sums = do.run(order, place, count, step, schedule)
 
-    A batch is one shard here, and the step is the model's own forward and backward. Its memory is planned in the first step of each
-    number of rows, launch by launch, and the later ones use the same; so they can be captured (`capturable`). What the model reads,
-    order, counters and learning rates stay on the device; graph=False launches every kernel by itself, and gives the same bits.
+    A batch is one shard here, and the step is the model's own forward and backward. Its memory is planned in the first
+    step of each number of rows, launch by launch, and the later ones use the same; so they can be captured
+    (`capturable`). What the model reads, order, counters and learning rates stay on the device; graph=False launches
+    every kernel by itself, and gives the same bits.
     """
 
     at_once = 10**6  # the host may ask for as many steps as it can wait for
 
     def __init__(self, model, optimiser, fields, batch_size, *, seed=0, clip=None, precision="fp32", graph=True):
-        """fields: {name: (N, …)} with all that the model reads, or images alone (N, D), uint8 or float32, in host memory ·
-        optimiser: started · precision: "fp32", or "tf32" for tensor cores, which dense layers and convolutions then use"""
+        """fields: {name: (N, …)} with all that the model reads, or images alone (N, D), uint8 or float32, in host
+        memory · optimiser: started · precision: "fp32", or "tf32" for tensor cores, which dense layers and convolutions
+        then use"""
         fields = fields_of(model, fields)
         batch_size = gate.whole("batch_size", batch_size)
         clip = None if clip is None else gate.number("clip", clip, above=0)
         self.model, self.optimiser, self.clip, self.backend, self.seed = model, optimiser, clip, model.backend, seed
-        self.products = [module for _, module in model.modules() if isinstance(module, (nn.Dense, nn.Conv2D, nn.ConvTranspose2D))]
+        self.products = [
+            module for _, module in model.modules() if isinstance(module, (nn.Dense, nn.Conv2D, nn.ConvTranspose2D))
+        ]
         self.precision = precision
         if precision != "fp32" and not self.products:
             raise ConfigError(f"{precision} needs a model with dense layers or convolutions: yours would not use it")
@@ -80,7 +85,8 @@ class DeviceStep:
         self._beside.shutdown(cancel_futures=True)
 
     def order(self, epoch):
-        """The order in which this epoch visits the images (N,). The next one is computed meanwhile: it takes as long as many steps."""
+        """The order in which this epoch visits the images (N,). The next one is computed meanwhile: it takes as long as
+        many steps."""
         compute = lambda epoch: self._beside.submit(rng.permutation, self.seed, epoch, self.rows_of.size)
         now = self._orders.pop(epoch, None) or compute(epoch)
         self._orders = {epoch + 1: compute(epoch + 1)}
@@ -89,8 +95,8 @@ class DeviceStep:
     def run(self, order, place, count, step, schedule):
         """`count` updates, from batch `place` of the epoch that visits images in this order (N,), and from this step on
 
-        schedule(step) → learning rate → {term: sum over all images of these batches}, nats. When a sum is not finite, `good`
-        says how many steps came before the one that made it so, and `repeat` goes back to it.
+        schedule(step) → learning rate → {term: sum over all images of these batches}, nats. When a sum is not finite,
+        `good` says how many steps came before the one that made it so, and `repeat` goes back to it.
         """
         with self.backend.failures(), self._using(self.plan):
             if order is not self._order or self._next != (place, step):
@@ -105,8 +111,8 @@ class DeviceStep:
         return dict(zip(self.model.terms, window, strict=False))
 
     def repeat(self):
-        """Go back to the first step of the last run whose loss was not finite: nothing is updated by it, and every array of it is
-        kept.   → [(model, its Kept)]"""
+        """Go back to the first step of the last run whose loss was not finite: nothing is updated by it, and every
+        array of it is kept.   → [(model, its Kept)]"""
         with self.backend.failures():
             for kept, live in zip(self._kept, self._live, strict=True):
                 live[...] = kept
@@ -150,7 +156,8 @@ class DeviceStep:
         self._steps(self.short, count - full)
 
     def _steps(self, rows, count):
-        """`count` steps of `rows` rows: the first ever launch by launch, which compiles every kernel, the others as graphs."""
+        """`count` steps of `rows` rows: the first ever launch by launch, which compiles every kernel, the others as
+        graphs."""
         while count:
             replay = self.graph and rows in self._warm
             n = next(n for n in GRAPH_STEPS if n <= count) if replay else 1
@@ -171,8 +178,8 @@ class DeviceStep:
         values, grads = buffer.values[learned], buffer.grads[learned]
         factor = None if self.clip is None else ops.clip_factor(grads, self.clip, self.parts, self.factor)
         getattr(ops, optimiser.name)(
-            values, grads, *(moment[learned] for moment in optimiser.moments.values()), None, self.rate, self.counters[1:2],
-            weight_decay=optimiser.weight_decay, factor=factor, **optimiser.settings,
+            values, grads, *(moment[learned] for moment in optimiser.moments.values()), None, self.rate,
+            self.counters[1:2], weight_decay=optimiser.weight_decay, factor=factor, **optimiser.settings,
         )  # fmt: skip
         if buffer.trained < buffer.values.size:  # a running mean falls by its "gradient"
             ops.sgd(buffer.values[state], buffer.grads[state], None, 1, 1)

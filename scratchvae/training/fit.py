@@ -13,17 +13,18 @@ from .trainer import Trainer
 
 
 def fit(model, data, *, out=None, progress=True, max_steps=None, max_seconds=None, threads=None, graph=True, **options):
-    """Train `model` in place on `data.train`. After each epoch it is looked at on `data.validation`, or on `data.test` where there is no
-    validation split. Returns a list of records.
+    """Train `model` in place on `data.train`. After each epoch it is looked at on `data.validation`, or on `data.test`
+    where there is no validation split. Returns a list of records.
 
-    data: a Dataset (`scratchvae.load_data`), or an array of images, of which a tenth is held out as of a file · out: a run folder to
-    make, or None to write nothing · progress: a bar, when the terminal is one · max_steps, max_seconds: stop early, resumable ·
-    threads: default, one per core · graph: on a GPU, launch many steps as one CUDA graph, with the same bits · options: the fields of
-    `Settings`, such as epochs=10, lr=1e-3, optimiser="adam"; those not given are as the model's `training_defaults` say, if they do.
-    Each record is a line of metrics.jsonl, whose header says what its numbers mean.
+    data: a Dataset (`scratchvae.load_data`), or an array of images, of which a tenth is held out as of a file · out: a
+    run folder to make, or None to write nothing · progress: a bar, when the terminal is one · max_steps, max_seconds:
+    stop early, resumable · threads: default, one per core · graph: on a GPU, launch many steps as one CUDA graph, with
+    the same bits · options: the fields of `Settings`, such as epochs=10, lr=1e-3, optimiser="adam"; those not given are
+    as the model's `training_defaults` say, if they do. Each record is a line of metrics.jsonl, whose header says what
+    its numbers mean.
 
-    With a validation split (`data.with_validation(0.1)`) the model is left with the parameters of the epoch that was best there, and
-    patience=5 stops after five epochs without a better one. The test split is never chosen by.
+    With a validation split (`data.with_validation(0.1)`) the model is left with the parameters of the epoch that was
+    best there, and patience=5 stops after five epochs without a better one. The test split is never chosen by.
 
     Raises ConfigError, RunFolderError, NonFiniteError (a NaN or infinity: epoch, step, tensor, last good checkpoint),
     BackendError (out of memory, a lost GPU) and KeyboardInterrupt (after Ctrl-C, with the checkpoint written).
@@ -40,13 +41,15 @@ def fit(model, data, *, out=None, progress=True, max_steps=None, max_seconds=Non
 
 
 def resume(
-    model, data, out, *, progress=True, max_steps=None, max_seconds=None, threads=None, graph=True, other_data=False, **options
+    model, data, out, *, progress=True, max_steps=None, max_seconds=None, threads=None, graph=True, other_data=False,
+    **options
 ):
     """Go on with the run in folder `out` as if it had never stopped. Returns the new records.
 
-    options: settings to change, such as epochs=20 or lr=1e-4. Any but the number of epochs begins a new chapter of the run, which its
-    configuration records (`chapters.go_on`) · other_data: the data may be others than before, which begins one too.
-    The model may live on another backend than the one that began; where there are no tensor cores, it goes on without them.
+    options: settings to change, such as epochs=20 or lr=1e-4. Any but the number of epochs begins a new chapter of the
+    run, which its configuration records (`chapters.go_on`) · other_data: the data may be others than before, which
+    begins one too. The model may live on another backend than the one that began; where there are no tensor cores, it
+    goes on without them.
     """
     data = accepted(model, data)
     with RunFolder(out).writing() as folder, model.backend.failures():
@@ -57,14 +60,18 @@ def resume(
         if state is not None:
             trainer.restore(folder, state if same else {**state, "best": None}, arrays)
         elif describe(model)["values"] != config["model"].get("values"):
-            raise RunFolderError(f"{folder.path} was stopped before its first checkpoint, and this is not the model that it began with")
-        # First the checkpoint, which says what config.json was, then config.json: whatever is killed, both can be told apart.
+            raise RunFolderError(
+                f"{folder.path} was stopped before its first checkpoint, and this is not the model that it began with"
+            )
+        # First the checkpoint, which says what config.json was, then config.json: whatever is killed, both can be told
+        # apart.
         if state is None or trainer.config != config:
             trainer.save(folder.checkpoint_path, was=config)
         folder.write_config(trainer.config)
         if told := folder.mend_metrics(header(model, data, trainer.settings.seed), trainer.step):
             warnings.warn(told, RunWarning, stacklevel=2)
-        if trainer.best is None and folder.best_path.exists():  # the best on other images: the figures cannot be compared
+        # the best on other images: the figures cannot be compared
+        if trainer.best is None and folder.best_path.exists():
             folder.best_path.rename(folder.path / f"best-{trainer.step}.npz")
         return _train(trainer, folder, (progress, max_steps, max_seconds, threads, graph))
 

@@ -6,10 +6,10 @@ from .. import backend as backends
 from .. import gate
 from ..errors import ConfigError
 
-# A moment of a weight that is seldom used decays towards 0 and would stay for ever among the denormals, numbers below 1e-38
-# that a processor handles some hundred times slower. Every so many steps, moments too small to move a weight become 0. The CUDA
-# twins have no such pass and need none: a GPU is as fast with denormals, which CuPy compiles to 0 in float32 (launch.OPTIONS), and
-# since these moments move no weight, both backends train alike.
+# A moment of a weight that is seldom used decays towards 0 and would stay for ever among the denormals, numbers below
+# 1e-38 that a processor handles some hundred times slower. Every so many steps, moments too small to move a weight
+# become 0. The CUDA twins have no such pass and need none: a GPU is as fast with denormals, which CuPy compiles to 0 in
+# float32 (launch.OPTIONS), and since these moments move no weight, both backends train alike.
 FLUSH_EVERY, NEGLIGIBLE = 128, 1e-30
 
 # name → the moments it keeps and the settings it takes, with their defaults; the update is the operation of that name
@@ -24,11 +24,11 @@ OPTIMISERS = {
 }
 
 
-# What each setting may be. A rate of 1 would learn of no gradient, and Adam's corrections would divide by 0; an eps that float32
-# takes for 0 makes 0/0 of a gradient that is 0.
+# What each setting may be. A rate of 1 would learn of no gradient, and Adam's corrections would divide by 0; an eps
+# that float32 takes for 0 makes 0/0 of a gradient that is 0.
 BOUNDS = {
-    "mu": {"least": 0, "below": 1}, "rho": {"least": 0, "below": 1}, "beta1": {"least": 0, "below": 1}, "beta2": {"least": 0, "below": 1},
-    "eps": {"least": 1e-30}, "decay": {"least": 0},
+    "mu": {"least": 0, "below": 1}, "rho": {"least": 0, "below": 1}, "beta1": {"least": 0, "below": 1},
+    "beta2": {"least": 0, "below": 1}, "eps": {"least": 1e-30}, "decay": {"least": 0},
 }  # fmt: skip
 
 
@@ -43,7 +43,9 @@ class Optimiser:
         """Raises ConfigError for a name or a setting that does not exist, or one that is out of its bounds."""
         self.moment_names, defaults = OPTIMISERS[gate.choice("optimiser", name, OPTIMISERS)]
         if unknown := set(settings) - set(defaults):
-            raise ConfigError(f"{name} has no setting {', '.join(sorted(unknown))}: it takes {', '.join(defaults) or 'none'}")
+            raise ConfigError(
+                f"{name} has no setting {', '.join(sorted(unknown))}: it takes {', '.join(defaults) or 'none'}"
+            )
         settings = {key: gate.number(f"{name}'s {key}", value, **BOUNDS[key]) for key, value in settings.items()}
         weight_decay = gate.number("weight_decay", weight_decay, least=0)
         if weight_decay and name == "adamw":
@@ -60,7 +62,10 @@ class Optimiser:
     def start(self, values):
         """Make moments of zeros for these flat values (N,)."""
         if getattr(values, "ndim", 0) != 1:
-            raise ConfigError(f"an optimiser starts on the flat values (N,) of a model, as model.buffer.values, not {gate.shown(values)}")
+            raise ConfigError(
+                "an optimiser starts on the flat values (N,) of a model, as model.buffer.values, not "
+                f"{gate.shown(values)}"
+            )
         self.moments = {name: np.zeros_like(values) for name in self.moment_names}
 
     def update(self, part, values, grads, work, lr, step):

@@ -26,7 +26,11 @@ def header(model, data, seed):
     units, unit = UNITS, getattr(model, "unit", Model.unit)
     if not set(model.terms) <= set(UNITS):
         rest = {name: said for name, said in UNITS.items() if name not in ("loss", "reconstruction", "kl")}
-        units = {"loss": f"{unit}: the objective, a weighted sum of the terms", **dict.fromkeys(model.terms, unit), **rest}
+        units = {
+            "loss": f"{unit}: the objective, a weighted sum of the terms",
+            **dict.fromkeys(model.terms, unit),
+            **rest,
+        }
     return {
         "units": units, "likelihood": model.config.get("likelihood", "own"), "binarisation": values_of(data),
         "z": "sampled, one per image" if model.noise_columns else "deterministic", "data": data.name, "seed": seed,
@@ -34,8 +38,8 @@ def header(model, data, seed):
 
 
 class Log:
-    """The records of one call of training, each a line of metrics.jsonl too where there is a run folder. A context manager, with
-    the bar while it is open."""
+    """The records of one call of training, each a line of metrics.jsonl too where there is a run folder. A context
+    manager, with the bar while it is open."""
 
     def __init__(self, model, folder=None):
         self.model, self.folder, self.records = model, folder, []

@@ -45,11 +45,13 @@ class RunFolder:
     def creating(self, config):
         """Make the folder, write config.json, and keep others from writing while the block runs.
 
-        Raises RunFolderError when the folder holds anything already, but for what a process left that was killed before it
-        had written the configuration.
+        Raises RunFolderError when the folder holds anything already, but for what a process left that was killed before
+        it had written the configuration.
         """
         if self.config_path.exists():
-            raise RunFolderError(f"{self.path} already holds a run: go on with `scratchvae resume {self.path}`, or choose another")
+            raise RunFolderError(
+                f"{self.path} already holds a run: go on with `scratchvae resume {self.path}`, or choose another"
+            )
         if self.path.is_dir() and not self._is_free():
             raise RunFolderError(f"{self.path} is not empty: choose another folder")
         try:
@@ -61,7 +63,10 @@ class RunFolder:
             if not self._is_free():  # of two processes at once, one wins
                 raise RunFolderError(f"{self.path} is in use by another process: choose another folder")
             environment = {
-                "scratchvae": __version__, "python": platform.python_version(), "numpy": np.__version__, "system": platform.platform(),
+                "scratchvae": __version__,
+                "python": platform.python_version(),
+                "numpy": np.__version__,
+                "system": platform.platform(),
             }
             self.write_config({**config, "environment": environment})
             yield self
@@ -73,9 +78,11 @@ class RunFolder:
     # The configuration ------------------------------------------------------------------------------------------------
 
     def config(self):
-        """The content of config.json, in the form of this version. Raises RunFolderError: missing, damaged, or not ours.
+        """The content of config.json, in the form of this version. Raises RunFolderError: missing, damaged, or not
+        ours.
 
-        data.location is where the data lie now: beside the folder, where both have moved together, or else where they lay.
+        data.location is where the data lie now: beside the folder, where both have moved together, or else where they
+        lay.
         """
         try:
             content = read_file(self.config_path, LARGEST_CONFIG)
@@ -85,8 +92,14 @@ class RunFolder:
             raise RunFolderError(f"{self.config_path} cannot be read ({error.strerror or error})") from error
         try:
             config = loads(content)
-            if not isinstance(config, dict) or config.get("format") != "scratchvae-run" or config.get("version") not in (1, VERSION):
-                raise RunFolderError(f"{self.config_path} is not a run of version 1 or {VERSION}, which this program reads")
+            if (
+                not isinstance(config, dict)
+                or config.get("format") != "scratchvae-run"
+                or config.get("version") not in (1, VERSION)
+            ):
+                raise RunFolderError(
+                    f"{self.config_path} is not a run of version 1 or {VERSION}, which this program reads"
+                )
             config = from_version_1(config) if config["version"] == 1 else config
             check(config, RUN, "config")
         except (ValueError, ConfigError) as error:
@@ -97,7 +110,8 @@ class RunFolder:
         return config
 
     def write_config(self, config):
-        """Write config.json: `config` as `config()` returns it, format and version added. Raises ConfigError, OutputError."""
+        """Write config.json: `config` as `config()` returns it, format and version added. Raises ConfigError,
+        OutputError."""
         data = dict(config["data"])
         if beside := _beside(self.path, data["location"]):
             data["relative"] = beside
@@ -109,15 +123,16 @@ class RunFolder:
     def agree(self, config, held, was=None):
         """The configuration to go on with, from config.json's and what the checkpoint holds of one.
 
-        Both are the same; or config.json still has what `was` before a change that was killed between the two files: then
-        the checkpoint's is the newer. Raises RunFolderError, naming the first difference.
+        Both are the same; or config.json still has what `was` before a change that was killed between the two files:
+        then the checkpoint's is the newer. Raises RunFolderError, naming the first difference.
         """
         ours = without_places(config)
         different = next(differences(ours, held), None)
         if different and next(differences(ours, was), None):
             place, a, b = different
             raise RunFolderError(
-                f"{self.path}: config.json and checkpoint.npz differ: {place} is {_short(a)} in one and {_short(b)} in the other. "
+                f"{self.path}: config.json and checkpoint.npz differ: {place} is {_short(a)} in one and {_short(b)} in "
+                "the other. "
                 "Bring back the file that was changed"
             )
         return {**config, **held, "data": {**held["data"], "location": config["data"]["location"]}}
@@ -130,7 +145,9 @@ class RunFolder:
 
     def append(self, record):
         """Add one line to metrics.jsonl, or nothing of it. Raises NonFiniteError, OutputError."""
-        if bad := next((name for name, value in record.items() if isinstance(value, float) and not np.isfinite(value)), None):
+        if bad := next(
+            (name for name, value in record.items() if isinstance(value, float) and not np.isfinite(value)), None
+        ):
             raise NonFiniteError(f"{bad} of the {record['split']} split is {record[bad]} after step {record['step']}")
         append_line(self.metrics_path, dumps(record))
 
@@ -148,14 +165,16 @@ class RunFolder:
             try:
                 records.append(_line(line, METRICS if number == 1 else RECORD))
             except ValueError as error:
-                raise RunFolderError(f"{self.metrics_path}, line {number}: cannot be read ({str(error)[:200]}): {MENDED}") from error
+                raise RunFolderError(
+                    f"{self.metrics_path}, line {number}: cannot be read ({str(error)[:200]}): {MENDED}"
+                ) from error
         if not records:
             raise RunFolderError(f"{self.metrics_path} cannot be read: it has no whole line: {MENDED}")
         return records[1:]
 
     def mend_metrics(self, header, step):
-        """Make metrics.jsonl what it was at `step`, so that training can go on: the lines written after it are dropped, and so
-        are damaged ones; a header that is lost is written anew. Returns in a sentence what was lost, or None."""
+        """Make metrics.jsonl what it was at `step`, so that training can go on: the lines written after it are dropped,
+        and so are damaged ones; a header that is lost is written anew. Returns in a sentence what was lost, or None."""
         try:
             lines = read_file(self.metrics_path).split(b"\n")
         except FileNotFoundError:
@@ -189,13 +208,18 @@ MENDED = "`scratchvae resume` mends it"
 
 
 def without_places(config):
-    """What a checkpoint holds of a configuration: nothing of the machine, so that the same training gives the same bytes."""
+    """What a checkpoint holds of a configuration: nothing of the machine, so that the same training gives the same
+    bytes."""
     data = {key: value for key, value in config["data"].items() if key != "location"}
-    return {**{key: value for key, value in config.items() if key not in ("format", "version", "environment")}, "data": data}
+    return {
+        **{key: value for key, value in config.items() if key not in ("format", "version", "environment")},
+        "data": data,
+    }
 
 
 def read_file(path, most=None):
-    """The bytes of a file; at most `most`. Raises OSError, also for what is no file, such as a pipe that would never end."""
+    """The bytes of a file; at most `most`. Raises OSError, also for what is no file, such as a pipe that would never
+    end."""
     with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb") as file:
         found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode):
@@ -213,7 +237,8 @@ def _line(text, kind):
 
 
 def _beside(folder, location):
-    """The path from the run folder to data that lie near it, at most three folders up; None for others and for names."""
+    """The path from the run folder to data that lie near it, at most three folders up; None for others and for
+    names."""
     if not os.path.isabs(location):
         return None
     try:

@@ -9,7 +9,10 @@ from ..backend import NAMES
 from ..errors import ConfigError
 from .settings import Settings
 
-WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", dict: "names with values", list: "a list"}
+WORDS = {
+    bool: "true or false", int: "a whole number", float: "a number", str: "a text", dict: "names with values",
+    list: "a list",
+}  # fmt: skip
 HASH = re.compile("[0-9a-f]{64}")
 
 
@@ -22,7 +25,8 @@ def dumps(value, **options):
 
 
 def loads(text):
-    """The value of a JSON text or its bytes. Raises ValueError: damaged, nested too deeply, or with numbers that are not finite."""
+    """The value of a JSON text or its bytes. Raises ValueError: damaged, nested too deeply, or with numbers that are
+    not finite."""
     try:
         return json.loads(text, parse_constant=_finite, parse_float=_finite)
     except RecursionError as error:
@@ -39,8 +43,9 @@ def _finite(text):
 def check(value, kind, at="it"):
     """Raise ConfigError, naming the place, unless `value` is of a kind:
 
-    a type (whole numbers are 0 or more, numbers finite) · a pattern of texts · a dict of kinds, one per name, "name?" may be missing,
-    "*" stands for any · a list of one kind · a tuple of what it may be · a function, which raises ConfigError or returns a complaint
+    a type (whole numbers are 0 or more, numbers finite) · a pattern of texts · a dict of kinds, one per name, "name?"
+    may be missing, "*" stands for any · a list of one kind · a tuple of what it may be · a function, which raises
+    ConfigError or returns a complaint
     """
     if isinstance(kind, dict):
         check(value, dict, at)
@@ -78,7 +83,8 @@ def _refuse(at, what, value):
 
 
 def differences(a, b, at=""):
-    """Where two JSON values differ: (place, value in a, value in b), each once, in the order of a; "nothing" for a name not there."""
+    """Where two JSON values differ: (place, value in a, value in b), each once, in the order of a; "nothing" for a name
+    not there."""
     if isinstance(a, dict) and isinstance(b, dict):
         for name in [*a, *(name for name in b if name not in a)]:
             place = f"{at}.{name}".lstrip(".")
@@ -104,12 +110,17 @@ def _best(value):
         check(value, {"step": int, "epoch": int, "loss": float}, "best")
 
 
-# The rooms of config.json. A chapter is a stretch of a run's steps under one configuration; those that have ended are its history.
-DATA = {"name": str, "fingerprint": HASH, "image_shape": _shape, "labels?": HASH, "preparation?": dict, "splits?": {"*": int}}
+# The rooms of config.json. A chapter is a stretch of a run's steps under one configuration; those that have ended are
+# its history.
+DATA = {
+    "name": str, "fingerprint": HASH, "image_shape": _shape, "labels?": HASH, "preparation?": dict,
+    "splits?": {"*": int},
+}  # fmt: skip
 CHAPTER = {"data": DATA, "training": _settings, "origin?": {"step": int, "epoch": int, "schedule": int}}
 MODEL = {"kind": str, "config": dict, "seed?": int, "dtype?": ("float32", "float64"), "values?": HASH}
 ENDED = {**CHAPTER, "ended": {"step": int, "epoch": float}}
-HELD = {**CHAPTER, "backend": NAMES, "model": MODEL, "history": [ENDED]}  # what a checkpoint holds of it: no place on a machine
+# what a checkpoint holds of it: no place on a machine
+HELD = {**CHAPTER, "backend": NAMES, "model": MODEL, "history": [ENDED]}
 RUN = {
     **HELD, "format": ("scratchvae-run",), "version": (2,), "data": {**DATA, "location": str, "relative?": str},
     "environment": {"*": str},

@@ -1,8 +1,10 @@
-"""Values that a module changes as it trains and that are no Parameters: a running mean, a counter, a generator of noise.
+"""Values that a module changes as it trains and that are no Parameters: a running mean, a counter, a generator of
+noise.
 
-Training computes on replicas of a model, in several processes, and a checkpoint holds its Parameters. So such a value would differ
-from shard to shard, be missing where the model is validated, and be lost on resume. What forward only remembers for backward is none
-of these: it is written anew before it is read. The two are told apart by a trial, not by their names.
+Training computes on replicas of a model, in several processes, and a checkpoint holds its Parameters. So such a value
+would differ from shard to shard, be missing where the model is validated, and be lost on resume. What forward only
+remembers for backward is none of these: it is written anew before it is read. The two are told apart by a trial, not by
+their names.
 """
 
 import copy
@@ -22,12 +24,14 @@ OUTCOME = "what the step computed"
 
 
 def refuse_state(model, fields):
-    """Raise ConfigError naming the module and the attribute in which a model keeps more than its Parameters from step to step.
+    """Raise ConfigError naming the module and the attribute in which a model keeps more than its Parameters from step
+    to step.
 
-    fields: {name: (N, …)} with all that the model reads, or images alone: it is tried on the first few rows. The model is left alone:
-    replicas of it run, in which a module that changes what it is given, or returns a gradient of another shape, is refused too. An
-    attribute is state when a step changes it, and when another value of it before that step makes another outcome, or another value
-    after it; the other value of one that a first step makes is what a step on other images leaves.
+    fields: {name: (N, …)} with all that the model reads, or images alone: it is tried on the first few rows. The model
+    is left alone: replicas of it run, in which a module that changes what it is given, or returns a gradient of another
+    shape, is refused too. An attribute is state when a step changes it, and when another value of it before that step
+    makes another outcome, or another value after it; the other value of one that a first step makes is what a step on
+    other images leaves.
     """
     owners = [path for path, module in model.modules() if not type(module).__module__.startswith(HOUSE)]
     if not owners:
@@ -36,7 +40,8 @@ def refuse_state(model, fields):
     before, after = trial.step({})
     if not trial.step_ends_alike(after, {}, {}):
         raise ConfigError(
-            f"{type(model).__name__} computes two different losses for one input: its modules draw noise that no seed repeats. Let the "
+            f"{type(model).__name__} computes two different losses for one input: its modules draw noise that no seed "
+            "repeats. Let the "
             "model ask for eps (noise_columns), which is the same on any number of threads and after resume"
         )
     moved = {place: _differs(before[place], after[place], 0) for place in before if place in after}
@@ -52,8 +57,8 @@ def refuse_state(model, fields):
             path, name = place
             raise ConfigError(
                 f"{_named(dict(model.modules())[path], path)} changes self.{name} in a step, and "
-                "depends on it in the next. It is no Parameter, so replicas, checkpoints and resume would not have it: compute from "
-                "Parameters and arguments alone, and take noise as eps"
+                "depends on it in the next. It is no Parameter, so replicas, checkpoints and resume would not have it: "
+                "compute from Parameters and arguments alone, and take noise as eps"
             )
 
 
@@ -69,21 +74,28 @@ def _watch(module, name, get):
         before = [get(array).tobytes() for array in given if hasattr(array, "dtype")]
         returned = function(*given)
         if before != [get(array).tobytes() for array in given if hasattr(array, "dtype")]:
-            raise ConfigError(f"{name} changes {what} in place: leave what it is given as it is, and return another array")
+            raise ConfigError(
+                f"{name} changes {what} in place: leave what it is given as it is, and return another array"
+            )
         return returned
 
     def watched_forward(*inputs):
         shapes[:] = [getattr(x, "shape", None) for x in inputs]
         returned = untouched(forward, inputs, "an input of forward")
         if returned is None or isinstance(returned, list):
-            raise ConfigError(f"{name}: forward returns an array, or a tuple of them, not {gate.shown(returned)}: is a return missing?")
+            raise ConfigError(
+                f"{name}: forward returns an array, or a tuple of them, not {gate.shown(returned)}: is a return "
+                "missing?"
+            )
         return returned
 
     def watched_backward(*gradients):
         returned = untouched(backward, gradients, "the gradient that backward is given")
         for shape, dX in zip(shapes, returned if isinstance(returned, tuple) else [returned], strict=False):
             if dX is not None and getattr(dX, "shape", None) != shape:
-                raise ConfigError(f"{name}: backward returns a gradient of shape {np.shape(dX)} for an input of shape {shape}")
+                raise ConfigError(
+                    f"{name}: backward returns a gradient of shape {np.shape(dX)} for an input of shape {shape}"
+                )
         return returned
 
     module.forward, module.backward = watched_forward, watched_backward
@@ -98,7 +110,8 @@ class _Trial:
         self.model, self.owners, self.inputs = model, owners, [model.backend.put(array) for array in inputs]
 
     def step(self, values, elsewhere=False):
-        """One forward and backward of a replica that holds these values → its attributes {(path, name): value} before and after."""
+        """One forward and backward of a replica that holds these values → its attributes {(path, name): value} before
+        and after."""
         replica = self.model.replica().train()
         modules = dict(replica.modules())
         for path in self.owners:
@@ -115,7 +128,8 @@ class _Trial:
         return before, {**self._attributes(modules), OUTCOME: computed}
 
     def step_ends_alike(self, after, values, moved):
-        """Whether a step that begins with these values computes what the first one did, and leaves the same values behind."""
+        """Whether a step that begins with these values computes what the first one did, and leaves the same values
+        behind."""
         try:
             _, other = self.step(values)
         except Exception:
@@ -172,7 +186,8 @@ def _leaves(value):
 
 
 def _other(value):
-    """The same kind of value with every number in it changed, by as much as it is at least, and every generator further on."""
+    """The same kind of value with every number in it changed, by as much as it is at least, and every generator further
+    on."""
     if isinstance(value, (np.random.Generator, np.random.RandomState)):
         value = copy.deepcopy(value)
         value.random()

@@ -23,7 +23,8 @@ NOISE_STEPS = 32  # steps whose noise is drawn in one call, which costs a quarte
 
 
 def shard_bounds(rows, shards):
-    """[(start, stop)] of at most `shards` parts of nearly equal size, none empty: a function of these two numbers alone."""
+    """[(start, stop)] of at most `shards` parts of nearly equal size, none empty: a function of these two numbers
+    alone."""
     shards = min(shards, rows)
     edges = [rows * i // shards for i in range(shards + 1)]
     return list(zip(edges, edges[1:], strict=False))
@@ -38,11 +39,12 @@ class TrainingStep:
     While it is open the model's values and the optimiser's moments live in memory that all workers share.
     """
 
-    at_once, good = 1, 0  # steps that `run` takes before the caller may look; of those, the ones before one that was not finite
+    # steps that `run` takes before the caller may look; of those, the ones before one that was not finite
+    at_once, good = 1, 0
 
     def __init__(self, model, optimiser, fields, batch_size, *, threads=1, seed=0, shards=2, clip=None, forked=None):
-        """fields: {name: (N, …)} with all that the model reads, or images alone (N, D), uint8 or float · batch_size: the largest that
-        will come · optimiser: started
+        """fields: {name: (N, …)} with all that the model reads, or images alone (N, D), uint8 or float · batch_size:
+        the largest that will come · optimiser: started
 
         threads: workers, of which no more than `shards` are used · clip: largest global norm of the gradient, or None
         (E38; Pascanu et al., 2013) · forked: workers are processes, not threads; None where that is safe
@@ -119,12 +121,14 @@ class TrainingStep:
         return rng.permutation(self.seed, epoch, self.images)
 
     def run(self, order, place, count, step, schedule):
-        """The update from batch `place` of the epoch that visits images in this order (N,). As DeviceStep.run, which takes more."""
+        """The update from batch `place` of the epoch that visits images in this order (N,). As DeviceStep.run, which
+        takes more."""
         size = len(self._rows)
         return self(order[place * size : (place + 1) * size], step, schedule(step))
 
     def repeat(self):
-        """Forward and backward of the last batch once more, all in the caller and with every array kept.   → [(replica, its Kept)]"""
+        """Forward and backward of the last batch once more, all in the caller and with every array kept.
+        → [(replica, its Kept)]"""
         for replica in self.replicas:
             replica.use(Kept(replica.backend.empty))
         for worker in range(self.workers.count):
@@ -141,7 +145,8 @@ class TrainingStep:
             replica, rows = self.replicas[i], stop - start
             for place, module in enumerate(self._told[i]):
                 module.part = Part(self.seed, step, start, rows / batch, place)
-            with np.errstate(all="ignore"), replica.arena.step(rows):  # what is not finite shows in the sums, and is reported by its name
+            # what is not finite shows in the sums, and is reported by its name
+            with np.errstate(all="ignore"), replica.arena.step(rows):
                 inputs = gathered(replica, self.fields, self._rows[start:stop])
                 terms = replica.forward(*inputs, *self.noise(i, step, start, stop))
                 self._sums[i] = [term.sum() for term in terms]
@@ -169,7 +174,8 @@ class TrainingStep:
                 self.values[self.state] -= _tree_sum([g[self.state] for g in grads])
 
     def noise(self, i, step, start, stop):
-        """[ε (stop − start, L)] of shard i's rows, from a block of several steps that this worker drew at once, or []."""
+        """[ε (stop − start, L)] of shard i's rows, from a block of several steps that this worker drew at once, or
+        []."""
         if not self.model.noise_columns:
             return []
         first = step - step % NOISE_STEPS

@@ -10,8 +10,8 @@ HEAVY = 1e4  # a weight in the loss from which on it is a likelier cause than th
 
 
 def first_not_finite(model, kept):
-    """The name of the first tensor that holds a NaN or an infinity, in the order of computation: parameters, then what each shard's
-    modules asked memory for.   kept: [(replica, its Kept)]"""
+    """The name of the first tensor that holds a NaN or an infinity, in the order of computation: parameters, then what
+    each shard's modules asked memory for.   kept: [(replica, its Kept)]"""
     if name := first_parameter_not_finite(model):
         return name
     for replica, arena in kept:
@@ -43,8 +43,8 @@ def advice(trainer):
 
 @contextmanager
 def interrupts():
-    """Collects Ctrl-C, and SIGTERM, which schedulers send, into a list, so that a step is never cut in two; a second Ctrl-C stops
-    at once."""
+    """Collects Ctrl-C, and SIGTERM, which schedulers send, into a list, so that a step is never cut in two; a second
+    Ctrl-C stops at once."""
     seen = []
     if threading.current_thread() is not threading.main_thread():  # only the main thread may handle signals
         yield seen

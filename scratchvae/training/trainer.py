@@ -25,8 +25,8 @@ from .stopping import advice, first_not_finite, first_parameter_not_finite, inte
 
 
 class Trainer:
-    """What training remembers between steps, all of it in a checkpoint: the step, the sums of the current log line, and which epoch
-    was best on the validation images."""
+    """What training remembers between steps, all of it in a checkpoint: the step, the sums of the current log line, and
+    which epoch was best on the validation images."""
 
     def __init__(self, model, data, settings, origin=START):
         """origin: where steps, epochs and the schedule are counted from (see `chapters`)"""
@@ -46,7 +46,8 @@ class Trainer:
         self.step, self.window, self._kept, self._dear_until = origin.step, self._empty_window(), None, 0.0
         self.best = self._best_values = None
         self.config = {
-            "data": data.note(model.reads), "backend": model.backend.name, "model": {"kind": model.kind, "config": model.config},
+            "data": data.note(model.reads), "backend": model.backend.name,
+            "model": {"kind": model.kind, "config": model.config},
             "training": settings.to_dict(), "origin": asdict(origin), "history": [],
         }
 
@@ -115,7 +116,9 @@ class Trainer:
             raise type(error)(told + kept) from error
         except OSError as error:  # of the workers, or the memory that they share
             kept = f"; the last good checkpoint is {folder.checkpoint_path}" if folder else ""
-            raise BackendError(f"the system gives no more memory or processes ({error}): --threads 1 needs fewer{kept}") from error
+            raise BackendError(
+                f"the system gives no more memory or processes ({error}): --threads 1 needs fewer{kept}"
+            ) from error
         if interrupted:
             where = f"; go on with: scratchvae resume {folder.path}" if folder else ""
             raise KeyboardInterrupt(f"stopped after step {self.step} of {self.last}{where}")
@@ -123,7 +126,11 @@ class Trainer:
 
     def _run(self, log, progress, stop, until, threads, graph):
         s, folder, order = self.settings, log.folder, None
-        split, held_out = ("test", self.data.test.fields) if self.data.validation is None else ("validation", self.data.validation.fields)
+        split, held_out = (
+            ("test", self.data.test.fields)
+            if self.data.validation is None
+            else ("validation", self.data.validation.fields)
+        )
         threads = worker_count(threads) if self.model.backend.name == "numpy" else 1
         do = self._step_taker(threads, graph)
         replicas = [self.model.replica() for _ in range(threads)]
@@ -134,7 +141,9 @@ class Trainer:
                 epoch, place = self.place
                 if place == 0 or order is None:
                     order = do.order(epoch)
-                count = min(do.at_once, s.log_every - self.step % s.log_every, self.steps_per_epoch - place, stop - self.step)
+                count = min(
+                    do.at_once, s.log_every - self.step % s.log_every, self.steps_per_epoch - place, stop - self.step
+                )
                 sums = do.run(order, place, count, self.step, self.schedule)
                 if not all(map(isfinite, sums.values())):
                     self.step += do.good
@@ -200,6 +209,7 @@ class Trainer:
         return NonFiniteError(f"{tensor} is not finite at step {self.step + 1} (epoch {self.place[0] + 1})")
 
     def _check_parameters(self):
-        """Raises NonFiniteError unless every parameter is finite: a loss may be when what was learned from it is not."""
+        """Raises NonFiniteError unless every parameter is finite: a loss may be when what was learned from it is
+        not."""
         if name := first_parameter_not_finite(self.model):
             raise NonFiniteError(f"{name} is not finite after step {self.step} (epoch {ceil(self.epoch)})")

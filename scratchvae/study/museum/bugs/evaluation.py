@@ -50,8 +50,8 @@ LOG_P_WITHOUT_MINUS = Bug(
     (
         Edit(
             LOSSES, "measure",
-            'quantity, float(values.mean()), error, unit, model.config.get("likelihood", "own"), values_of(dataset, split), estimator,',
-            'quantity, -float(values.mean()), error, unit, model.config.get("likelihood", "own"), values_of(dataset, split), estimator,',
+            'quantity, float(values.mean()), error, unit, model.config.get("likelihood", "own"),',
+            'quantity, -float(values.mean()), error, unit, model.config.get("likelihood", "own"),',
         ),
     ),
     (36,),

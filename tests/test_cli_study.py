@@ -4,7 +4,10 @@ import json
 
 import pytest
 
+from scratchvae.checks.class_file import class_of
 from scratchvae.cli import main
+from scratchvae.data import load
+from scratchvae.training import fit
 
 
 def output(capsys, *arguments, status=0):
@@ -26,6 +29,51 @@ def test_trace_writes_one_page(tmp_path, capsys):
     assert str(tmp_path / "t.html") in output(capsys, "trace", "--model", "tiny", "--out", tmp_path / "t.html").out
     assert (tmp_path / "t.html").read_text(encoding="utf-8").startswith("<!doctype html>")
     assert "steps" in json.loads(output(capsys, "trace", "--model", "tiny", "--out", tmp_path / "t.html", "--json").out)
+
+
+OWN = """
+import numpy as np
+from scratchvae import nn
+from scratchvae.models import Model
+
+class Mine(Model):
+    terms = ("error",)
+
+    def __init__(self, data_size, seed=0):
+        self.config, self.layer = {"data_size": data_size}, nn.Dense(data_size, data_size, input_gradient=False)
+        self.start(seed, np.float32, None)
+
+    def forward(self, x):
+        self.d = self.layer.forward(x) - x
+        return ((self.d**2).sum(axis=1),)
+
+    def backward(self, derror):
+        self.layer.backward(2 * self.d * derror[:, None])
+
+class Broken(Mine):
+    def backward(self, derror):
+        self.layer.backward(2 * derror[:, None] * d)
+"""
+
+
+def test_trace_shows_a_model_of_ones_own_as_it_starts_or_as_a_run_left_it(tmp_path, capsys):
+    file, run = tmp_path / "mine.py", tmp_path / "run"
+    file.write_text(OWN, encoding="utf-8")
+    told = json.loads(output(capsys, "trace", "--model", f"{file}:Mine", "--out", tmp_path / "t.html", "--json").out)
+    assert told["title"] == "Mine of 615,440 parameters"
+    assert told["worst_relative_error"] < 1e-12
+    assert "forward-layer" in [step["key"] for step in told["steps"]]
+    Mine = class_of(f"{file}:Mine")
+    fit(Mine(784, seed=3), load("mnist-small"), out=run, max_steps=1, progress=False)
+    again = json.loads(output(capsys, "trace", "--model", run, "--class", f"{file}:Mine", "--out", tmp_path / "t.html", "--json").out)
+    assert again["loss"] != told["loss"]
+    assert "it is of a 'Mine', not of a Broken" in output(capsys, "trace", "--model", run, "--class", f"{file}:Broken", status=1).err
+    for target, wrong in ((f"{file}:Broken", "could not be traced: NameError"), (f"{file}:Mien", "did you mean Mine?")):
+        assert wrong in output(capsys, "trace", "--model", target, "--out", tmp_path / "x.html", status=1).err
+    file.write_text("class Layer:\n    def forward(self, x): pass\n    def backward(self, dY): pass\n", encoding="utf-8")
+    assert "Layer is no Model" in output(capsys, "trace", "--model", f"{file}:Layer", status=1).err
+    assert "--class belongs to the --model of a run" in output(capsys, "trace", "--class", f"{file}:Layer", status=1).err
+    assert not (tmp_path / "x.html").exists()
 
 
 def test_exercise_from_stub_to_solution(tmp_path, capsys):

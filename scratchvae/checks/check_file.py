@@ -9,14 +9,13 @@ import copy
 import random
 import sys
 import traceback
-from pathlib import Path
 
 import numpy as np
 
 from .. import gate, rng
 from ..errors import ConfigError
 from ..nn import Module
-from .class_file import CONTRACT, find_class, load, sizes_of
+from .class_file import CONTRACT, divided, find_class, load, sizes_of
 from .examine import examine
 from .file_report import FileReport, may_be_chance, most_telling, take_back
 from .objective import make_inputs, modes
@@ -38,11 +37,11 @@ def check_file(target, seed=0, examples=_EXAMPLES):
     """
     gate.file_path("target", target)
     seed, examples, hypothesis = gate.whole("seed", seed, 0, 2**64 - 1), gate.whole("examples", examples), _hypothesis()
-    path, _, name = str(target).rpartition(":") if str(target).rpartition(":")[0].endswith(".py") else (str(target), "", "")
+    path, name = divided(target)
     # What the file prints is not the result, and what overflows is told in words.
     with contextlib.redirect_stdout(sys.stderr), np.errstate(all="ignore"):
         try:
-            return _Check(Path(path), name, seed).run(hypothesis, examples)
+            return _Check(path, name, seed).run(hypothesis, examples)
         except SystemExit as error:
             raise ConfigError(f"{path} ends Python, by SystemExit({error.code}), before it is checked: remove sys.exit from it") from error
 

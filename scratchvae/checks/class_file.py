@@ -5,6 +5,7 @@ import inspect
 import sys
 import tokenize
 import types
+from pathlib import Path
 
 from ..errors import ConfigError
 from .plain import is_layer
@@ -14,6 +15,18 @@ INPUTS = (
 )  # fmt: skip
 OUTPUTS = ("outputs", "out_features", "output_size", "output_dim", "out_dim", "n_out", "n_outputs", "fan_out", "units")
 CONTRACT = "A class to check takes (inputs, outputs), one size, or nothing; see scratchvae.checks.plain"
+
+
+def class_of(target):
+    """The class that "path/to/file.py:MyLayer" names, once that file was run. Raises ConfigError."""
+    path, name = divided(target)
+    return find_class(load(path), name, path)
+
+
+def divided(target):
+    """ "path/to/file.py:MyLayer" → its path and its name, "" where none is named"""
+    path, _, name = str(target).rpartition(":")
+    return (Path(path), name) if path.endswith(".py") else (Path(target), "")
 
 
 def load(path):

@@ -138,15 +138,15 @@ def which(run, best=None):
     return [f"The model is that of {this}; {option} takes that of {other}"]
 
 
-def open_run(run, backend="numpy", location=None, best=None):
+def open_run(run, backend="numpy", location=None, best=None, model=None):
     """The model of a run folder, on a backend, and the data it was trained on.
 
-    location: where the data lie now, if not where they were · best: see `load_model`. Raises DataError when the data are not the same.
+    location: where the data lie now, if not where they were · best, model: see `load_model`. Raises DataError when they are not the same.
     """
     from ..training import load_model
 
     data = find_data(run, location)
-    return load_model(run, backend, best), data
+    return load_model(run, backend, best, model), data
 
 
 def find_data(run, location=None, other=False):

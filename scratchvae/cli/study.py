@@ -2,11 +2,13 @@
 
 import argparse
 import json
+import re
 import sys
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from ..errors import ConfigError, printable
-from .options import add_best, add_data, at_least_1, command, seed, whole
+from ..errors import ConfigError, ScratchVAEError, printable
+from .options import add_best, at_least_1, command, seed, whole
 from .runs import open_run, which
 
 
@@ -17,10 +19,13 @@ def add(commands):
     sub.add_argument("name", metavar="NUMBER|FUNCTION", help="such as E7, or bernoulli_nll")
 
     sub = command(commands, trace, "write one training step as a page to step through", "scratchvae trace --digit 7 --out trace.html")
-    sub.add_argument("--model", metavar="RUN|tiny", help="a run folder, or a 4-3-2 network (default: trains a small VAE)")
-    add_data(sub)
+    help = "a run folder, a model of your own as it starts, or a 4-3-2 network (default: trains a small VAE)"
+    sub.add_argument("--model", metavar="RUN|FILE.py:CLASS|tiny", help=help)
+    sub.add_argument("--class", dest="kind", metavar="FILE.py:CLASS", help="of a RUN whose model is none of ours")
+    help = "where the run's data lie now, if they have moved; for FILE.py:CLASS, what train takes (default: mnist-small)"
+    sub.add_argument("--data", metavar="PATH", help=help)
     add_best(sub)
-    sub.add_argument("--digit", type=whole(0), default=7, help="label of the image that goes in")
+    sub.add_argument("--digit", type=whole(0), help="label of the image that goes in (default: 7, where there is one)")
     sub.add_argument("--index", type=whole(0), default=0, help="which of the test images with that label")
     sub.add_argument("--seed", type=seed, default=0, help="of the noise")
     sub.add_argument("--out", default="trace.html", help="file to write, a .html")
@@ -94,22 +99,50 @@ def museum(o):
 
 
 def trace(o):
+    from ..checks.class_file import class_of
     from ..study.trace import make_trace, write_html
 
     if Path(o.out).suffix not in (".html", ".htm"):
         raise ConfigError(f"--out must end in .html, not {o.out!r}")
-    model, data = o.model, None
-    if o.model not in (None, "tiny"):
-        model, data = open_run(o.model, location=o.data, best=o.best)
-    elif o.data is not None or o.best is not None:
-        raise ConfigError(f"--{'best' if o.data is None else 'data'} belongs to the --model of a run")
-    told = make_trace(model, data, digit=o.digit, index=o.index, seed=o.seed, progress=not o.json)
+    model, data, own = o.model, None, o.kind is not None
+    if o.model is not None and re.search(r"\.py(:|$)", o.model):
+        model, data, own = _own_model(o.model, o.data, o.seed)
+    elif o.model not in (None, "tiny"):
+        model, data = open_run(o.model, location=o.data, best=o.best, model=class_of(o.kind) if own else None)
+    elif given := [name for name in ("data", "best", "kind") if getattr(o, name) is not None]:
+        raise ConfigError(f"--{given[0].replace('kind', 'class')} belongs to the --model of a run")
+    with _said(o.kind or o.model) if own else nullcontext():
+        told = make_trace(model, data, digit=o.digit, index=o.index, seed=o.seed, progress=not o.json)
     write_html(told, o.out)
     if o.json:
         print(json.dumps({"file": o.out, **told.to_dict()}))
     else:
-        said = [] if data is None else which(o.model, o.best)
+        said = [] if data is None or not Path(o.model).is_dir() else which(o.model, o.best)
         print("\n".join([f"{printable(o.out)}: open it in a browser", *said]))
+
+
+def _own_model(target, data, seed):
+    """A model of a class in a file, made for the data, as it starts → model, data, True"""
+    from ..checks.class_file import class_of
+    from ..data import load
+    from ..models import Model
+
+    kind, data = class_of(target), load(data or "mnist-small")
+    if not issubclass(kind, Model):
+        raise ConfigError(f"{kind.__name__} is no Model: the microscope shows a training step, and only a scratchvae.models.Model has one")
+    with _said(target):
+        return kind.of_data(data, seed=seed), data, True
+
+
+@contextmanager
+def _said(target):
+    """What a model of somebody's own raises is told as theirs."""
+    try:
+        yield
+    except ScratchVAEError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"{target} could not be traced: {type(error).__name__}: {error}") from error
 
 
 def exercise(o):

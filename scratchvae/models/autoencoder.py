@@ -1,14 +1,12 @@
 """The autoencoder: x → encoder → z → decoder → a distribution over x; and what can be done with any latent space."""
 
-from math import prod
-
 import numpy as np
 
 from .. import gate, nn, rng
 from ..errors import ConfigError, ShapeError
 from ..nn import init
 from .likelihood import LIKELIHOODS, Gaussian
-from .model import Model, shape_of
+from .model import Model
 
 
 class Autoencoder(Model):
@@ -41,10 +39,6 @@ class Autoencoder(Model):
             "likelihood": likelihood, "sigma": getattr(like, "sigma", None), "init_W": init_W,
         }
         self.start(seed, dtype, backend)
-
-    @classmethod
-    def of_data(cls, data, **options):
-        return cls(prod(shape_of(data)), **options)
 
     @property
     def described(self):

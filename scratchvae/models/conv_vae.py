@@ -8,7 +8,6 @@ from .. import gate, nn
 from ..errors import ConfigError
 from ..nn.convolution import pair
 from .autoencoder import parts_of, whole_list
-from .model import shape_of
 from .vae import VAE
 
 
@@ -52,10 +51,6 @@ class ConvVAE(VAE):
             "activation": activation, "likelihood": likelihood, "sigma": getattr(like, "sigma", None), "init_W": init_W, "beta": self.beta,
         }
         self.start(seed, dtype, backend)
-
-    @classmethod
-    def of_data(cls, data, **options):
-        return cls(shape_of(data), **options)
 
     def forward(self, x, eps=None):
         self.rows(x)

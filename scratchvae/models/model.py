@@ -64,8 +64,10 @@ class Model(nn.Module):
 
     @classmethod
     def of_data(cls, data, **options):
-        """A model for a data set, by its `image_shape` and its fields. Raises ConfigError for a data set that it cannot take."""
-        return cls(shape_of(data), **options)
+        """A model for a data set: of its image_shape, or of its data_size where __init__ takes that. Raises ConfigError for a data set
+        that it cannot take."""
+        shape = shape_of(data)
+        return cls(prod(shape) if "data_size" in cls.options() else shape, **options)
 
     @classmethod
     def options(cls):

@@ -6,7 +6,7 @@
 
 from .make import make_trace
 from .page import write_html
-from .parts import Split, Step, Trace, Value
+from .parts import Meeting, Step, Trace, Value
 from .steps import trace
 
-__all__ = ["Split", "Step", "Trace", "Value", "make_trace", "trace", "write_html"]
+__all__ = ["Meeting", "Step", "Trace", "Value", "make_trace", "trace", "write_html"]

@@ -1,52 +1,104 @@
-"""What each axis of an array counts, so that the page can say "pixel 210, unit 17"."""
+"""What each axis of an array counts, so that the page can say "pixel 210, unit 17", and shows the same units in every step.
 
-from ... import nn
-from ...nn.convolution import Kernel
-from .lessons import LESSONS
+An operation's docstring gives the shapes of what it takes, "x (B, I) · W (I, O)": axes of one letter are the same axis. Where it gives
+none, arrays of one shape have the same axes, as an activation's. A gradient has those of what it is the gradient of.
+"""
 
-# Of each argument: "row" for the images, i and o for what enters and leaves the layer that called.
-_AFFINE = {"x": "row i", "W": "i o", "b": "o", "out": "row o"}
-_AFFINE_BACKWARD = {"dY": "row o", "x": "row i", "W": "i o", "dX": "row i", "dW": "i o", "db": "o"}
-_LIKELIHOOD = {"logvar": "shared", "dnll": "row"}  # all others: row pixel
-IMAGES, BIAS = ("image", "row", "column", "channel"), ("output channel",)
-KERNEL = {True: ("row", "column", "input channel", "output channel"), False: ("row", "column", "output channel", "input channel")}
+import re
+from functools import cache
+from itertools import combinations
+
+PLACES = ("row", "column", "channel")
+SHAPES = re.compile(r"([A-Za-z_][\w ,]*?) \(([\w…][\w ]*(?:, \w[\w +]*)*),?\)")
 
 
-def axes_of(model):
-    """{path: (what enters, what leaves)} of each layer: "pixel", "latent", "code", or the path of the layer that made the units."""
+class Axes:
+    """Finds out, call by call, which axes are the same, and what is known of them."""
+
+    def __init__(self, rows):
+        """rows: images in the batch, which the first axis of what is no Parameter counts"""
+        self.rows, self.parents, self.names, self.shapes, self.fixed = rows, {}, {}, {}, set()
+
+    def seed(self, array, axis, name):
+        """An axis of an array whose meaning is known: "pixel" or "latent"."""
+        self.names[self.root((*self.key(array, array.shape), axis))] = name
+
+    def fix(self, array):
+        """This array is seen in its own shape, always: a Parameter's."""
+        self.fixed.add(address(array))
+        self.shape(array)
+
+    def shape(self, array):
+        """The shape in which a place in memory was first seen: that of an image where an operation takes its rows of pixels."""
+        return self.shapes.setdefault((address(array), array.size), array.shape)
+
+    def shapes_of(self, call):
+        """{argument: shape} as the page shows it: where as many numbers stand in another shape, as `xhat` of an image, that one."""
+        found = {name: self.shape(array) for name, array in call.arrays.items()}
+        for name, array in call.arrays.items():
+            if array.shape == found[name] and address(array) not in self.fixed:
+                others = [s for n, s in found.items() if call.arrays[n].shape == array.shape != s]
+                self.shapes[address(array), array.size] = found[name] = others[0] if others else array.shape
+        return found
+
+    def meet(self, call):
+        """Learn from one call.   → {argument: (shape, a key for each axis)}"""
+        shapes, doc = self.shapes_of(call), letters(call.function) if call.name else {}
+        keys = {name: [(*self.key(array, shapes[name]), i) for i in range(len(shapes[name]))] for name, array in call.arrays.items()}
+        lettered = {name: doc[name] for name in keys if len(doc.get(name, ())) == len(keys[name])}
+        told = any(len(shapes[name]) > 1 for name in lettered)
+        by_name = {name.lower(): name for name in keys}
+        for a, b in combinations(keys, 2):
+            if a in lettered and b in lettered:
+                for i, one in enumerate(lettered[a]):
+                    self.join(keys[a][i], keys[b][lettered[b].index(one)] if one in lettered[b] else keys[a][i])
+            elif shapes[a] == shapes[b] and not told:
+                for one, other in zip(keys[a], keys[b], strict=True):
+                    self.join(one, other)
+        for name in keys:
+            of = by_name.get(name.lower().removeprefix("d"), name)
+            if shapes[of] == shapes[name]:
+                for one, other in zip(keys[name], keys[of], strict=True):
+                    self.join(one, other)
+            if len(shapes[name]) == 4 and shapes[name][0] == self.rows and name not in call.gradients:
+                self.names.setdefault(self.root(keys[name][3]), "channel")
+        return {name: (shapes[name], keys[name]) for name in keys}
+
+    def root(self, key):
+        while key in self.parents:
+            key = self.parents[key]
+        return key
+
+    def join(self, a, b):
+        a, b = self.root(a), self.root(b)
+        if a != b:
+            self.parents[a] = b
+            if a in self.names:
+                self.names[b] = self.names.pop(a)
+
+    def words(self, shape, keys, parameter=False):
+        """What each axis counts."""
+        found = [self.names.get(self.root(key)) for key in keys]
+        if not parameter and shape and shape[0] == self.rows:
+            found[0] = "image"
+        if len(shape) == 4:
+            found = ["row", "column", "input channel", "output channel"] if parameter else ["image", *PLACES]
+        elif len(shape) == 3 and not parameter and shape[0] == self.rows and not any(found[1:]):
+            found = ["image", "row", "column"]
+        return tuple(word or "unit" for word in found)
+
+    def key(self, array, shape):
+        return address(array), shape
+
+
+def address(array):
+    return array.__array_interface__["data"][0]
+
+
+@cache
+def letters(function):
+    """{argument: the letter of each axis} as a docstring gives them."""
     found = {}
-    ends = {"encoder": ("pixel", "code" if model.noise_columns else "latent"), "decoder": ("latent", "pixel")}
-    for room, (axis, end) in ends.items():
-        layers = getattr(model, room).layers
-        last = max(i for i, layer in enumerate(layers) if isinstance(layer, (nn.Dense, Kernel)))
-        for i, layer in enumerate(layers):
-            leaves = axis
-            if isinstance(layer, (nn.Dense, Kernel)):
-                leaves = end if i == last else f"{room}.{i}"
-            found[f"{room}.{i}"] = axis, leaves
-            axis = leaves
+    for names, shape in SHAPES.findall(function.__doc__ or ""):
+        found |= {name: tuple(part.strip() for part in shape.split(",")) for name in re.findall(r"\w+", names)}
     return found
-
-
-def axes_for(table, call, argument, data):
-    """What each axis of one argument of a recorded call counts.   table: of axes_of → a name for each axis"""
-    if call.name not in LESSONS:
-        return ("",) * data.ndim
-    convolution = call.name.startswith("conv")
-    if data.ndim == 4:
-        return KERNEL[call.name.startswith("conv2d")] if convolution and argument in ("W", "dW") else IMAGES
-    if convolution:
-        return BIAS
-    if argument in call.gradients and call.path == "likelihood":
-        return ("shared",)
-    if call.path == "likelihood":
-        names = _LIKELIHOOD.get(argument, "row pixel")
-    elif call.name == "affine":
-        names = _AFFINE[argument]
-    elif call.name == "affine_backward":
-        names = _AFFINE_BACKWARD[argument]
-    else:  # an activation, or what the posterior does with μ and log σ²
-        names = "row o" if call.path in table else "row latent"
-    enters, leaves = table.get(call.path, ("", ""))
-    meaning = {"row": "image", "i": enters, "o": leaves}
-    return tuple(meaning.get(name, name) for name in names.split())[: data.ndim]

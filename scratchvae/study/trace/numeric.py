@@ -1,6 +1,7 @@
 """Each gradient measured on forward alone, by complex steps, for any place in the model: a parameter or a value on its way."""
 
-from contextlib import contextmanager
+import inspect
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,91 +9,125 @@ import numpy as np
 from ... import rng
 from ...checks.complex_step import complex_step, complex_step_along
 from ...checks.measure import relative_error
+from .record import Heard
 
 ALL = 64  # a tensor of up to this many entries is measured entry by entry
 DRAWN = 8  # entries measured of a larger one: half of them the largest, half drawn at random; and one random direction
+ROUNDING = 1e-12  # of the step's largest gradient: smaller ones would be 0 but for rounding, as those of a bias before a BatchNorm
+LARGE = 100_000  # numbers that forward computes: of a model with more, a quarter of all these
 
 
 @dataclass
 class Check:
     """What forward says about a gradient.   indices, numeric (K,): flat places in the gradient, and the measured values
 
-    error: the largest difference at these places, relative to the largest gradient in the tensor · along: (analytic,
-    numeric, error) of the slope along one random direction through all entries, where not every entry was measured ·
-    of: what was differentiated.
+    error: the largest difference at these places, relative to the largest gradient in the tensor, or in the step where that one is
+    0 but for rounding · along: (analytic,
+    numeric, error) of the slope along one random direction through all entries, where not every entry was measured.
     """
 
     indices: np.ndarray
     numeric: np.ndarray
     error: float
     size: int
-    of: str
     along: tuple | None = None
 
 
 class Numeric:
-    """Measures derivatives of Σ_images dL · (objective) at one input. A twin of the model in complex128 is what runs."""
+    """Measures derivatives of Σ_images dL · (objective). A twin of the model in complex128 is what runs."""
 
-    def __init__(self, model, x, eps, dL, seed=0):
-        """dL (B,): what each image counts"""
-        self.twin, self.dL, self.seed = model.replica(np.complex128), dL, seed
-        self.inputs = (x.astype(np.complex128),) if eps is None else (x.astype(np.complex128), eps.astype(np.complex128))
-        self.modules = dict(self.twin.modules())
-        self.drawn = 0
+    def __init__(self, twin, inputs, dL, seed=0, cost=0, largest=0.0):
+        """twin: a replica in complex128 · inputs: of forward, in float64 · dL (B,): what each image counts · cost: numbers that forward
+        computes · largest: gradient of a parameter in this step"""
+        self.twin, self.dL, self.seed, self.drawn, self.largest = twin, dL, seed, 0, largest
+        self.inputs = [array.astype(np.complex128) if array.dtype.kind == "f" else array for array in inputs]
+        self.modules = dict(twin.modules())
+        self.all, self.some = (ALL, DRAWN) if cost <= LARGE else (ALL // 16, DRAWN // 4)
 
     def of_parameter(self, name, gradient):
         """∂ objective / ∂ parameter, such as "encoder.0.W" → Check"""
-        return self._check(self.twin.buffer.values[self.twin.buffer.slices[name]], gradient, self.twin.terms)
+        return self._check(self.twin.buffer.values[self.twin.buffer.slices[name]], gradient)
 
-    def of_input(self, path, gradient):
-        """∂ objective / ∂ what enters the module at this path → Check"""
+    def of_input(self, path, place, gradient):
+        """∂ objective / ∂ what enters the module at this path, its input number `place` → Check"""
         bump = np.zeros(gradient.shape, np.complex128)
-        with _replaced(self.modules[path], lambda forward: lambda y, *rest: forward(y + bump.reshape(y.shape), *rest)):
-            return self._check(bump.reshape(-1), gradient, self.twin.terms)
+        with bumped_input(self.modules[path], place, bump):
+            return self._check(bump.reshape(-1), gradient)
 
-    def of_output(self, path, gradient, columns, terms):
-        """∂ (those terms of the objective) / ∂ (some columns of what leaves the module at this path) → Check"""
+    def of_arguments(self, places, gradient):
+        """∂ objective / ∂ an argument of an operation → Check.   places: [(path, operation, its number, argument)], moved together"""
         bump = np.zeros(gradient.shape, np.complex128)
+        with ExitStack() as stack:
+            for path in dict.fromkeys(place[0] for place in places):
+                stack.enter_context(bumped_arguments(self.modules[path], [place[1:] for place in places if place[0] == path], bump))
+            return self._check(bump.reshape(-1), gradient)
 
-        def bumped(forward):
-            def run(*inputs):
-                y = forward(*inputs).copy()
-                y[:, columns] += bump
-                return y
-
-            return run
-
-        with _replaced(self.modules[path], bumped):
-            return self._check(bump.reshape(-1), gradient, terms)
-
-    def _check(self, theta, gradient, terms):
+    def _check(self, theta, gradient):
         flat = np.ravel(gradient)
-        f = lambda: self._objective(terms)
+        peak = float(np.abs(flat).max(initial=0))
+        scale = peak if peak > ROUNDING * self.largest else self.largest
         indices, along = np.arange(flat.size), None
-        if flat.size > ALL:
+        if flat.size > self.all:
             self.drawn += 1
             order = rng.words(self.seed, rng.CHECK, self.drawn, 0, flat.size)[0]
-            largest = np.argsort(-np.abs(flat), kind="stable")[: DRAWN // 2]
-            others = [i for i in np.argsort(order, kind="stable")[:DRAWN] if i not in largest]
-            indices = np.concatenate([largest, np.sort(others[: DRAWN // 2])])
+            largest = np.argsort(-np.abs(flat), kind="stable")[: self.some // 2]
+            others = [i for i in np.argsort(order, kind="stable")[: self.some] if i not in largest]
+            indices = np.concatenate([largest, np.sort(others[: self.some // 2])])
             v = rng.normal(self.seed, rng.CHECK, self.drawn, 1, flat.size, np.float64)[0]
-            slope = float(v @ flat), complex_step_along(f, theta, v)
-            along = *slope, float(relative_error(*slope, np.linalg.norm(flat)))
-        numeric = complex_step(f, theta, indices)
-        errors = relative_error(flat[indices], numeric, np.abs(flat).max())
-        return Check(indices, numeric, float(errors.max()), flat.size, " + ".join(terms), along)
+            slope = float(v @ flat), complex_step_along(self._objective, theta, v)
+            along = *slope, float(relative_error(*slope, scale * np.linalg.norm(flat) / (peak or 1)))
+        numeric = complex_step(self._objective, theta, indices)
+        errors = relative_error(flat[indices], numeric, scale)
+        return Check(indices, numeric, float(errors.max(initial=0)), flat.size, along)
 
-    def _objective(self, terms):
-        """Contributions to the chosen terms of the objective.   → (M,)"""
-        found = zip(self.twin.terms, self.twin.forward(*self.inputs), strict=True)
-        return np.concatenate([self.dL * self.twin.weights[name] * term for name, term in found if name in terms])
+    def _objective(self):
+        """What each image adds to the objective.   → (B,)"""
+        with np.errstate(all="ignore"):
+            return self.dL * self.twin.objective.forward(*self.twin.forward(*self.inputs))
 
 
 @contextmanager
-def _replaced(module, wrap):
-    """The module with another forward, on the instance and for a while."""
-    module.forward = wrap(module.forward)
+def bumped_input(module, place, bump):
+    """A bump is added to one input of the module, on the instance and for a while."""
+    forward = module.forward
+
+    def run(*inputs):
+        inputs = list(inputs)
+        inputs[place] = inputs[place] + bump.reshape(inputs[place].shape)
+        return forward(*inputs)
+
+    module.forward = run
     try:
         yield
     finally:
         del module.forward
+
+
+@contextmanager
+def bumped_arguments(module, places, bump):
+    """A bump is added to arguments of operations that the module calls.   places: [(operation, its number, argument)]"""
+    backend, ops, seen = module.backend, module.ops, []
+    own = "backend" in vars(module)
+
+    def hear(name, function, positional, named):
+        arguments = inspect.signature(function).bind(*positional, **named).arguments
+        for operation, number, argument in places:
+            if (operation, number) == (name, seen.count(name)):
+                arguments[argument] = arguments[argument] + bump.reshape(arguments[argument].shape)
+        seen.append(name)
+        return function(**arguments)
+
+    def counted(*inputs):
+        seen.clear()  # the operations of one forward are numbered
+        return forward(*inputs)
+
+    forward = module.forward
+    module.backend, module.forward = backend._replace(ops=Heard(ops, hear)), counted
+    try:
+        yield
+    finally:
+        del module.forward
+        if own:
+            module.backend = backend
+        else:
+            del module.backend

@@ -12,9 +12,10 @@ from .numeric import Check
 class Value:
     """One array of a step, float64.
 
-    name: as on the page · role: "in" or "out" · axes: what each axis counts ("image", "pixel", "latent", "code", or the path of
-    the layer whose units it counts) · kind: "signed", or "image" for pixels in [0, 1] · check: for a gradient, its measured twin ·
-    note: one line under it · source: key of the step that made it, when a later step is given it.
+    name: as on the page · role: "in" or "out" · axes: what each axis counts ("image", "pixel", "latent", "row", "column", "channel",
+    "unit") · same: a key for each axis; axes of one key are the same axis, in whatever array · kind: "signed", or "image" for
+    pixels in [0, 1] · check: for a gradient, its measured twin · note: one line under it · source: key of the step that made it, when
+    a later step is given it.
     """
 
     name: str
@@ -25,38 +26,42 @@ class Value:
     check: Check | None = None
     note: str = ""
     source: str | None = None
+    same: tuple = ()
 
 
 @dataclass
-class Split:
-    """The gradient at μ and log σ² of each image and latent, in its two parts.   all (B, 2L): L columns of μ, then L of log σ²"""
+class Meeting:
+    """Arrays of one shape that are added up.   parts: [(what it comes through, array)] · total: the Value that is their sum ·
+    places: in the tree, that the parts come through"""
 
-    through_z: np.ndarray
-    from_kl: np.ndarray
-    total: np.ndarray
-    check: Check
+    parts: list
+    total: Value
+    places: list
 
 
 @dataclass
 class Step:
     """One moment of the training step.
 
-    key: its address, such as "backward-encoder.0" · phase: "forward", "backward" or "update" · places: ids of the nodes of the
-    graph · formulas: LaTeX · function: what ran, or, where `ran` is False, where
-    training does the same · sources: [(where, code)] of it and of what it calls.
+    key: its address, such as "backward-encoder.0" · phase: "forward", "backward" or "update" · place: in the tree · text: what there is
+    to say beside the book · where: the module's path · words: the book's, with $formulas$ in them · formulas: LaTeX · function: what
+    ran, or, where `ran` is False, where training does the same · sources: [(where, code)] of it and of what it calls ·
+    meetings: the sums that it makes of gradients.
     """
 
     key: str
     phase: str
     title: str
-    places: tuple
+    place: str
     text: str
+    where: str = ""
+    words: str = ""
     equations: tuple = ()
     formulas: tuple = ()
     function: Callable | None = None
     sources: list = field(default_factory=list)
     values: list = field(default_factory=list)
-    split: Split | None = None
+    meetings: list = field(default_factory=list)
     ran: bool = True
 
     def value(self, name):
@@ -69,20 +74,20 @@ class Step:
     @property
     def checks(self):
         """Every Check of this step."""
-        return [v.check for v in self.values if v.check] + ([self.split.check] if self.split else [])
+        return [v.check for v in self.values if v.check]
 
 
 @dataclass
 class Trace:
     """One training step, moment by moment.
 
-    loss, loss_after: the objective in nats per image before and after the update, same images and same ε · worst: the largest
+    loss, loss_after: the objective before and after the update, same images and same noise · worst: the largest
     relative error of all numeric checks · notes: what a reader must know about these numbers.
     """
 
     title: str
     steps: list
-    graph: object
+    tree: object
     image_shape: tuple | None
     loss: float
     loss_after: float
@@ -97,7 +102,7 @@ class Trace:
 
     @property
     def worst(self):
-        return max(error for s in self.steps for c in s.checks for error in (c.error, c.along[2] if c.along else 0.0))
+        return max((error for s in self.steps for c in s.checks for error in (c.error, c.along[2] if c.along else 0.0)), default=0.0)
 
     def to_dict(self):
         """Its outline as plain values: steps, equations, shapes, checks; of the arrays, those of up to 64 numbers."""

@@ -1,5 +1,5 @@
 "use strict";
-// One training step, shown moment by moment. The data stand in #data; arrays are base64 of little-endian float64.
+// One training step, shown moment by moment. The data stand in #data; arrays are base64 of little-endian numbers: after a d float64, after an f float32.
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const steps = data.steps;
@@ -9,8 +9,8 @@ let current = -1;
 
 function array(number) {
   if (!arrays.has(number)) {
-    const bytes = Uint8Array.from(atob(data.arrays[number]), (c) => c.charCodeAt(0));
-    arrays.set(number, new Float64Array(bytes.buffer));
+    const bytes = Uint8Array.from(atob(data.arrays[number].slice(1)), (c) => c.charCodeAt(0)).buffer;
+    arrays.set(number, data.arrays[number][0] === "f" ? new Float32Array(bytes) : new Float64Array(bytes));
   }
   return arrays.get(number);
 }
@@ -59,28 +59,28 @@ const inkOn = ([r, g, b]) => (0.299 * r + 0.587 * g + 0.114 * b > 140 ? "#111318
 const largest = (numbers) => numbers.reduce((m, v) => (Number.isNaN(v) ? m : Math.max(m, Math.abs(v))), 0);
 
 function legend(limit, kind) {
-  const [from, to] = kind === "image" ? [0, 1] : [-limit, limit];
+  const [from, to] = kind === "image" ? [0, 1] : [kind === "signed" ? -limit : 0, limit];
   const stops = Array.from({ length: 9 }, (_, i) => css(colour(from + (i / 8) * (to - from), limit, kind)));
   const bar = make("i", { style: `background: linear-gradient(to right, ${stops.join(",")})` });
-  if (kind !== "image") bar.className = "zero";
-  const words = kind === "image" ? "black 0 to white 1" : `from ${short(-limit)} through 0, the mark, to ${short(limit)}`;
+  if (kind === "signed") bar.className = "zero";
+  const words = kind === "image" ? "black 0 to white 1" : kind === "positive" ? `from 0 to ${short(limit)}` : `from ${short(-limit)} through 0, the mark, to ${short(limit)}`;
   return make("div", { class: "legend", role: "img", "aria-label": `Colours: ${words}` }, short(from), bar, short(to));
 }
 
 // Arrays ----------------------------------------------------------------------------------------------------------------
 
 const COLOURS = ["red", "green", "blue"];
-const idOf = (value, axis, i) => (value.ids[axis] ? value.ids[axis][i] : i);
+const columnOf = (value, i) => (value.ids ? value.ids[i] : i);
+// A float32 is told by 9 digits.
+const full = (v, numbers) => (numbers instanceof Float32Array ? String(Number(v.toPrecision(9))) : String(v));
 
 function whereOf(value, row, column) {
-  const parts = [];
-  const named = (axis, i) => (value.ids[axis] && typeof idOf(value, axis, i) === "string" ? idOf(value, axis, i) : `${value.names[axis]} ${idOf(value, axis, i)}`);
-  if (value.rows > 1) parts.push(named(0, row));
-  if (value.view === "tiles") {
+  const parts = [value.names[0][row]];
+  if (value.tile) {
     const [, wide, colours = 1] = value.tile, pixel = Math.floor(column / colours);
     parts.push(`pixel ${pixel} (row ${Math.floor(pixel / wide)}, column ${pixel % wide}${colours > 1 ? `, ${COLOURS[column % colours]}` : ""})`);
-  } else if (value.columns > 1) parts.push(named(1, column));
-  return parts.join(", ");
+  } else if (value.columns > 1) parts.push(`${value.names[1]} ${columnOf(value, column)}`);
+  return parts.filter(Boolean).join(", ");
 }
 
 // The number under the pointer or the cursor, in full, beside it.
@@ -97,14 +97,14 @@ function readOut(value, k, v, box) {
 const readNothing = () => { byId("readout").hidden = true; };
 
 function table(value, numbers, limit) {
-  const wrap = value.rows === 1 && value.columns > 12 ? 10 : value.columns;
+  const wrap = value.rows === 1 && value.columns > 9 ? 8 : value.columns;
   const body = make("table", { class: "numbers" });
   if (value.columns > 1) {
-    const heads = Array.from({ length: wrap }, (_, c) => make("th", { scope: "col" }, String(wrap < value.columns ? c : idOf(value, 1, c))));
-    body.append(make("tr", {}, make("th", {}, value.names[1] || ""), ...heads));
+    const heads = Array.from({ length: wrap }, (_, c) => make("th", { scope: "col" }, String(wrap < value.columns ? c : columnOf(value, c))));
+    body.append(make("tr", {}, make("th", {}, value.names[1]), ...heads));
   }
   for (let start = 0; start < numbers.length; start += wrap) {
-    const name = wrap < value.columns ? `${start} +` : value.rows > 1 ? `${value.names[0]} ${idOf(value, 0, start / wrap)}` : "";
+    const name = wrap < value.columns ? `${start} +` : value.names[0][start / wrap];
     const row = make("tr", {}, make("th", { scope: "row" }, name));
     for (let k = start; k < Math.min(start + wrap, numbers.length); k++) {
       const rgb = colour(numbers[k], limit, value.kind);
@@ -118,12 +118,18 @@ function table(value, numbers, limit) {
   return make("div", { class: "scroll" }, body);
 }
 
-// Where each number of a heat map stands: tiles side by side with a gap, a long row broken into lines.
+const STRIP = 400; // numbers in a line of a vector
+
+// Where each number of a heat map stands: tiles side by side with a gap, a long vector broken into lines.
 function layout(value) {
   const count = value.rows * value.columns;
   if (value.view !== "tiles") {
-    const width = value.rows === 1 ? Math.ceil(Math.sqrt(value.columns)) : value.columns;
-    return { width, height: Math.ceil(count / width), at: (k) => [k % width, Math.floor(k / width)] };
+    const width = value.view === "strip" ? Math.min(value.columns, STRIP) : value.columns, lines = Math.ceil(value.columns / width);
+    return {
+      width,
+      height: value.rows * lines,
+      at: (k) => [(k % value.columns) % width, Math.floor(k / value.columns) * lines + Math.floor((k % value.columns) / width)],
+    };
   }
   const [high, wide, colours = 1] = value.tile; // each colour has a tile of its own
   const across = colours * Math.ceil(Math.sqrt(value.rows / colours));
@@ -144,6 +150,11 @@ function heatMap(value, numbers, limit) {
   const zoom = Math.max(1, Math.min(14, Math.floor(target / plan.width)));
   const canvas = make("canvas", { width: plan.width, height: plan.height, tabindex: 0, role: "img", "data-array": value.name });
   canvas.style.width = `${plan.width * zoom}px`;
+  if (value.view === "strip") {
+    canvas.className = "vector";
+    canvas.style.width = "";
+    canvas.style.height = `${Math.max(22, Math.min(22, 200 / plan.height)) * plan.height}px`;
+  }
   const range = `${short(Math.min(...numbers))} to ${short(Math.max(...numbers))}`;
   canvas.setAttribute("aria-label", `Heat map of ${value.name}, ${value.counts}, ${range}. Arrow keys read its numbers.`);
   const context = canvas.getContext("2d");
@@ -166,7 +177,7 @@ function heatMap(value, numbers, limit) {
     cursor = [x, y];
     const box = canvas.getBoundingClientRect();
     const left = box.left + ((x + 0.5) / plan.width) * box.width, top = box.top + ((y + 0.5) / plan.height) * box.height;
-    readOut(value, k, numbers[k], { left, right: left, top, bottom: top });
+    readOut(value, k, full(numbers[k], numbers), { left, right: left, top, bottom: top });
   };
   const point = (event) => {
     const box = canvas.getBoundingClientRect();
@@ -203,7 +214,7 @@ function figure(value) {
   if (fine) caption.append(make("small", {}, fine));
   if (value.chosen) caption.append(make("small", {}, value.chosen));
   const from = steps.findIndex((s) => s.key === value.source);
-  if (from >= 0) caption.append(make("small", {}, "made in ", make("a", { href: `#${steps[from].key}` }, `step ${from + 1}`)));
+  if (from >= 0) caption.append(make("small", {}, "made in ", make("a", { href: `#${steps[from].key}` }, [steps[from].where, steps[from].title].filter(Boolean).join(": "))));
   const box = make("figure", { "data-name": value.name, "data-role": value.role }, caption);
 
   if (value.shape.length === 0) {
@@ -216,9 +227,10 @@ function figure(value) {
       const second = make("div", { class: "measured" }, make("div", { class: "head" }, "complex step measured"), table(value, measured, limit));
       tables.append(second);
     }
-    box.append(tables, value.role === "out" ? legend(limit, value.kind) : "");
+    box.append(tables, value.role === "out" && numbers.length > 1 ? legend(limit, value.kind) : "");
   } else {
     const map = make("div", {}, make("div", { class: "scroll" }, heatMap(value, numbers, limit)), legend(limit, value.kind));
+    if (value.view === "strip") map.append(histogram(numbers, limit, value.kind));
     box.append(make("div", { class: "measure" }, map, value.check ? make("div", {}, ...verdict(value.check)) : ""));
   }
   box.addEventListener("pointerover", (event) => {
@@ -244,48 +256,52 @@ function verdict(check) {
   const error = Math.max(check.error, check.along ? check.along[2] : 0);
   const good = error <= data.agrees;
   const how = check.checked === check.size ? `all ${check.size} entries` : `${check.checked} of ${check.size.toLocaleString("en")} entries, and one direction through all`;
-  const words = `${good ? "✓ agrees" : "✗ differs"}: ${how}; largest difference ${short(error)} of the largest gradient. Measured on: ${check.of}.`;
+  const words = `${good ? "✓ agrees" : "✗ differs"}: ${how}; largest difference ${short(error)} of the largest gradient.`;
   parts.push(make("p", { class: good ? "verdict" : "verdict off" }, words));
   return parts;
 }
 
+// How often which numbers come: a vector says little place by place.
+function histogram(numbers, limit, kind) {
+  const bins = 41, low = kind === "signed" ? -limit : 0, counts = new Array(bins).fill(0);
+  for (const v of numbers) counts[Math.min(bins - 1, Math.floor(((v - low) / (limit - low || 1)) * bins))]++;
+  const most = Math.max(...counts);
+  const bars = counts.map((n, i) => {
+    const bar = make("i", { title: `${n} between ${short(low + (i / bins) * (limit - low))} and ${short(low + ((i + 1) / bins) * (limit - low))}` });
+    bar.style.height = n ? `${Math.max(1, (n / most) * 44)}px` : "0";
+    bar.style.background = css(colour(low + ((i + 0.5) / bins) * (limit - low), limit, kind));
+    return bar;
+  });
+  const box = make("div", { class: "bars", role: "img", "aria-label": `Histogram of ${numbers.length} numbers from ${short(low)} to ${short(limit)}` }, ...bars);
+  return make("div", { class: "histogram" }, box, make("small", { class: "fine" }, `how often: at most ${most} in one bar`));
+}
+
 const number = (v) => make("td", { "data-value": String(v) }, short(v));
 
-// The split at μ and log σ² ----------------------------------------------------------------------------------------------
+// Where gradients meet ----------------------------------------------------------------------------------------------------
 
-function splitTables(split) {
-  const parts = ["through_z", "from_kl", "total", "numeric"].map((name) => array(split[name]));
-  const box = make("div", { class: "splits" });
-  const key = make("div", { class: "key" },
-    make("span", { class: "reconstruction" }, "reconstruction, through z"), make("span", { class: "kl" }, "KL"), make("span", { class: "sum" }, "their sum"));
-  box.append(key);
-  const tables = make("div", { class: "group" });
-  ["μ", "log σ²"].forEach((name, half) => {
-    const rows = [];
-    const places = [];
-    for (let b = 0; b < split.images; b++) {
-      for (let l = 0; l < split.latents; l++) places.push([b, l, b * 2 * split.latents + half * split.latents + l]);
-    }
-    const limit = Math.max(...parts.slice(0, 3).map((p) => largest(places.map(([, , k]) => p[k]))));
-    const bar = (v, kind) => {
-      const size = limit > 0 ? (Math.abs(v) / limit) * 48 : 0;
-      return make("i", { class: kind, style: `left: ${v < 0 ? 50 - size : 50}%; width: ${size}%` });
-    };
-    for (const [b, l, k] of places) {
-      const [z, kl, total, numeric] = parts.map((p) => p[k]);
-      const bars = make("td", { class: "bars", "aria-hidden": "true" }, bar(z, "reconstruction"), bar(kl, "kl"),
-        make("b", { style: `left: ${50 + (limit > 0 ? (48 * total) / limit : 0)}%` }));
-      const label = split.images > 1 ? `image ${b}, latent ${l}` : `latent ${l}`;
-      rows.push(make("tr", {}, make("th", { scope: "row" }, label), bars, number(z), number(kl), number(total), number(numeric)));
-    }
-    const heads = ["", "", "through z", "from KL", "sum", "complex step"].map((h) => make("th", { scope: "col" }, h));
-    const caption = make("figcaption", {}, make("b", {}, `gradient at ${name}`));
-    tables.append(make("figure", { "data-name": `split ${name}` }, caption,
-      make("div", { class: "scroll" }, make("table", { class: "split" }, make("tr", {}, ...heads), ...rows))));
+const KINDS = ["one", "two"];
+function meetingTable(meeting) {
+  const parts = meeting.parts.map(([, place]) => array(place)), total = array(meeting.total);
+  const numeric = meeting.numeric === null ? null : array(meeting.numeric);
+  const limit = Math.max(...[...parts, total].map(largest));
+  const bar = (v, kind) => {
+    const size = limit > 0 ? (Math.abs(v) / limit) * 48 : 0;
+    return make("i", { class: kind, style: `left: ${v < 0 ? 50 - size : 50}%; width: ${size}%` });
+  };
+  const rows = meeting.where.map((label, k) => {
+    const bars = make("td", { class: "bars", "aria-hidden": "true" }, ...parts.map((p, i) => bar(p[k], KINDS[i])),
+      make("b", { style: `left: ${50 + (limit > 0 ? (48 * total[k]) / limit : 0)}%` }));
+    return make("tr", {}, make("th", { scope: "row" }, label), bars, ...parts.map((p) => number(p[k])), number(total[k]), numeric ? number(numeric[k]) : "");
   });
-  box.append(tables);
-  const good = split.error <= data.agrees;
-  box.append(make("p", { class: good ? "verdict" : "verdict off" }, `${good ? "✓ agrees" : "✗ differs"}: largest difference ${short(split.error)} of the largest gradient.`));
+  const heads = ["", "", ...meeting.parts.map(([label]) => label), "sum", ...(numeric ? ["complex step"] : [])].map((h) => make("th", { scope: "col" }, h));
+  const key = make("div", { class: "key" }, ...meeting.parts.map(([label], i) => make("span", { class: KINDS[i] }, label)), make("span", { class: "sum" }, "their sum"));
+  const box = make("figure", { "data-name": `meeting ${meeting.name}` }, make("figcaption", {}, make("b", {}, `gradient at ${meeting.name.replace(/^d ?/, "")}`)), key,
+    make("div", { class: "scroll" }, make("table", { class: "meeting" }, make("tr", {}, ...heads), ...rows)));
+  if (meeting.error !== null) {
+    const good = meeting.error <= data.agrees;
+    box.append(make("p", { class: good ? "verdict" : "verdict off" }, `${good ? "✓ agrees" : "✗ differs"}: largest difference ${short(meeting.error)} of the largest gradient.`));
+  }
   return box;
 }
 
@@ -306,27 +322,34 @@ function code(text) {
 
 const PHASES = { forward: "Forward", backward: "Backward", update: "Update" };
 
-function lightGraph(step) {
-  const seen = new Set(steps.slice(0, current + 1).flatMap((s) => s.places));
-  const here = new Set(step.places);
-  for (const node of document.querySelectorAll("#graph g")) {
-    const id = node.dataset.node;
-    node.classList.toggle("here", here.has(id));
+const nodes = [...document.querySelectorAll("#tree [data-node]")];
+const boxes = [...document.querySelectorAll("#tree .box")];
+
+// What has been, where we are, and where that comes from; what is folded opens around it.
+function lightTree(step) {
+  const seen = new Set(steps.slice(0, current + 1).map((s) => s.place));
+  const feeds = new Set(step.values.filter((v) => v.source).map((v) => steps.find((s) => s.key === v.source).place));
+  let here = null;
+  for (const node of nodes) {
+    const id = node.dataset.node, lit = id === step.place;
+    node.classList.toggle("here", lit);
     node.classList.toggle("done", seen.has(id));
-    if (here.has(id)) node.setAttribute("aria-current", "step");
+    KINDS.forEach((kind, i) => node.classList.toggle(kind, step.through[i] === id));
+    node.classList.toggle("feeds", feeds.has(id) && !lit);
+    if (lit) here = node;
+    if (lit) node.setAttribute("aria-current", "step");
     else node.removeAttribute("aria-current");
   }
-  const back = step.phase === "backward";
-  for (const edge of document.querySelectorAll("#graph .edge")) {
-    const { from, to } = edge.dataset;
-    const meeting = Boolean(step.split) && here.has(from);
-    const lit = meeting || (!step.split && step.phase !== "update" && here.has(to) && !(back && (from === "x" || from === "eps")));
-    edge.classList.toggle("lit", lit);
-    edge.classList.toggle("done", seen.has(from) && seen.has(to));
-    edge.classList.toggle("against", lit && back);
-    edge.classList.toggle("reconstruction", meeting && to === "z");
-    edge.classList.toggle("kl", meeting && to === "kl");
+  for (const box of boxes) fold(box, data.fold && !box.classList.contains("top") && !box.contains(here));
+  const tree = byId("tree");
+  if (here && tree.scrollHeight > tree.clientHeight) {
+    tree.scrollTop += here.getBoundingClientRect().top - tree.getBoundingClientRect().top - tree.clientHeight / 2;
   }
+}
+
+function fold(box, folded) {
+  box.classList.toggle("folded", folded);
+  box.querySelector(".head").setAttribute("aria-expanded", String(!folded));
 }
 
 function show(index) {
@@ -342,18 +365,19 @@ function show(index) {
     if (link.hash === `#${step.key}`) link.setAttribute("aria-current", "step");
     else link.removeAttribute("aria-current");
   }
-  lightGraph(step);
-  byId("lesson").replaceChildren(make("div", { class: "phase" }, PHASES[step.phase]), make("h2", {}, step.title), make("p", {}, step.text));
+  lightTree(step);
+  const words = step.words ? [make("p", {})] : [];
+  if (step.words) words[0].innerHTML = step.words; // the book's, with its formulas
+  byId("lesson").replaceChildren(make("div", { class: "phase" }, PHASES[step.phase], ...(step.where ? [make("span", { class: "path" }, step.where)] : [])), make("h2", {}, step.title), ...words, ...(step.text ? [make("p", {}, step.text)] : []));
   const lines = make("div", { class: "lines" });
   lines.innerHTML = step.formulas.join("");
   byId("formula").hidden = !step.formulas.length && !step.equations.length;
   byId("formula").replaceChildren(lines, make("div", { class: "number" }, step.equations.length ? `(${step.equations.join(", ")})` : ""));
   byId("code").replaceChildren(make("h3", {}, step.ran ? "The code that ran" : "Where training does this"), ...step.sources.flatMap(([where, text]) => [make("div", { class: "where" }, where), code(text)]));
-  const groups = [];
-  if (step.split) groups.push(make("div", {}, splitTables(step.split)));
+  const groups = step.meetings.map((meeting) => make("div", {}, meetingTable(meeting)));
   for (const [role, name] of [["in", "What goes in"], ["out", "What comes out"]]) {
-    const chosen = step.values.filter((v) => v.role === role);
-    if (chosen.length && !(step.split && role === "out")) groups.push(make("div", {}, make("h3", {}, name), make("div", { class: "group" }, ...chosen.map(figure))));
+    const chosen = step.meetings.length ? [] : step.values.filter((v) => v.role === role);
+    if (chosen.length) groups.push(make("div", {}, make("h3", {}, name), make("div", { class: "group" }, ...chosen.map(figure))));
   }
   byId("values").replaceChildren(...groups);
 }
@@ -374,23 +398,23 @@ function fromAddress() {
   return found >= 0 ? found : /^\d+$/.test(name) ? Number(name) - 1 : 0;
 }
 
-function toPlace(id) { // the next step at this node, going round
+function toPlace(id) { // the next step here, or in here, going round
+  const inside = new Set([id, ...[...document.querySelectorAll(`#tree [data-box="${CSS.escape(id)}"] [data-node]`)].map((node) => node.dataset.node)]);
   const order = [...steps.keys()].map((i) => (current + 1 + i) % steps.length);
-  const found = order.find((i) => steps[i].places.includes(id));
+  const found = order.find((i) => steps[i].place === id) ?? order.find((i) => inside.has(steps[i].place));
   if (found !== undefined) go(found);
 }
 
+byId("strip").classList.toggle("many", steps.length > 60); // thinner than the gaps between them
 for (const [i, step] of steps.entries()) {
-  const link = make("a", { href: `#${step.key}`, "data-phase": step.phase, title: step.title, "aria-label": `Step ${i + 1}: ${step.title}` }, String(i + 1));
+  const link = make("a", { href: `#${step.key}`, "data-phase": step.phase, title: [step.where, step.title].filter(Boolean).join(": "), "aria-label": `Step ${i + 1}: ${step.title}` });
   byId("strip").append(link);
 }
-for (const node of document.querySelectorAll("#graph g")) {
-  node.addEventListener("click", () => toPlace(node.dataset.node));
-  node.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" || event.key === " ") {
-      event.preventDefault();
-      toPlace(node.dataset.node);
-    }
+for (const node of nodes) {
+  node.addEventListener("click", () => {
+    const box = node.classList.contains("head") && node.parentElement;
+    if (box && box.classList.contains("folded")) fold(box, false);
+    else toPlace(node.dataset.node);
   });
 }
 byId("first").addEventListener("click", () => go(0));

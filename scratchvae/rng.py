@@ -13,7 +13,7 @@ from . import gate
 from .errors import ConfigError
 
 # Each use of noise draws from a stream of its own, so that no two uses ever share a number.
-INIT, SHUFFLE, LATENT, EVALUATE, SAMPLE, CHECK, PIXELS, SPLIT, SETS = range(9)
+INIT, SHUFFLE, LATENT, EVALUATE, SAMPLE, CHECK, PIXELS, SPLIT, SETS, DRAW = range(10)
 DROPOUT = 64  # and one more for each further layer that drops
 
 _M0, _M1 = 0xD2511F53, 0xCD9E8D57  # round multipliers

@@ -33,12 +33,13 @@ def _convolutions(T, tile, V):
 # What is compiled together: (file, [expressions]). Every kernel of the package stands here once.
 GROUPS = [
     ("activations.cu", _each_width("activation<{T}, {0}, {V}>", ACTIVATIONS[1:])
-     + _each_width("activation_backward<{T}, {0}, {V}>", ACTIVATIONS[1:])),
+     + _each_width("activation_backward<{T}, {0}, {V}>", ACTIVATIONS[1:]) + _each("{}<{}>", ("soft_floor", "soft_floor_backward"), TYPES)),
     ("noise.cu", ["words", *_each("{}<{}>", ("normal", "uniforms"), TYPES), *_each_width("dropout<{T}, {V}>")]),
     ("gaussian.cu", _each("{}<{}>", ("reparameterise", "reparameterise_backward", "gaussian_kl", "gaussian_kl_backward",
                                       "posterior_backward", "sample_posterior"), TYPES)),
     ("likelihoods.cu", _each_width("{0}<{T}, {V}, {1}>", ("bernoulli", "squared"), (1, 2, 3))
-     + _each("gaussian<{}, {}>", TYPES, (1, 2, 3))),
+     + _each("gaussian<{}, {}>", TYPES, (1, 2, 3)) + _each("{}<{}, {}>", ("continuous_bernoulli", "logistic"), TYPES, (1, 2))
+     + _each("continuous_bernoulli_mean<{}>", TYPES)),
     ("gather.cu", _each("gather<{}, {}, {}, {}>", TYPES, ("unsigned char", "float"), (1, 4), ("true", "false"))
      + _each("gather_words<{}>", ("unsigned char", "unsigned short", "unsigned", "unsigned long long"))),
     ("pooling.cu", _each_width("{0}<{T}, {V}>", ("max_pool", "max_pool_backward", "window_sums", "window_spread",

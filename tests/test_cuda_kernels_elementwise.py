@@ -188,6 +188,40 @@ def test_bernoulli_equals_its_twin_in_one_pass_and_in_two(B, D, dtype, schedule,
     np.testing.assert_array_equal(da2, da)
 
 
+@given(B=st.integers(1, 4), D=sizes, dtype=dtypes, schedule=schedules, seed=st.integers(0, 9))
+def test_densities_of_grey_pixels_and_of_levels_equal_their_twins(B, D, dtype, schedule, seed):
+    a, scale, dnll = numbers(seed, (B, D), dtype, 3), numbers(seed + 1, (B, D), dtype, 1), numbers(seed + 2, (B,), dtype, 1)
+    x = (np.random.default_rng(seed).integers(0, 16, (B, D)) / 15).astype(dtype)
+    work, gradients = [np.empty((B, D), dtype) for _ in range(5)], [blank((B, D), dtype) for _ in range(6)]
+    nll = [blank(B, dtype) for _ in range(4)]
+    with run_on(OnCpu(schedule)):
+        cuda.continuous_bernoulli_nll(a, x, nll[0])
+        cuda.continuous_bernoulli_nll_backward(dnll, a, x, gradients[0])
+        cuda.continuous_bernoulli_mean(a, gradients[1])
+        cuda.logistic_nll(a, scale, x, nll[1], levels=16)
+        cuda.logistic_nll_backward(dnll, a, scale, x, *gradients[2:4], levels=16)
+    floor = np.abs(a).sum(axis=1).max() + D
+    close(nll[0], twins.continuous_bernoulli_nll(a, x, nll[2], work[:3]), floor=floor)
+    close(nll[1], twins.logistic_nll(a, scale, x, nll[3], work, levels=16), floor=floor * np.exp(-scale).max())
+    floor_of_mean = 3 * max(1, np.abs(dnll).max())  # 1 / (1 − e^−t) and 1 / t at t = ½
+    close(gradients[0], twins.continuous_bernoulli_nll_backward(dnll, a, x, gradients[4], work[:3]), floor=floor_of_mean)
+    close(gradients[1], twins.continuous_bernoulli_mean(a, gradients[4], work[:3]), floor=3)
+    twins.logistic_nll_backward(dnll, a, scale, x, *gradients[4:], work, levels=16)
+    for got, expected in zip(gradients[2:4], gradients[4:], strict=True):
+        close(got, expected, floor=floor * np.exp(-scale).max())
+
+
+@given(n=st.integers(1, 700), dtype=dtypes, schedule=schedules, seed=st.integers(0, 9))
+def test_a_soft_floor_equals_its_twin(n, dtype, schedule, seed):
+    x, dY = numbers(seed, (n,), dtype, 9), numbers(seed + 1, (n,), dtype, 1)
+    y, dX, work = blank(n, dtype), blank(n, dtype), np.empty(n, dtype)
+    with run_on(OnCpu(schedule)):
+        cuda.soft_floor(x, -7.0, y)
+        cuda.soft_floor_backward(dY, x, -7.0, dX)
+    close(y, twins.soft_floor(x, -7.0, np.empty(n, dtype), work), floor=40)
+    close(dX, twins.soft_floor_backward(dY, x, -7.0, np.empty(n, dtype)), floor=4)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_bernoulli_stays_finite_where_sigmoid_is_0_or_1(dtype):
     logits, x = np.array([[-1e4, -100, 0, 100, 1e4]], dtype), np.array([[0, 0, 0.5, 1, 1]], dtype)

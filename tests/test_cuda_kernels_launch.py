@@ -164,7 +164,7 @@ def test_every_kernel_states_its_plan_its_cost_and_its_twin():
         text = path.read_text(encoding="utf-8")
         for found in re.finditer(r"^(template <[^\n]*>\n?\s*)?__global__", text, re.MULTILINE):
             before = text[: found.start()].rstrip().split("\n\n")[-1]
-            above = "\n".join(text.split("// Plan of all three kernels")[1:]) and "Plan Reads Moves" if "Plan of all three" in text else ""
+            above = "\n".join(text.split("// Plan of these kernels")[1:]) and "Plan Reads Moves" if "Plan of these kernels" in text else ""
             ladder_rung = before.lstrip().startswith("// Rung")
             assert ladder_rung or re.search(r"// .*twin", text), f"{path.name}: {before[:80]}"
             assert ladder_rung or "Plan" in before + above, f"{path.name}: {before[:80]}"

@@ -31,6 +31,9 @@ MODELS = {
     "two hidden layers, gelu": (VAE, {"hidden": (8, 6), "activation": "gelu"}),
     "no hidden layer": (VAE, {"hidden": ()}),
     "gaussian, learned sigma": (VAE, {"likelihood": "gaussian", "activation": "tanh"}),
+    "a sigma for each pixel": (VAE, {"likelihood": "pixel-gaussian", "activation": "tanh"}),
+    "levels": (VAE, {"likelihood": "logistic"}),
+    "continuous bernoulli": (Autoencoder, {"likelihood": "continuous-bernoulli"}),
     "gaussian, given sigma": (Autoencoder, {"likelihood": "gaussian", "sigma": 0.5, "activation": "silu"}),
 }
 

@@ -342,7 +342,7 @@ def test_a_model_can_be_made_again_from_its_config(kind):
         ({"hidden": (5, 0)}, r"hidden\[1\] must be"),
         ({"hidden": 400}, "hidden must be a list of sizes"),
         ({"activation": "step"}, "activation must be one of relu, .*not 'step'"),
-        ({"likelihood": "poisson"}, "likelihood must be one of bernoulli, gaussian, not 'poisson'"),
+        ({"likelihood": "poisson"}, "likelihood must be one of bernoulli, .*gaussian, .*logistic, not 'poisson'"),
         ({"init_W": "ones"}, "init_W must be one of glorot, he, lecun"),
         ({"sigma": 1.0}, "sigma belongs to the gaussian likelihood"),
         ({"likelihood": "gaussian", "sigma": 0.0}, "sigma must be a finite number of at least 1.19"),

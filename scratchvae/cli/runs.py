@@ -38,7 +38,8 @@ def add(commands):
     sub = command(commands, sample, told, "scratchvae sample runs/vae-mnist-small-1 --n 64 --out s.png")
     add_run(sub)
     sub.add_argument("--n", type=whole(1, 1_000_000), default=100, help="how many")
-    sub.add_argument("--seed", type=seed, default=0, help="of z")
+    sub.add_argument("--seed", type=seed, default=0, help="of z, and of what is drawn")
+    sub.add_argument("--draw", action="store_true", help="draw each pixel from what the decoder says, in place of its mean")
     sub.add_argument("--out", help="a .png grid, an .npz array, or a .csv of a table in its units (default: samples.png in the run)")
     add_best(sub)
     add_backend(sub)
@@ -81,12 +82,14 @@ def sample(o):
     refuse_input(out, run.checkpoint_path, run.best_path, note["location"])
     with run.writing() if run.config_path.exists() else nullcontext():
         if out.suffix == ".png":
-            plots.draw_samples(model, shape, out, f"Samples of {model.described}", n=o.n, seed=o.seed)
+            title = f"{'Drawn samples' if o.draw else 'Samples'} of {model.described}"
+            plots.draw_samples(model, shape, out, title, n=o.n, seed=o.seed, draw=o.draw)
         elif out.suffix == ".csv":
-            write_csv(out, model.sample(o.n, o.seed), note)
+            write_csv(out, model.sample(o.n, o.seed, o.draw), note)
         else:
             with replacing(out) as temporary:
-                np.savez_compressed(temporary, images=undo(note.get("preparation", {}), model.sample(o.n, o.seed)).reshape(-1, *shape))
+                images = undo(note.get("preparation", {}), model.sample(o.n, o.seed, o.draw))
+                np.savez_compressed(temporary, images=images.reshape(-1, *shape))
     if o.json:
         print(json.dumps({"samples": o.n, "seed": o.seed, "file": str(out)}))
     else:

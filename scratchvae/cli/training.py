@@ -48,13 +48,16 @@ def add(commands):
     of_model("--filters", type=sizes, help="channels after each convolution of a conv-vae (default: 32,64)")
     of_model("--latent", type=at_least_1, help="size of z (default: 20)")
     of_model("--activation", help="relu, leaky_relu, tanh, sigmoid, softplus, gelu or silu (default: relu)")
-    of_model(
-        "--likelihood", choices=("bernoulli", "gaussian"), help="what the decoder's output means (default: bernoulli)"
-    )
+    of_model("--likelihood", choices=("bernoulli", "continuous-bernoulli", "gaussian", "pixel-gaussian", "logistic"),
+             help="what the decoder's output means: on or off; a density on [0, 1]; any number, with one σ, or one for "
+             "each pixel; one of 256 levels (default: bernoulli)")  # fmt: skip
     of_model("--sigma", type=number,
              help="σ of the gaussian likelihood's pixels (default: learned), or of an hourglass's targets "
              "(default: 1)")  # fmt: skip
     of_model("--beta", type=number, help="weight of the KL in a VAE (default: 1)")
+    of_model("--kl-schedule", choices=("constant", "linear", "cyclical"),
+             help="how that weight is reached (default: constant)")  # fmt: skip
+    of_model("--kl-steps", type=at_least_1, help="over which it rises, or of one cycle")
     of_model("--init", dest="init_W", choices=("glorot", "he", "lecun"), help="initial weights (default: glorot)")
     of_model(
         "--task",

@@ -32,7 +32,7 @@ class Autoencoder(Model):
         act, start, like = parts_of(activation, init_W, likelihood, sigma)
         self.latent = latent
         self.encoder = mlp([data_size, *hidden, self.code_size], act, start, input_gradient=False)
-        self.decoder = mlp([latent, *reversed(hidden), data_size], act, start)
+        self.decoder = mlp([latent, *reversed(hidden), like.outputs * data_size], act, start)
         self.likelihood = like
         self.config = {
             "data_size": data_size, "hidden": hidden, "latent": latent, "activation": activation,
@@ -86,13 +86,18 @@ class Autoencoder(Model):
         """decode(codes(x)).   x (N, D) → (N, D)"""
         return self.decode(self.codes(x))
 
-    def sample(self, n, seed=0):
-        """Decode n draws z ~ N(0, I), the same for the same seed.   → (n, D)
+    def sample(self, n, seed=0, draw=False):
+        """Decode n draws z ~ N(0, I), the same for the same seed.   draw: pixels of each image are drawn too, not their means → (n, D)
 
         Nothing in an autoencoder's loss makes its codes look like N(0, I), so its samples rarely look like data.
         """
         n = gate.whole("n", n, 0)
-        return self.decode(rng.normal(seed, rng.SAMPLE, 0, np.arange(n), self.latent, self.dtype.type))
+        z = rng.normal(seed, rng.SAMPLE, 0, np.arange(n), self.latent, self.dtype.type)
+        if not gate.flag("draw", draw):
+            return self.decode(z)
+        write = lambda model, part, out: np.copyto(out, model.decoder.forward(part))
+        y = self._chunked("z", z, self.latent, (self.likelihood.outputs * self.data_size,), write, gate.REAL)
+        return self.likelihood.draw(y, seed, rng.DRAW, 0, np.arange(n))
 
     def interpolate(self, x_from, x_to, steps=10):
         """Decode the straight line between the codes of two images.   x_from, x_to (D,) → (steps, D)"""

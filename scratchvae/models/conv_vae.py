@@ -21,7 +21,7 @@ class ConvVAE(VAE):
 
     def __init__(
         self, image_shape=(28, 28), filters=(32, 64), size=4, stride=2, latent=20, activation="relu", likelihood="bernoulli", sigma=None,
-        init_W="glorot", beta=1.0, seed=0, dtype=np.float32, backend=None,
+        init_W="glorot", beta=1.0, kl_schedule="constant", kl_steps=None, seed=0, dtype=np.float32, backend=None,
     ):
         """image_shape: (height, width), or in colour (height, width, 3) · filters: channels after each convolution · size, stride: of
         the kernels, whole numbers or (height, width). All else as in VAE. Raises ConfigError, also for an image that is too small.
@@ -32,7 +32,7 @@ class ConvVAE(VAE):
         act, start, like = parts_of(activation, init_W, likelihood, sigma)
         size, stride = pair("size", size), pair("stride", stride)
         pad = tuple(max(0, (k - s) // 2) for k, s in zip(size, stride, strict=True))
-        self.weigh(beta)
+        weighed = self.weigh(beta, kl_schedule, kl_steps)
         self.latent, down, up = latent, [], []
         height, width, channels = *shape[:2], prod(shape[2:])
         at = height, width
@@ -40,15 +40,17 @@ class ConvVAE(VAE):
             _fits(shape, at, size, stride, pad, len(filters))
             more = tuple((n + 2 * p - k) % s for n, p, k, s in zip(at, pad, size, stride, strict=True))
             down += [nn.Conv2D(before, after, size, stride, pad, start, input_gradient=bool(down)), act()]
-            up[:0] = [act(), nn.ConvTranspose2D(after, before, size, stride, pad, more, init_W=start)]
+            outputs = before if up else like.outputs * before
+            up[:0] = [act(), nn.ConvTranspose2D(after, outputs, size, stride, pad, more, init_W=start)]
             at = down[-2].image_after(*at)
         code = prod(at) * filters[-1]
         self.encoder = nn.Sequential(nn.Reshape(height, width, channels), *down, nn.Flatten(), nn.Dense(code, self.code_size, start))
         self.decoder = nn.Sequential(nn.Dense(latent, code, start), nn.Reshape(*at, filters[-1]), *up, nn.Flatten())
+        like.channels = channels
         self.likelihood = like
         self.config = {
             "image_shape": shape, "filters": filters, "size": list(size), "stride": list(stride), "latent": latent,
-            "activation": activation, "likelihood": likelihood, "sigma": getattr(like, "sigma", None), "init_W": init_W, "beta": self.beta,
+            "activation": activation, "likelihood": likelihood, "sigma": getattr(like, "sigma", None), "init_W": init_W, **weighed,
         }
         self.start(seed, dtype, backend)
 

@@ -1,5 +1,7 @@
 """What training minimises, made of a model's terms."""
 
+import numpy as np
+
 from .. import gate, nn
 
 
@@ -21,3 +23,32 @@ class Weighted(nn.Module):
     def backward(self, dL):
         """dL (B,) → the gradient of each term (B,)"""
         return tuple(dL if weight == 1 else dL * weight for weight in self.weights.values())
+
+
+class Annealed(Weighted):
+    """The same, but while it trains the last term counts `share(step)` of its weight, so that images are told apart before their codes
+    are drawn towards the prior. It is an ELBO only where the share is 1; what is told of a model is always the whole.
+
+    "linear": from 1 / steps to 1 over so many steps (Bowman et al., 2016). "cyclical": again and again, in each so many steps from 0 to 1
+    over the first half and 1 over the second (Fu et al., 2019).
+    """
+
+    KINDS = ("linear", "cyclical")
+    wants_part = True  # the step
+    capturable = False  # a graph would repeat the weight of its first step
+
+    def __init__(self, kind, steps, **weights):
+        """Raises ConfigError."""
+        super().__init__(**weights)
+        self.kind, self.steps = gate.choice("kl_schedule", kind, self.KINDS), gate.whole("kl_steps", steps)
+
+    def share(self, step):
+        """step counts from 0 → the share of the weight in that step's update"""
+        done = step + 1 if self.kind == "linear" else 2 * (step % self.steps + 1)
+        return np.minimum(done / self.steps, 1)
+
+    def backward(self, dL):
+        *others, last = super().backward(dL)
+        if not self.training:
+            return *others, last
+        return *others, last * self.share(self.part.step).astype(dL.dtype)

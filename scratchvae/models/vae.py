@@ -1,8 +1,9 @@
 """The Variational AutoEncoder (Kingma & Welling, 2014): what it adds to an autoencoder, and nothing else."""
 
 from .. import gate
+from ..errors import ConfigError
 from .autoencoder import Autoencoder
-from .objective import Weighted
+from .objective import Annealed, Weighted
 from .posterior import Posterior
 
 
@@ -16,16 +17,26 @@ class VAE(Autoencoder):
     kind, name = "vae", "VAE"
     terms = ("reconstruction", "kl")
 
-    def __init__(self, *arguments, beta=1.0, **options):
-        """The arguments of Autoencoder, and beta ≥ 0, the weight of the KL. Raises ConfigError."""
-        self.weigh(beta)
+    def __init__(self, *arguments, beta=1.0, kl_schedule="constant", kl_steps=None, **options):
+        """The arguments of Autoencoder, and beta ≥ 0, the weight of the KL, which kl_schedule "linear" or "cyclical" reaches in kl_steps
+        steps. Raises ConfigError."""
+        told = self.weigh(beta, kl_schedule, kl_steps)
         super().__init__(*arguments, **options)
-        self.config["beta"] = self.beta
+        self.config |= told
 
-    def weigh(self, beta):
-        """What of a VAE is not in an autoencoder: a posterior, and a KL that counts β times."""
+    def weigh(self, beta, kl_schedule, kl_steps):
+        """What of a VAE is not in an autoencoder: a posterior, and a KL that counts β times, or less in the beginning → its config"""
         self.beta = float(gate.number("beta", beta, least=0))
-        self.posterior, self.objective = Posterior(), Weighted(reconstruction=1.0, kl=self.beta)
+        weights, self.posterior = {"reconstruction": 1.0, "kl": self.beta}, Posterior()
+        if gate.choice("kl_schedule", kl_schedule, ("constant", *Annealed.KINDS)) == "constant":
+            if kl_steps is not None:
+                raise ConfigError("kl_steps belong to a kl_schedule: linear or cyclical")
+            self.objective = Weighted(**weights)
+            return {"beta": self.beta}
+        if kl_steps is None:
+            raise ConfigError(f"a {kl_schedule} kl_schedule needs kl_steps: over how many steps the weight rises, or a cycle takes")
+        self.objective = Annealed(kl_schedule, kl_steps, **weights)
+        return {"beta": self.beta, "kl_schedule": kl_schedule, "kl_steps": self.objective.steps}
 
     @property
     def described(self):
@@ -66,6 +77,7 @@ class VAE(Autoencoder):
         """The posterior means.   x (N, D) → μ (N, L)"""
         return self.encode(x)[0]
 
-    def sample(self, n, seed=0):
-        """Images from the model: the means of p(x|z) for n draws z ~ N(0, I), the same for the same seed.   → (n, D)"""
-        return super().sample(n, seed)
+    def sample(self, n, seed=0, draw=False):
+        """Images from the model: the means of p(x|z) for n draws z ~ N(0, I), or with `draw` a draw from each p(x|z), the same for the
+        same seed.   → (n, D)"""
+        return super().sample(n, seed, draw)

@@ -6,9 +6,12 @@ Every title is a heading and, after a line break, a smaller text: what the figur
 
 from pathlib import Path
 
+import numpy as np
+
 from ..data.generated import segment_names
 from ..data.stick_figures import joint_names
 from ..files import make_folder
+from ..models.objective import Annealed
 from .images import chosen, draw_manifold, draw_reconstructions, draw_samples
 from .joints import draw_film, draw_joints, draw_stages
 from .latent import draw_latent
@@ -64,9 +67,18 @@ def _draw_loss(model, records, chapters, draw):
             for term in (terms if len(terms) < 4 else [terms[0], terms[-1]])
         }
         own = {"parts": parts, "unit": unit}
+    if isinstance(model.objective, Annealed):
+        own["share"] = _shares(model.objective, records)
     drawn = "; one sample of z per image" if model.noise_columns else ""
     draw(draw_loss, "loss.png", records, heading="Loss during training", chapters=chapters, **own,
          says=f"{unit.capitalize()} per image: summed over pixels, averaged over images{drawn}")  # fmt: skip
+
+
+def _shares(objective, records):
+    """The share of each step (n,), some thousands at most, and the epochs (n,) at which those are."""
+    steps, epochs = np.array([(0, 0), *((r["step"], r["epoch"]) for r in records)]).T
+    at = np.unique(np.linspace(0, steps[-1], 4000).astype(int))
+    return np.interp(at, steps, epochs), objective.share(at)
 
 
 def _draw_points(model, dataset, split, name, draw):

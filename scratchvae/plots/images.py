@@ -100,13 +100,13 @@ def chosen(labels, n=10):
     return rows + rest[: n - len(rows)]
 
 
-def draw_samples(model, image_shape, path, title, n=100, seed=0):
-    """The mean images of n draws z ~ N(0, I), in a square of tiles."""
+def draw_samples(model, image_shape, path, title, n=100, seed=0, draw=False):
+    """The mean images of n draws z ~ N(0, I), or images drawn from there, in a square of tiles."""
     if not isinstance(n, (int, np.integer)) or n < 1:
         raise ConfigError(f"the number of samples must be a whole number of at least 1, not {n!r}")
     size = tile_size(image_shape, 112)
     columns = columns_for(n, size, ratio=2 if is_series(image_shape) else 1)
-    images = model.sample(n, seed)
+    images = model.sample(n, seed, draw)
     grid = mosaic(tiles(images, image_shape, size), columns, GAP)
     title += scale_note(images, image_shape)
     with page(path, title, grid.shape[1], grid.shape[0]) as sheet:

@@ -25,14 +25,15 @@ MOST_POINTS = 40  # marked on a curve, about
 
 def draw_loss(
     records, path, title="Loss during training\nNats per image: summed over pixels, averaged over images", chapters=(),
-    parts=PARTS, unit="nats",
+    parts=PARTS, unit="nats", share=None,
 ):  # fmt: skip
     """1600 x 900 pixels: total, reconstruction and KL, while training (thin line), on the test split (points) and
     validation.
 
     records: the lines of metrics.jsonl after its header, as dicts. A value that is missing, NaN or infinite leaves a
     gap. A ring marks the epoch of the least validation loss; chapters: epochs at which training went on with other
-    settings, as upright lines · parts: {key of a record: (name, formula)} of the panels, where they are others.
+    settings, as upright lines · parts: {key of a record: (name, formula)} of the panels, where they are others ·
+    share: epochs (n,), and the share (n,) of its weight with which the KL counted there, as a grey ground.
     Raises DataError when there is none to draw.
     """
     try:
@@ -64,6 +65,10 @@ def draw_loss(
             if i == 0:
                 ax.set_ylabel(f"{unit} per image")
             name, formula = names[key]
+            if key == "kl" and share is not None:
+                whole = ax.get_xaxis_transform()  # the upright axis from 0 to 1
+                ax.fill_between(*share, color=GREY, alpha=0.18, linewidth=0, transform=whole, zorder=0)
+                formula = "grey: the share that counted"
             _caption(sheet, x, name, formula + scale, keys[i])
 
 

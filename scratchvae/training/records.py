@@ -8,6 +8,7 @@ from ..errors import NonFiniteError
 from ..evaluate import values_of
 from ..evaluate.progress import bar
 from ..models import Model
+from ..models.objective import Annealed
 
 UNITS = {
     "loss": "nats per image, summed over pixels, mean over images: the objective, reconstruction + beta * kl",
@@ -57,6 +58,8 @@ class Log:
         """window: {"images": n, term: sum over those images} since the last line"""
         now, images = time.perf_counter(), window["images"]
         rate = {"lr": lr, "images_per_s": images / (now - self.line_began)}
+        if isinstance(self.model.objective, Annealed):
+            rate["kl_share"] = float(self.model.objective.share(step - 1))
         self.line_began = now
         return self._write("train", step, epoch, window, images, rate)
 

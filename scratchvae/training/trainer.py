@@ -9,9 +9,10 @@ import numpy as np
 
 from .. import gate
 from ..cores import worker_count
-from ..errors import BackendError, CheckpointError, NonFiniteError, ScratchVAEError
+from ..errors import BackendError, CheckpointError, ConfigError, NonFiniteError, ScratchVAEError
 from ..evaluate import accepted, image_terms
 from ..files import replacing
+from ..models.objective import Annealed
 from ..workers import Threads
 from .chapters import START
 from .checkpoint import load_arrays, read_best, save_checkpoint
@@ -40,6 +41,9 @@ class Trainer:
         self.steps_per_epoch = settings.steps_per_epoch(len(self.images))
         self.last = origin.step + (settings.epochs - origin.epoch) * self.steps_per_epoch
         self._schedule = settings.new_schedule(self.last - origin.schedule)
+        if isinstance(model.objective, Annealed) and model.objective.steps > self.last:
+            asked, has = f"{model.objective.steps:,}", f"{self.last:,} steps"
+            raise ConfigError(f"kl_steps are {asked}, and the run has {has}: the KL would never count in full")
         self.optimiser = settings.new_optimiser(backend=model.backend)
         with model.backend.failures():
             self.optimiser.start(model.buffer.values)

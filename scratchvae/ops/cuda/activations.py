@@ -81,6 +81,20 @@ def silu_backward(dY, x, y, out, work=None):
     return _backward("silu", dY, x, y, out)
 
 
+def soft_floor(x, least, out, work=None):
+    """y = least + softplus(x − least)"""
+    dtype = check("soft_floor", x=(x, x.shape), out=(out, x.shape))
+    per_element("activations.cu", f"soft_floor<{C_NAMES[dtype]}>", x.size, (x, out, dtype.type(least), np.int64(x.size)))
+    return out
+
+
+def soft_floor_backward(dY, x, least, out):
+    """dX = dY · sigmoid(x − least)"""
+    dtype = check("soft_floor_backward", dY=(dY, dY.shape), x=(x, dY.shape), out=(out, dY.shape))
+    per_element("activations.cu", f"soft_floor_backward<{C_NAMES[dtype]}>", dY.size, (dY, x, out, dtype.type(least), np.int64(dY.size)))
+    return out
+
+
 def _forward(name, x, out):
     dtype = check(name, x=(x, x.shape), out=(out, x.shape))
     V = width(x.size, x, out)

@@ -1,9 +1,10 @@
 """Negative log-likelihoods: twins of ops.numpy.likelihoods, and loss with gradient in one pass. `work` is not used."""
 
+import numpy as np
 
 from ...errors import ShapeError
 from .check import check
-from .launch import C_NAMES, int32, launch, width
+from .launch import C_NAMES, int32, launch, per_element, width
 
 _FILE, _THREADS = "likelihoods.cu", 256
 _LOSS, _GRADIENT = 1, 2
@@ -60,6 +61,53 @@ def squared_error_and_gradient(derror, y, x, error, dy):
     """squared_error, then squared_error_backward, in one pass (E21, E22).   (B, D) → error (B,), dy (B, D)"""
     _squared("squared_error_and_gradient", _LOSS | _GRADIENT, derror, y, x, error, dy)
     return error
+
+
+def continuous_bernoulli_nll(logits, x, out, work=None):
+    """−log p(x) = Σ_pixels log((eᵃ − 1) / a) − x a.   logits a, x (B, D) → out (B,), nats per image"""
+    _continuous_bernoulli("continuous_bernoulli_nll", _LOSS, None, logits, x, out, None)
+    return out
+
+
+def continuous_bernoulli_nll_backward(dnll, logits, x, out, work=None):
+    """da = dnll · (mean(a) − x).   dnll (B,) · logits a, x (B, D) → out (B, D)"""
+    _continuous_bernoulli("continuous_bernoulli_nll_backward", _GRADIENT, dnll, logits, x, None, out)
+    return out
+
+
+def continuous_bernoulli_mean(logits, out, work=None):
+    """E[x] = 1 / (1 − e^−a) − 1 / a, and ½ at a = 0.   logits a (B, D) → out (B, D)"""
+    dtype = check("continuous_bernoulli_mean", logits=(logits, logits.shape), out=(out, logits.shape))
+    per_element(_FILE, f"continuous_bernoulli_mean<{C_NAMES[dtype]}>", logits.size, (logits, out, np.int64(logits.size)))
+    return out
+
+
+def logistic_nll(mean, logscale, x, out, work=None, levels=256):
+    """−log P(x), x being the nearest of so many levels.   mean m, logscale log s, x (B, D) → out (B,), nats per image"""
+    _logistic("logistic_nll", _LOSS, None, mean, logscale, x, out, None, None, levels)
+    return out
+
+
+def logistic_nll_backward(dnll, mean, logscale, x, dmean, dlogscale, work=None, levels=256):
+    """The derivatives of logistic_nll.   dnll (B,) → dmean, dlogscale (B, D)"""
+    _logistic("logistic_nll_backward", _GRADIENT, dnll, mean, logscale, x, None, dmean, dlogscale, levels)
+
+
+def _continuous_bernoulli(operation, what, dnll, logits, x, nll, da):
+    shape = logits.shape
+    row = shape[:1]
+    dtype = check(operation, dnll=(dnll, row), logits=(logits, shape), x=(x, shape), nll=(nll, row), dlogits=(da, shape))
+    _per_row(f"continuous_bernoulli<{C_NAMES[dtype]}, {what}>", shape, (dnll, logits, x, nll, da))
+
+
+def _logistic(operation, what, dnll, mean, logscale, x, nll, dmean, dlogscale, levels):
+    shape = mean.shape
+    row = shape[:1]
+    dtype = check(
+        operation, dnll=(dnll, row), mean=(mean, shape), logscale=(logscale, shape), x=(x, shape), nll=(nll, row),
+        dmean=(dmean, shape), dlogscale=(dlogscale, shape),
+    )  # fmt: skip
+    _per_row(f"logistic<{C_NAMES[dtype]}, {what}>", shape, (dnll, mean, logscale, x, nll, dmean, dlogscale, int32(levels)))
 
 
 def _bernoulli(operation, what, dnll, logits, x, nll, da):

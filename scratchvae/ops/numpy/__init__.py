@@ -11,6 +11,8 @@ from .activations import (
     sigmoid_backward,
     silu,
     silu_backward,
+    soft_floor,
+    soft_floor_backward,
     softplus,
     softplus_backward,
     tanh,
@@ -18,6 +20,11 @@ from .activations import (
 )
 from .affine import affine, affine_backward
 from .categorical import categorical_nll, categorical_nll_backward, embedding, embedding_backward, one_hot
+from .continuous_bernoulli import (
+    continuous_bernoulli_mean,
+    continuous_bernoulli_nll,
+    continuous_bernoulli_nll_backward,
+)
 from .convolution import conv2d, conv2d_backward, conv2d_work, conv_transpose2d, conv_transpose2d_backward
 from .dropout import dropout, dropout_backward
 from .gaussian import (
@@ -39,6 +46,7 @@ from .likelihoods import (
     squared_error_backward,
     sum_all,
 )
+from .logistic import logistic_nll, logistic_nll_backward
 from .normalisation import follow, normalise, normalise_backward, standardise, standardise_backward
 from .optimisers import adagrad, adam, adamw, momentum, nesterov, rmsprop, sgd, weight_decay
 from .patches import patches, patches_backward

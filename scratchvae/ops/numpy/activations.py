@@ -86,6 +86,26 @@ def softplus_backward(dY, x, y, out, work=None):
     return np.multiply(dY, out, out=out)
 
 
+def soft_floor(x, least, out, work):
+    """y = least + softplus(x − least): x where it is well above `least`, and never below it. Needs work."""
+    np.subtract(x, least, out=out)
+    magnitude(out, work)
+    np.negative(work, out=work)
+    np.exp(work, out=work)
+    np.log1p(work, out=work)
+    positive_part(out, out)
+    out += work
+    out += least
+    return out
+
+
+def soft_floor_backward(dY, x, least, out):
+    """dX = dY · sigmoid(x − least)"""
+    np.subtract(x, least, out=out)
+    sigmoid(out, out)
+    return np.multiply(dY, out, out=out)
+
+
 def gelu(x, out, work=None):
     """y = x/2 · (1 + tanh u),  u = √(2/π) (x + 0.044715 x³) (E11; Hendrycks & Gimpel, 2016, the tanh form)"""
     np.multiply(x, x, out=out)

@@ -22,3 +22,17 @@ template <class T, int ACT, int V> __global__ void activation_backward(const T* 
   for (int j = 0; j < V; ++j) gradient.v[j] *= slope<ACT>(from.v[j]);
   store(dX + i, gradient);
 }
+
+// y = least + softplus(x − least).   x, y (n,).   NumPy twin: soft_floor
+// Plan: one thread per number. Moves 2 n numbers; about 30 operations each.
+template <class T> __global__ void soft_floor(const T* x, T* y, T least, long long n) {
+  const long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x;
+  if (i < n) y[i] = least + activate<SOFTPLUS>(x[i] - least);
+}
+
+// dX = dY · sigmoid(x − least).   dY, x, dX (n,).   NumPy twin: soft_floor_backward
+// Plan: one thread per number. Moves 3 n numbers; about 20 operations each.
+template <class T> __global__ void soft_floor_backward(const T* dY, const T* x, T* dX, T least, long long n) {
+  const long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x;
+  if (i < n) dX[i] = dY[i] * activate<SIGMOID>(x[i] - least);
+}

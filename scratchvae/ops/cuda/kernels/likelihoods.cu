@@ -1,7 +1,8 @@
-// Negative log-likelihoods (E17–E22): forward, gradient, or both in one pass. NumPy twin: ops/numpy/likelihoods.py
+// Negative log-likelihoods: forward, gradient, or both in one pass. NumPy twins: ops/numpy/{likelihoods,continuous_bernoulli,logistic}.py
 //
-// Plan of all three kernels: one block of 256 threads per image; each thread takes every 256th pack of V pixels, and the
+// Plan of these kernels: one block of 256 threads per image; each thread takes every 256th pack of V pixels, and the
 // threads' sums meet in a fixed tree. So a batch of 128 fills 128 multiprocessors, and an image's loss does not depend on the batch.
+#include "activations.cuh"
 #include "common.cuh"
 
 enum What { LOSS = 1, GRADIENT = 2 };
@@ -77,5 +78,90 @@ __global__ void squared(const T* derror, const T* y, const T* x, T* error, T* dy
   if (WHAT & LOSS) {
     sum = block_sum<THREADS>(sum);
     if (threadIdx.x == 0) error[blockIdx.x] = sum;
+  }
+}
+
+// Of the density a eᵃˣ / (eᵃ − 1) on [0, 1]: log((eᵃ − 1) / a) and its derivative, the mean; near a = 0 as series.
+// NumPy twin: ops/numpy/continuous_bernoulli.py, from which the coefficients are.
+template <class T> __device__ T horner(T a, const T* c) {
+  T sum = c[6];
+  for (int k = 5; k >= 0; --k) sum = sum * a * a + c[k];
+  return sum * a + T(0.5);
+}
+
+template <class T> __device__ T log_normaliser(T a) {
+  const T t = fabs(a);
+  if (t < T(0.5)) {
+    const T c[] = {T(1.0 / 24), T(-1.0 / 2880), T(1.0 / 181440), T(-1.0 / 9676800), T(1.0 / 479001600), T(-691.0 / 15692092416000), T(1.0 / 1046139494400)};
+    return a * horner(a, c);
+  }
+  return (a < 0 ? T(0) : a) + log(-expm1(-t) / t);
+}
+
+template <class T> __device__ T mean_of(T a) {
+  const T t = fabs(a);
+  if (t < T(0.5)) {
+    const T c[] = {T(1.0 / 12), T(-1.0 / 720), T(1.0 / 30240), T(-1.0 / 1209600), T(1.0 / 47900160), T(-691.0 / 1307674368000), T(1.0 / 74724249600)};
+    return horner(a, c);
+  }
+  const T gone = expm1(-t), mean = (a < 0 ? gone + 1 : T(1)) / -gone - 1 / t;
+  return a < 0 ? -mean : mean;
+}
+
+// Σ log((eᵃ − 1)/a) − x a and da = dnll · (mean(a) − x).   logits, x, da (B, D), dnll, nll (B,)
+// NumPy twin: continuous_bernoulli_nll, continuous_bernoulli_nll_backward. Moves 2 to 3 B D numbers; about 30 operations each.
+template <class T, int WHAT>
+__global__ void continuous_bernoulli(const T* dnll, const T* logits, const T* x, T* nll, T* da, int D) {
+  const long long row = blockIdx.x * (long long)D;
+  const T of_row = WHAT & GRADIENT ? dnll[blockIdx.x] : T(0);
+  T sum = 0;
+#pragma unroll 1 // an image has few pixels per thread; unrolled, float64 would spill
+  for (int j = threadIdx.x; j < D; j += THREADS) {
+    const T a = logits[row + j];
+    if (WHAT & LOSS) sum += log_normaliser(a) - x[row + j] * a;
+    if (WHAT & GRADIENT) da[row + j] = of_row * (mean_of(a) - x[row + j]);
+  }
+  if (WHAT & LOSS) {
+    sum = block_sum<THREADS>(sum);
+    if (threadIdx.x == 0) nll[blockIdx.x] = sum;
+  }
+}
+
+// E[x] of each logit.   logits, out (n,)
+// Plan: one thread per number. Moves 2 n numbers; about 30 operations each.
+template <class T> __global__ void continuous_bernoulli_mean(const T* logits, T* out, long long n) {
+  const long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x;
+  if (i < n) out[i] = mean_of(logits[i]);
+}
+
+// Levels of a logistic distribution: Σ log(1 + e^−u) + log(1 + eᵛ) − log(1 − e^−δ), of the lowest level the first term alone, of the
+// highest the second; and its derivatives. NumPy twin: ops/numpy/logistic.py.   mean, logscale, x, dmean, dlogscale (B, D), dnll, nll (B,)
+// Moves 3 to 5 B D numbers; about 90 operations each.
+template <class T, int WHAT>
+__global__ void logistic(const T* dnll, const T* mean, const T* logscale, const T* x, T* nll, T* dmean, T* dlogscale, int levels, int D) {
+  const long long row = blockIdx.x * (long long)D;
+  const T of_row = WHAT & GRADIENT ? dnll[blockIdx.x] : T(0), h = T(1) / (levels - 1), tiny = T(1e-30);
+  T sum = 0;
+#pragma unroll 1 // an image has few pixels per thread; unrolled, float64 would spill
+  for (int j = threadIdx.x; j < D; j += THREADS) {
+    const T scale = exp(-logscale[row + j]), off = x[row + j] - mean[row + j], delta = scale * h;
+    const T u = (off + h / 2) * scale, v = (off - h / 2) * scale;
+    const bool lowest = x[row + j] < h / 2, highest = x[row + j] > 1 - h / 2;
+    if (WHAT & LOSS) {
+      const T d = delta < tiny ? tiny : delta;
+      if (!lowest && !highest) sum += logscale[row + j] - log(expm1(-d) / -d) + log(T(levels - 1));
+      if (!highest) sum += activate<SOFTPLUS>(-u);
+      if (!lowest) sum += activate<SOFTPLUS>(v);
+    }
+    if (WHAT & GRADIENT) {
+      const T below = highest ? T(0) : activate<SIGMOID>(-u), above = lowest ? T(0) : activate<SIGMOID>(v);
+      const T within = lowest || highest ? T(0) : delta < tiny ? T(1) : delta * exp(-delta) / -expm1(-delta);
+      dmean[row + j] = of_row * scale * (below - above);
+      dlogscale[row + j] = of_row * (within + u * below - v * above);
+    }
+  }
+  if (WHAT & LOSS) {
+    sum = block_sum<THREADS>(sum);
+    if (threadIdx.x == 0) nll[blockIdx.x] = sum;
   }
 }

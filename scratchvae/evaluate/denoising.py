@@ -7,7 +7,7 @@ from ..errors import DataError
 
 
 def psnr(predicted, truth, peak=1.0):
-    """Peak signal-to-noise ratio of each image, 10 log₁₀(peak² / mean squared error), in decibels.   (N, …) of one shape → (N,)
+    """Peak signal-to-noise ratio of each image, 10 log₁₀(peak² / mean squared error) (E81), in decibels.   (N, …) of one shape → (N,)
 
     peak  what white is, the same for both: 1, or 255 of bytes
     Infinite where nothing differs.

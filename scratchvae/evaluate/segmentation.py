@@ -23,7 +23,7 @@ def confusion(predicted, truth, classes):
 
 
 def dice(counts):
-    """2 |P ∩ T| / (|P| + |T|) of each class (Dice, 1945), P being the pixels called it and T those that are.   → (classes,)
+    """2 |P ∩ T| / (|P| + |T|) of each class (E79; Dice, 1945), P being the pixels called it and T those that are.   → (classes,)
 
     counts: of `confusion`. Pixels of all images count together, not each image for itself. NaN for a class that is neither there
     nor called, 0 for one that is only one of the two.
@@ -33,7 +33,7 @@ def dice(counts):
 
 
 def iou(counts):
-    """|P ∩ T| / |P ∪ T| of each class (Jaccard, 1912; Everingham et al., 2010): d / (2 − d) for a Dice of d. Otherwise as `dice`."""
+    """|P ∩ T| / |P ∪ T| of each class (E80; Jaccard, 1912; Everingham et al., 2010): d / (2 − d) for a Dice of d. Otherwise as `dice`."""
     both, called, there = _sets(counts)
     return _ratio(both, called + there - both)
 

@@ -63,7 +63,7 @@ class Concat(Module):
 
 
 class Skip(Module):
-    """x beside what the layers make of it: Concat(x, f(x)). Two gradients meet at x.   x (…, C) → (…, C + D)"""
+    """x beside what the layers make of it: Concat(x, f(x)) (E77). Two gradients meet at x (E78).   x (…, C) → (…, C + D)"""
 
     def __init__(self, *layers):
         self.around, self.join = Sequential(*layers), Concat()

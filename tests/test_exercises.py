@@ -88,6 +88,17 @@ MISTAKES = [
     ("convolution", "] @ K[i, j]\n", "] @ K[-1 - i, -1 - j]\n", r"Y is made with the kernel turned round"),
     ("convolution", "dY @ K[i, j].T", "dY @ K[-1 - i, -1 - j].T", r"dX is made with the kernel turned round"),
     ("convolution", "np.sum(dY, axis=(0, 1, 2))", "np.sum(dY, axis=0)", r"db sums over the images, and should sum over rows and columns"),
+    ("skip", "return dx + below_backward(dz)", "return below_backward(dz)", r"dX lacks the gradient of the skip"),
+    ("skip", "return dx + below_backward(dz)", "return dx", r"dX lacks what comes back through the levels below"),
+    ("skip", "return dx + below_backward(dz)", "return dx + dx + below_backward(dz)", r"dX counts the gradient of the skip twice"),
+    ("skip", "return dx + below_backward(dz)", "return (dx + below_backward(dz)) / 2", r"dX is the mean of the two gradients"),
+    ("skip", "return dx + below_backward(dz)", "return dx + below_backward(dx)", r"below_backward was given \(1, 3, 3, 1\), and takes"),
+    ("skip", "dY[..., :channels]", "dY[..., -channels:]", r"dx is that of the other channels: Y holds x first, then z"),
+    ("skip", "[x[:, top : top + h, left : left + w], z]", "[z, x[:, top : top + h, left : left + w]]", r"Y has z first"),
+    ("skip", "    top, left = (x.shape[1] - h) // 2, (x.shape[2] - w) // 2\n    return", "    top, left = (x.shape[1] - h + 1) // 2, "
+     "(x.shape[2] - w + 1) // 2\n    return", r"Y is cropped one pixel too far right"),
+    ("skip", "(x.shape[2] - w) // 2, x.shape[3]", "(x.shape[2] - w + 1) // 2, x.shape[3]", r"dx is put back one pixel too far right"),
+    ("skip", "dx[:, top : top + h, left : left + w] = dY[..., :channels]", "", r"dx is lost: x stands in Y itself"),
     # compiles
     ("cuda_kl", "float sum = 0;", "float sum = 0", r"the compiler refuses line 35, `for .*`\n +it says: expected ',' or ';' before 'for'$"),
     ("cuda_kl", "blockIdx.x, t", "blockidx.x, t", r"refuses line 33, .*\n.*'blockidx' was not declared.*did you mean 'blockIdx'\?$"),
@@ -257,6 +268,9 @@ def test_every_exercise_is_tested_with_two_mistakes():
         ("complex_step", "h = 1e-40", "h = 1e-20"),
         ("gradcheck", "np.random.default_rng(0).normal(size=f(x).shape)", "np.random.uniform(1, 2, f(x).shape)"),
         ("convolution", "np.tensordot(x[seen], dY, axes=([0, 1, 2], [0, 1, 2]))", "np.einsum('bhwi,bhwo->io', x[seen], dY)"),
+        ("skip", "    dx = np.zeros_like(x)\n    dx[:, top : top + h, left : left + w] = dY[..., :channels]\n",
+         "    after = x.shape[1] - h - top, x.shape[2] - w - left\n"
+         "    dx = np.pad(dY[..., :channels], ((0, 0), (top, after[0]), (left, after[1]), (0, 0)))\n"),
         ("cuda_kl", "- 1 - lv", "- (1.0 + lv)"),
         ("cuda_kl", "for (int half = THREADS / 2; half > 0; half /= 2) {\n" + KERNEL_ROUND + "    __syncthreads();\n  }",
          "if (t == 0)\n    for (int i = 1; i < blockDim.x; ++i) part[0] += part[i];"),

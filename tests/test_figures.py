@@ -75,9 +75,9 @@ def test_trials_of_any_outcome_are_drawn_without_a_fault(losses, tmp_path, flawl
 
     right = trial([500.0, 300.0] + [200.0 - 2 * k for k in range(38)], 105.6, 105.6, False)
     wrong = trial(losses, -1.75e23, None, losses in ([], [None] * 9))
-    draw_pair(right, wrong, (28, 28), tmp_path / "pair.png", "A bug\nand what it does")
+    draw_pair(right, wrong, tmp_path / "pair.png", "A bug\nand what it does")
     door = [("mean over pixels", wrong, "caught by invariances"), ("ε times 0.01", wrong, "caught by distributions")]
-    draw_door(right, door, (28, 28), tmp_path / "door.png", "One line wrong\nSamples")
+    draw_door(right, door, tmp_path / "door.png", "One line wrong\nSamples")
 
 
 # The races ------------------------------------------------------------------------------------------------------------

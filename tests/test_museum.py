@@ -72,6 +72,28 @@ def test_a_gradient_check_and_a_falling_loss_see_few_of_them(computed):
     assert sum(map(bool, seen)) < len(NAMES) / 4
 
 
+def test_a_bug_can_be_computed_alone_and_leaves_all_other_rows(tmp_path, monkeypatch):
+    before, name = table.shipped(), NAMES[3]
+    monkeypatch.setattr(make, "run_all", lambda folder, report, names: {n: make_believe(before, n) for n in names})
+    monkeypatch.setattr(table, "verdicts", lambda edits=(): before["table"][table.CORRECT])
+    monkeypatch.setattr(table, "FILE", tmp_path / "table.json")
+    assert make.main([name, str(tmp_path)]) == 0
+    after = table.shipped()
+    table.shipped.cache_clear()
+    assert list(after["table"]) == list(before["table"])
+    assert (after["table"], after["figures"]["rows"]) == (before["table"], before["figures"]["rows"])
+    assert (tmp_path / "museum_table.md").exists()
+
+
+def make_believe(held, name):
+    """A Visit that found what is shipped."""
+
+    class Found:
+        verdicts, figures = held["table"][name], held["figures"]["rows"].get(name)
+
+    return Found
+
+
 # Planting -------------------------------------------------------------------------------------------------------------
 
 
@@ -117,6 +139,17 @@ def test_two_copies_do_not_see_each_other():
     ]
     assert kl == [-1.0, 1.0]
     assert wrong.reached == {("ops/numpy/gaussian.py", "gaussian_kl")}
+
+
+def test_a_copy_says_whether_work_runs_what_is_changed_and_keeps_what_was_reached():
+    mu, out = np.ones((1, 2)), np.empty(1)
+    copy = find("kl-sign").plant()
+    kl = lambda: copy["ops.numpy"].gaussian_kl(mu, mu, out, (0 * mu, 0 * mu))
+    assert PackageCopy().runs(lambda: None)
+    assert not copy.runs(lambda: None)
+    assert copy.runs(kl)
+    assert not copy.runs(lambda: None)
+    assert copy.reached == {("ops/numpy/gaussian.py", "gaussian_kl")}
 
 
 def test_a_copy_imports_as_python_does():
@@ -228,6 +261,19 @@ def test_the_judge_agrees_with_the_correct_code_and_not_with_a_wrong_one(tiny_da
     assert wrong.own < 0.25 * wrong.judged
 
 
+def test_a_network_is_judged_image_by_image_and_by_every_stage(monkeypatch, tmp_path):
+    from scratchvae.study.museum.figure import draw_pair
+
+    monkeypatch.setattr(trial, "PICTURES", (48, 12))
+    monkeypatch.setattr(trial, "EPOCHS", dict.fromkeys(trial.EPOCHS, 1))
+    for model, name in (("unet", "never-out-of-training"), ("hourglass", "losses-of-one-head")):
+        right, wrong = trial.try_out(kind=(model, "")), trial.try_out(find(name))
+        assert right.judged == pytest.approx(right.own, rel=1e-5)
+        assert right.own == pytest.approx(right.test, rel=1e-5)
+        assert abs(wrong.judged / wrong.own - 1) > 1e-3
+        draw_pair(right, wrong, tmp_path / "pair.png", "A title\nand what it shows")
+
+
 def test_a_run_that_stops_keeps_what_it_had_and_is_drawn(tiny_data, tmp_path):
     from scratchvae.study.museum.figure import draw_door, draw_pair
 
@@ -238,8 +284,8 @@ def test_a_run_that_stops_keeps_what_it_had_and_is_drawn(tiny_data, tmp_path):
         wrong.stopped or "the loss is not finite at step 2 (epoch 1)",
     )
     wrong.samples = np.full_like(right.samples, np.nan)
-    draw_pair(right, wrong, (4, 3), tmp_path / "pair.png", "A title\nand what it shows")
-    draw_door(right, [("one", wrong, "below")], (4, 3), tmp_path / "door.png", "A title\nand what it shows")
+    draw_pair(right, wrong, tmp_path / "pair.png", "A title\nand what it shows")
+    draw_door(right, [("one", wrong, "below")], tmp_path / "door.png", "A title\nand what it shows")
     assert all((tmp_path / name).stat().st_size > 10_000 for name in ("pair.png", "door.png"))
 
 

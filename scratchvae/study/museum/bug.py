@@ -14,8 +14,8 @@ class Bug:
 
     name, title · story: what happened, what it does to the numbers and to the pictures · where: the kinds of code it was found in ·
     edits: our lines and the wrong ones in their place · equations: numbers of those it breaks · urls: public threads about it ·
-    model: "vae", or "iwae" for a bug of the importance-weighted model, or "clock" where there is nothing to train ·
-    likelihood: of the model that `run` trains · note: what is simulated here, or simplified
+    model: what `run` trains, "vae", "iwae" for a bug of importance weights, "unet", "hourglass", or "clock" for nothing ·
+    likelihood: of that model · note: what is simulated here, or simplified
     """
 
     name: str

@@ -10,8 +10,8 @@ from .trial import SHOWN
 TILE, GAP, SPACE = (56, 56), 4, 96
 
 
-def draw_pair(right, wrong, image_shape, path, title, judged=True):
-    """Correct code on the left, wrong code on the right: loss while training, reconstructions, samples.   Trials → a PNG
+def draw_pair(right, wrong, path, title, judged=True):
+    """Correct code on the left, wrong code on the right: loss while training, and what they make of images.   Trials → a PNG
 
     judged=False leaves out what the network is worth.
     """
@@ -26,14 +26,14 @@ def draw_pair(right, wrong, image_shape, path, title, judged=True):
             top += 84
             _losses(sheet, trial, colour, left, top, width, heights["loss"])
             top += heights["loss"] + 108
-            sheet.text(left, top - 18, "Test images, and their reconstructions", SMALL, color=GREY, va="center")
-            _grid(sheet, left, top, np.concatenate([trial.inputs, trial.outputs]), image_shape)
+            sheet.text(left, top - 18, trial.seen[0], SMALL, color=GREY, va="center")
+            _grid(sheet, left, top, np.concatenate([trial.inputs, trial.outputs]), trial.image_shape)
             top += heights["pictures"] + 50
-            sheet.text(left, top - 18, "Samples, the same z on both sides", SMALL, color=GREY, va="center")
-            _grid(sheet, left, top, trial.samples, image_shape)
+            sheet.text(left, top - 18, trial.seen[1], SMALL, color=GREY, va="center")
+            _grid(sheet, left, top, trial.samples, trial.image_shape)
 
 
-def draw_door(right, chosen, image_shape, path, title):
+def draw_door(right, chosen, path, title):
     """Samples of the correct code and of some bugs.   right: Trial · chosen: [(words, Trial, words below)]"""
     across, tile, gap = 6, (42, 42), 3
     side, space, above = across * (tile[1] + gap) - gap, 34, 64
@@ -43,7 +43,7 @@ def draw_door(right, chosen, image_shape, path, title):
             left = i * (side + space)
             sheet.text(left, 12, name, weight="bold", color=colour, va="center")
             sheet.text(left, 40, f"says {number(trial.own)}, is {number(trial.judged)}", SMALL, color=INK, va="center")
-            _grid(sheet, left, above, trial.samples[: across * across], image_shape, across, tile, gap)
+            _grid(sheet, left, above, trial.samples[: across * across], trial.image_shape, across, tile, gap)
             sheet.text(left, above + side + 24, below, SMALL, color=GREY, va="center")
 
 
@@ -76,6 +76,6 @@ def _losses(sheet, trial, colour, left, top, width, height):
 
 def _caption(trial, judged):
     words = (
-        f"stopped: not finite at {trial.stopped.rpartition(' at ')[2]}" if trial.stopped else f"says {number(trial.own)} nats"
+        f"stopped: not finite at {trial.stopped.rpartition(' at ')[2]}" if trial.stopped else f"says {number(trial.own)}"
     )
-    return f"{words}; judged {number(trial.judged)} nats" if judged else words
+    return f"{words}; judged {number(trial.judged)}" if judged else words

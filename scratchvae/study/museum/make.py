@@ -1,7 +1,8 @@
-"""Compute the museum anew: python -m scratchvae.study.museum.make [--check] [DOCS]
+"""Compute the museum anew: python -m scratchvae.study.museum.make [--check] [BUG …] [DOCS]
 
 Writes table.json beside this file (part of the package), and in DOCS (default: docs beside the package) museum_table.md and
-figures/museum.png. Some minutes. With --check nothing is trained or written: the exit status says whether every verdict and
+figures/museum.png. Some minutes. With the names of bugs only these are put through the layers and trained; all other rows stay
+as they are, and so does the figure. With --check nothing is trained or written: the exit status says whether every verdict and
 the page are up to date.
 """
 
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from ...files import write_json, write_text
 from . import table as tables
-from .bugs import find
+from .bugs import BUGS, find
 from .private_copy import ROOT
 from .tour import figures_of, run_all
 
@@ -43,7 +44,8 @@ def differences():
 
 def main(arguments):
     check = "--check" in arguments
-    docs = Path(next((a for a in arguments if not a.startswith("-")), ROOT.parent / "docs"))
+    names = [bug.name for bug in BUGS if bug.name in arguments]
+    docs = Path(next((a for a in arguments if not a.startswith("-") and a not in names), ROOT.parent / "docs"))
     if check:
         stale = differences()
         if not (docs / "museum_table.md").exists() or (docs / "museum_table.md").read_text(encoding="utf-8") != page():
@@ -51,12 +53,19 @@ def main(arguments):
         print("\n".join(stale) or "up to date")
         return 1 if stale else 0
     with tempfile.TemporaryDirectory() as folder:
-        visits = run_all(folder, report=lambda name: print(name, flush=True))
-    table = {tables.CORRECT: tables.verdicts(), **{name: visit.verdicts for name, visit in visits.items()}}
-    write_json(tables.FILE, tables.to_dict(table, figures_of(visits)))
+        visits = run_all(folder, lambda name: print(name, flush=True), names or None)
+    kept = tables.shipped() if names else {"table": {}, "figures": {"rows": {}}}
+    found = {tables.CORRECT: tables.verdicts(), **{name: visit.verdicts for name, visit in visits.items()}}
+    table = {**kept["table"], **found}
+    figures = figures_of(visits)
+    rows = {**kept["figures"]["rows"], **figures["rows"]}
+    order = [tables.CORRECT, *(bug.name for bug in BUGS)]
+    table, figures["rows"] = ({name: rows[name] for name in order if name in rows} for rows in (table, rows))
+    write_json(tables.FILE, tables.to_dict(table, figures))
     tables.shipped.cache_clear()
     write_text(docs / "museum_table.md", page())
-    draw_door(visits, docs / "figures" / "museum.png")
+    if not names:
+        draw_door(visits, docs / "figures" / "museum.png")
     return 0
 
 
@@ -69,9 +78,7 @@ def draw_door(visits, path):
     ]
     says = "Samples of VAEs whose loss falls and whose gradient check passes."
     right = visits[find(next(iter(DOOR))).name].right
-    draw_door(
-        right, chosen, (28, 28), path, f"One line wrong\n{says} −ELBO in nats per image: what the code says, and what it is"
-    )
+    draw_door(right, chosen, path, f"One line wrong\n{says} −ELBO in nats per image: what the code says, and what it is")
 
 
 if __name__ == "__main__":

@@ -48,6 +48,13 @@ class PackageCopy:
     def __getitem__(self, name):
         return self._load(f"{NAME}.{name}")
 
+    def runs(self, work):
+        """Whether work() runs an edited function, or there is none: a layer may leave out what takes long and runs none."""
+        before, self.reached = self.reached, set()
+        work()
+        found, self.reached = self.reached, before | self.reached
+        return bool(found) or not self.edits
+
     def _load(self, name):
         """The module of that full name. Its package is loaded before it and holds it as an attribute, as Python does it."""
         if name in self.modules:

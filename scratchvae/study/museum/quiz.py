@@ -87,7 +87,7 @@ class Quiz:
             raise ConfigError("its pictures are those of the correct code: there is nothing to compare")
         from .figure import draw_pair
 
-        draw_pair(*self._pair, (28, 28), path, f"What is wrong here?\nQuiz, seed {self.seed}. {HOW}", judged=False)
+        draw_pair(*self._pair, path, f"What is wrong here?\nQuiz, seed {self.seed}. {HOW[self._bug.model]}", judged=False)
         return Path(path)
 
     def answer(self, name):

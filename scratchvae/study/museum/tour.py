@@ -9,7 +9,7 @@ from .bug import Bug
 from .bugs import BUGS, find
 from .clock import Device, time_step
 from .exhibit import report
-from .trial import HOW, Trial, pair
+from .trial import HOW, JUDGE, Trial, pair
 
 ROWS = {
     "training": "training loss, last epoch",
@@ -53,7 +53,7 @@ class Visit:
             ]
             lines += [f"{a:26}{b:>14}{c:>16}" for a, b, c in rows]
             lines += [f"stopped: {self.wrong.stopped}"] if self.wrong.stopped else []
-            lines += [f"({self.wrong.figure}; in nats per image; judged: its network by the correct formulas)"]
+            lines += [f"({self.wrong.figure}; judged: its network by the correct formulas)"]
         lines += ["", *report(self.verdicts)]
         return "\n".join(lines + (["", f"Figure: {self.path}"] if self.path else []))
 
@@ -76,16 +76,19 @@ def run(name, folder=None):
         from .figure import draw_pair
 
         visit.path = Path(folder) / f"{name}.png"
-        draw_pair(visit.right, visit.wrong, (28, 28), visit.path, f"{bug.title}\n{HOW}")
+        draw_pair(visit.right, visit.wrong, visit.path, f"{bug.title}\n{HOW[bug.model]} {JUDGE}")
     return visit
 
 
-def run_all(folder, report=lambda name: None):
-    """Run every bug, and write figures, table.txt and museum.json into a folder → {name: Visit}.   report(name): before each"""
+def run_all(folder, report=lambda name: None, names=None):
+    """Run every bug, or those of these names, and write figures, table.txt and museum.json into a folder → {name: Visit}.
+
+    report(name): before each
+    """
     folder, visits = Path(folder), {}
-    for bug in BUGS:
-        report(bug.name)
-        visits[bug.name] = run(bug.name, folder)
+    for name in names or [bug.name for bug in BUGS]:
+        report(name)
+        visits[name] = run(name, folder)
     table = {tables.CORRECT: tables.verdicts(), **{name: visit.verdicts for name, visit in visits.items()}}
     write_text(folder / "table.txt", tables.as_text(table) + "\n")
     write_json(folder / "museum.json", tables.to_dict(table, figures_of(visits)))
@@ -94,4 +97,5 @@ def run_all(folder, report=lambda name: None):
 
 def figures_of(visits):
     """The numbers of all trials as plain data, with how they were had."""
-    return {"how": HOW, "rows": {name: visit.figures for name, visit in visits.items() if visit.figures}}
+    rows = {name: visit.figures for name, visit in visits.items() if visit.figures}
+    return {"how": " ".join([*HOW.values(), JUDGE]), "rows": rows}

@@ -1,6 +1,6 @@
 """Correct and wrong code trained side by side, for real; and the wrong model judged by the correct formulas."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
@@ -12,16 +12,24 @@ from ...ops import numpy as ops
 from .private_copy import PackageCopy
 
 HIDDEN, LATENT, LR = 200, 20, 3e-3
-EPOCHS = {"vae": 10, "iwae": 3}  # an importance-weighted step has five times the work
+EPOCHS = {"vae": 10, "iwae": 3, "unet": 5, "hourglass": 5}  # an importance-weighted step has five times the work
+PICTURES, BATCH = (600, 100), 16  # of training and of test, and in a step, of the two networks whose output is an image
+STRIDE = 4  # of the hourglass
 LOG_EVERY = 10  # steps: four lines an epoch of the bundled digits
 SHOWN, SAMPLES = 12, 48  # reconstructions and samples that a figure shows
 JUDGED, DRAWS = 100, 100  # test images and importance samples by which an importance-weighted model is measured
-HOW = (
-    f"Each a 784-{HIDDEN}-{LATENT} model on the bundled digits (5,000 training, 1,000 test images), Adam with lr {LR:g}, batch 128, "
-    f"seed 0, {EPOCHS['vae']} epochs; the importance-weighted ones K = 5 and {EPOCHS['iwae']} epochs. Nats per image: −ELBO with one "
-    f"sampled z on the test images, or −log p(x) by {DRAWS} importance samples on {JUDGED} of them. “Judged”: the network that was "
-    "trained, by the correct formulas."
-)
+HOW = {
+    "vae": f"Each a 784-{HIDDEN}-{LATENT} model on the bundled digits (5,000 training, 1,000 test images), Adam with lr {LR:g}, "
+    f"batch 128, seed 0, {EPOCHS['vae']} epochs. Nats per image: −ELBO with one sampled z on the test images.",
+    "iwae": f"The importance-weighted ones: 784-{HIDDEN}-{LATENT} too, K = 5, {EPOCHS['iwae']} epochs; −log p(x) by {DRAWS} "
+    f"importance samples on {JUDGED} test images.",
+    "unet": f"The U-Nets: base 4, two levels, batch norm; {PICTURES[0]} training and {PICTURES[1]} test images of `clutter`, "
+    f"lr {LR:g}, batch {BATCH}, {EPOCHS['unet']} epochs; squared error per image to the clean one.",
+    "hourglass": "The hourglasses: two stages of two levels, 8 features, stride 4; as many images of `figures`, "
+    f"lr {LR:g}, batch {BATCH}, {EPOCHS['hourglass']} epochs; squared error of both stages per image.",
+}
+JUDGE = "“Judged”: the network that was trained, by the correct formulas; where there is no z, each image by itself."
+SEEN = "Test images, and their reconstructions", "Samples, the same z on both sides"
 
 
 @dataclass
@@ -30,7 +38,8 @@ class Trial:
 
     epochs, losses: of the training log's lines · training, test: the losses of the last epoch in that log · own: the test figure by the
     code's own evaluation · judged: the same figure of the network it trained, by the correct formulas; all in nats per
-    image, None where not finite · stopped: the error that ended it, or "" · inputs, outputs (SHOWN, D), samples (SAMPLES, D)
+    image, None where not finite · stopped: the error that ended it, or "" · inputs, outputs (SHOWN, D), samples (N, D): pictures
+    of image_shape; what they are is `seen`
     """
 
     figure: str  # what `own` and `judged` are
@@ -44,6 +53,8 @@ class Trial:
     inputs: np.ndarray = None
     outputs: np.ndarray = None
     samples: np.ndarray = None
+    image_shape: tuple = (28, 28)
+    seen: tuple = SEEN
 
     def to_dict(self):
         names = ("figure", "training", "test", "own", "judged", "stopped")
@@ -60,14 +71,17 @@ def try_out(bug=None, data=None, epochs=None, kind=("vae", "bernoulli")):
     if model_name == "clock":
         raise ConfigError(f"{bug.name} is a bug of a clock: there is nothing to train")
     copy = bug.plant() if bug else PackageCopy()
+    if model_name in NETWORKS:
+        return _try_network(copy, model_name)
     data = load("mnist-small") if data is None else data
     options = {"likelihood": likelihood, "seed": 0}
     if model_name == "iwae":
         model = copy["study.museum.iwae"].IWAE(data.train.images.shape[1], (HIDDEN,), LATENT, samples=5, **options)
-        trial = Trial(f"−log p(x) by {DRAWS} importance samples, {JUDGED} test images")
+        trial = Trial(f"−log p(x) by {DRAWS} importance samples, {JUDGED} test images, in nats per image")
     else:
         model = copy["models.vae"].VAE(data.train.images.shape[1], (HIDDEN,), LATENT, **options)
-        trial = Trial("−ELBO, one sample of z per image, test images")
+        trial = Trial("−ELBO, one sample of z per image, test images, in nats per image")
+    trial.image_shape = data.image_shape
     with np.errstate(all="ignore"):
         _train(copy, model, data, epochs or EPOCHS[model_name], trial)
         trial.own, trial.judged = _finite(_own_figure(copy, model, data)), _finite(judge(model, data))
@@ -87,9 +101,9 @@ def pair(bug):
     return correct(bug.model, bug.likelihood), wrong
 
 
-def _train(copy, model, data, epochs, trial):
+def _train(copy, model, data, epochs, trial, **options):
     training = copy["training"]
-    trainer = training.Trainer(model, data, training.Settings(epochs=epochs, lr=LR, seed=0, log_every=LOG_EVERY))
+    trainer = training.Trainer(model, data, training.Settings(epochs=epochs, lr=LR, seed=0, log_every=LOG_EVERY, **options))
     records, steps = [], trainer.steps_per_epoch
     try:
         for _ in range(epochs):  # epoch by epoch, so that what was logged before an error is kept
@@ -102,6 +116,58 @@ def _train(copy, model, data, epochs, trial):
     last = [r["loss"] for r in train if r["epoch"] > train[-1]["epoch"] - 1]
     trial.training = _finite(np.mean(last)) if last else None
     trial.test = _finite(test[-1]["loss"]) if test else None
+
+
+def _try_network(copy, name):
+    """A Trial of a network whose output is an image."""
+    source, make, says, wanted, figure, seen = NETWORKS[name]
+    data = load(source)
+    splits = {place: part.take(np.arange(n)) for (place, part), n in zip(data.splits.items(), PICTURES, strict=True)}
+    data, trial = replace(data, **splits), Trial(f"{figure}, test images", image_shape=data.image_shape, seen=seen)
+    model, test = make(copy, data), data.test.fields
+    x = (test["images"] / 255).astype(model.dtype)
+    with np.errstate(all="ignore"):
+        _train(copy, model, data, EPOCHS[name], trial, batch_size=BATCH)
+        trial.own = _finite(sum(m.value for m in copy["evaluate"].measure(model, data, threads=1).values()))
+        alone = [says(model, x[i : i + 1]) for i in range(len(x))]
+        trial.judged = _finite(((np.stack(alone) - wanted(test)) ** 2).sum() / len(x))
+    if name == "unet":
+        outputs, samples = np.stack(alone[:SHOWN]), wanted(test)[:SHOWN]
+    else:
+        largest = np.stack(alone[:SHOWN]).max(axis=4).repeat(STRIDE, axis=2).repeat(STRIDE, axis=3)
+        samples, outputs = largest[:, 0], largest[:, 1]
+    trial.inputs, trial.outputs, trial.samples = (a.reshape(SHOWN, -1) for a in (x[:SHOWN], outputs, samples))
+    return trial
+
+
+def _unet(copy, data):
+    return copy["models.unet"].UNet.of_data(data, "denoise", base=4, levels=2, norm="batch", seed=0)
+
+
+def _hourglass(copy, data):
+    return copy["models.hourglass"].Hourglass.of_data(data, features=8, stride=STRIDE, levels=2, seed=0)
+
+
+def _maps(fields):
+    """A Gaussian of one pixel around each joint that is seen, on maps STRIDE times smaller, for every stage.   → (N, 1, h, w, J)"""
+    at = (fields["points"][:, None, None] + 0.5) / STRIDE - 0.5
+    row, column = np.mgrid[tuple(slice(n // STRIDE) for n in fields["clean"].shape[1:])][..., None]
+    maps = np.exp(-((column - at[..., 0]) ** 2 + (row - at[..., 1]) ** 2) / 2)
+    return (maps * fields["visible"][:, None, None])[:, None]
+
+
+# Of each network whose output is an image: its data, how it is made, what it says of images (1, D), what was wanted, its figure, and
+# what the pictures of a trial are.
+NETWORKS = {
+    "unet": (
+        "clutter", _unet, lambda model, x: model.net.forward(x)[0], lambda fields: fields["clean"][..., None] / 255,
+        "squared error per image", ("Test images, and what it makes of them", "The clean images"),
+    ),
+    "hourglass": (
+        "figures", _hourglass, lambda model, x: np.concatenate(model.heat(x)), _maps, "squared error of both stages per image",
+        ("Test images, and the last stage's maps (the largest of all joints)", "The first stage's maps"),
+    ),
+}  # fmt: skip
 
 
 def _own_figure(copy, model, data):

@@ -1,9 +1,9 @@
 """Every piece of the museum, in the order in which it is shown."""
 
 from ....errors import ConfigError, meant
-from . import evaluation, importance, likelihood, posterior, training
+from . import evaluation, importance, likelihood, networks, posterior, training
 
-BUGS = (*posterior.BUGS, *likelihood.BUGS, *training.BUGS, *evaluation.BUGS, *importance.BUGS)
+BUGS = (*posterior.BUGS, *likelihood.BUGS, *training.BUGS, *evaluation.BUGS, *importance.BUGS, *networks.BUGS)
 
 
 def find(name):

@@ -1,5 +1,9 @@
 """Does backward write the derivative of what forward computes? The classic check, exact and approximate, on everything."""
 
+from . import small
+
+SAMPLE = 4  # entries of each tensor of a network of several paths, and a random direction over all of them
+
 
 def complex_step(copy):
     """Every operation, module and model, by complex steps (E34)."""
@@ -16,6 +20,8 @@ def _gradcheck(copy, method):
     reports = checks.check_all(method=method)
     model = copy["study.museum.iwae"].IWAE(6, (5,), 3, samples=4)
     reports["importance-weighted"] = checks.gradcheck(model, method=method, name="importance-weighted")
+    for name, (model, inputs) in small.networks(copy).items():
+        reports[name] = checks.gradcheck(model, *inputs, method=method, sample=SAMPLE, name=name, training=False)
     for name, report in reports.items():
         wrong = next((e for e in report.entries if e.verdict == "FAIL"), None)
         what = f"{name}: relative error {report.worst:.1e}"

@@ -8,7 +8,8 @@ from .verdict import near
 
 
 def evaluation(copy):
-    """Test images change no weight and are the ones evaluated; z is sampled; as many samples are drawn as were asked for."""
+    """Test images change no weight and are the ones evaluated; z is sampled; as many samples are drawn as were asked for; an image's
+    loss does not depend on which others are looked at with it."""
     images, test, other = small.images(24), small.images(10, seed=1), small.images(10, seed=2)
     trained = [small.vae(copy) for _ in range(2)]
     for model, held_out in zip(trained, (test, other), strict=True):
@@ -30,6 +31,14 @@ def evaluation(copy):
                 f"−ELBO with z sampled, {samples} draw{'s' * (samples > 1)} per image, is {by_hand:.4f} nats, and {got:.4f} is reported"
             ),
         )
+
+    data = small.pictures(copy, 8)
+    model = small.unet(copy, norm="batch")
+    small.train(copy, model, data, lr=1e-2)
+    fields = [data.train.fields[name] for name in model.reads]
+    together, alone = (float(model.forward(fields[0][:n] / 255, fields[1][:n])[0][0]) for n in (8, 1))
+    what = f"a trained U-Net's loss of an image is {alone:.4f} nats alone, and {together:.4f} among others"
+    yield near(together, alone, 1e-9)[0], together, what
 
     museum = copy["study.museum.iwae"]
     model = museum.IWAE(small.PIXELS, (8,), 3, seed=3, dtype=np.float64)

@@ -6,7 +6,8 @@ from . import small
 
 
 def invariances(copy):
-    """An image's loss does not depend on its batch; gradients add up; twice the pixels, twice the nats."""
+    """An image's loss does not depend on its batch; gradients add up; twice the pixels, twice the nats; a network that is
+    mirrored sees a mirrored image as it saw the image."""
     model = small.vae(copy)
     x, eps = small.images(7) / 255, small.normal(0, 7, model.latent)
     whole = _terms(model, x, eps)
@@ -29,6 +30,27 @@ def invariances(copy):
         ratio = float((twice / once).mean())
         holds, _ = _close(2 * once, twice)
         yield holds, ratio, f"{name}: an image repeated beside itself has {ratio:.3g} times the nats, and should have twice"
+
+    images = small.pictures(copy, 8).train.images / 255
+    pictures = images.reshape(-1, small.SIDE, small.SIDE)
+    networks = ("U-Net", small.unet(copy), _classes), ("hourglass", small.hourglass(copy, stride=1), _maps)
+    for name, model, says in networks:
+        once = says(model, images)
+        for _, parameter in model.parameters():
+            if parameter.value.ndim == 4:  # a kernel (rows, columns, …)
+                parameter.value[:] = parameter.value[:, ::-1].copy()
+        mirrored = says(model, pictures[:, :, ::-1].reshape(len(images), -1))[:, :, ::-1]
+        holds, worst = _close(mirrored, once)
+        what = f"what the {name} says of a mirrored image, its kernels mirrored too,"
+        yield holds, worst, f"{what} is off by {worst:.1e} of itself"
+
+
+def _classes(model, images):
+    return model.net.forward(images).copy()
+
+
+def _maps(model, images):
+    return model.heat(images)[-1].copy()
 
 
 def _terms(model, x, eps):

@@ -7,7 +7,7 @@ from .verdict import near
 
 
 def known_values(copy):
-    """The figures that `measure` reports for constant models, pixel by pixel and with their sign; and a mean image."""
+    """What `measure` reports for constant models, pixel by pixel and with its sign; each stage's error; a mean image."""
     measure = copy["evaluate"].measure
     pixels = small.images(20, binary=True)
     data = small.dataset(copy, pixels, pixels)
@@ -38,6 +38,18 @@ def known_values(copy):
         got,
         f"a Gaussian decoder that says N(0, 1) should report {wanted:.4f} nats, and reports {got:.4f}",
     )
+
+    fields = small.pictures(copy, 2).train.fields
+    model = small.hourglass(copy)
+    model.buffer.values[:] = 0
+    for k, stage in enumerate(model.stages):
+        stage.head.b.value[:] = k + 1
+    errors = model.forward(fields["images"] / 255, fields["points"], 0 * fields["visible"])
+    for k, error in enumerate(errors):
+        wanted, got = 2 * (small.SIDE / 2) ** 2 * (k + 1) ** 2, float(error[0])
+        what = f"a stage that draws {k + 1} where no joint is seen, in two maps of 4 x 4,"
+        found = f"{what} has a squared error of {wanted:g}, and stage {k + 1} reports {got:g}"
+        yield near(got, wanted, 1e-12)[0], got, found
 
     for logit in (-3.0, 2.0):
         got = float(small.constant(copy, logit).decode(np.zeros((1, 3)))[0, 0])

@@ -4,6 +4,8 @@ Names are those of the functions below; without any, all are drawn. Models train
 pictures come out again, but for `speed`, which is about the machine it is drawn on. A few minutes on two cores.
 """
 
+import base64
+import json
 import sys
 import time
 from fractions import Fraction
@@ -524,6 +526,32 @@ def launches(path):
         ):  # fmt: skip
             sheet.text(x, 14, mark, color=colour, va="center")
             sheet.text(x + 24, 14, text, va="center")
+
+
+# Chapter 11 --------------------------------------------------------------------------------------------------------------
+
+
+def unet(path):
+    """What both U-Nets of the first seed in benchmarks/results/unet_*.json made of test images."""
+    results = FOLDER.parents[1] / "benchmarks" / "results"
+    title = "What a skip carries\nA U-Net and the same without its skips, on test images: to be cleaned, and to be segmented"
+    side, gap, left, across = 88, 5, 150, 8
+    with page(path, title, WIDTH, 8 * (side + gap) + 110, whole=True) as sheet:
+        for part, (task, source, field, shown) in enumerate((
+            ("denoise", "clutter", "clean", lambda a: a / 255), ("segment", "overlap", "segments", colours_of),
+        )):  # fmt: skip
+            test = scratchvae.load_data(source).test
+            lines = json.loads((results / f"unet_{task}.json").read_text(encoding="utf-8"))["lines"]
+            kept = {line["skips"]: base64.b64decode(line["shown"]) for line in lines if "shown" in line}
+            read = lambda skips, kept=kept: np.frombuffer(kept[skips], np.uint8).reshape(across, 40, 40)
+            rows = {"input": test.images[:across].reshape(-1, 40, 40) / 255, "wanted": shown(test.fields[field][:across])}
+            rows |= {"with skips": shown(read(True)), "without": shown(read(False))}
+            top = part * (4 * (side + gap) + 40)
+            for r, (name, pictures) in enumerate(rows.items()):
+                shape = pictures.shape[1:]
+                colour, y = (INK, INK, BLUE, VERMILION)[r], top + r * (side + gap)
+                sheet.text(0, y + side / 2, name, va="center", color=colour)
+                sheet.picture(left, y, mosaic(tiles(pictures.reshape(across, -1), shape, (side, side)), across, gap))
 
 
 # The page on data ----------------------------------------------------------------------------------------------------------

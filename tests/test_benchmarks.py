@@ -1,11 +1,13 @@
 """The benchmark harness, run for real with the peers that need NumPy alone."""
 
+import importlib
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from scratchvae.timing import Summary, read_result
@@ -151,3 +153,42 @@ def test_convolutional_networks_are_raced_from_the_same_weights(tmp_path):
     assert [one["net"] for one in result["races"]] == ["conv-vae", "unet-16"]
     assert result["left_out"] == {}
     assert all(one["peers"]["ours"]["check_loss_nats"] > 0 for one in result["races"])
+
+
+# The U-Net's ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def unet(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT)
+    return importlib.import_module("benchmarks.unet")
+
+
+def test_errors_by_scale_are_parts_of_the_squared_error(unet):
+    random = np.random.default_rng(0)
+    predicted, clean = random.uniform(size=(2, 3, 40, 40))
+    parts = unet.by_scale(predicted, clean)
+    assert list(parts) == ["8", "4", "2", "1"]
+    assert sum(parts.values()) == pytest.approx(((predicted - clean) ** 2).sum() / 3)
+    checker = clean + np.indices((40, 40)).sum(axis=0) % 2 - 0.5  # pixel by pixel, and right in the mean of any square
+    assert unet.by_scale(checker, clean)["1"] == pytest.approx(400)
+    assert sum(unet.by_scale(checker, clean).values()) == pytest.approx(400)
+
+
+def test_wrong_pixels_are_counted_at_borders_and_elsewhere(unet):
+    truth = np.zeros((1, 4, 6), int)
+    truth[:, :, 3:] = 1  # columns 2 and 3 are at the border
+    wrong = truth.copy()
+    wrong[0, 0, 3] = wrong[0, 0, 0] = wrong[0, 1, 0] = 2
+    assert unet.by_place(wrong, truth) == {"at a border": 1 / 8, "elsewhere": 2 / 16}
+    assert unet.ink(wrong, truth) == 2 * 12 / (12 + 14)
+
+
+def test_a_skip_that_carries_nothing_but_its_mean_is_missed_by_nobody(unet):
+    model = unet.UNet((8, 8), 2, 2, classes=3)
+    flat, random = np.full((3, 64), 0.5, np.float32), np.random.default_rng(0).uniform(size=(3, 64)).astype(np.float32)
+    for module in (model.net.layers[1].layers[0], model.net.layers[1].layers[2]):
+        module.W.value[:], module.b.value[:] = 0, 1  # what the outer skip is given is the same everywhere
+    outer, inner = unet.silenced(model, random)
+    assert np.array_equal(outer, model.predict(random))
+    assert [one.shape for one in unet.silenced(model, flat)] == [(3, 8, 8)] * 2

@@ -31,6 +31,7 @@ class UNet(Model):
 
     kind = "unet"
     chunk = 50
+    training_defaults = {"batch_size": 4, "lr": 3e-3}
 
     def __init__(
         self, image_shape=(40, 40), base=16, levels=3, task="segment", classes=None, skips=True, norm="none", seed=0, dtype=np.float32,

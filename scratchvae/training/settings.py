@@ -27,8 +27,8 @@ class Settings:
     """
 
     epochs: int | None = setting(None, "passes over the images (default: 10 for 60,000 images, up to 60 for fewer)", kind=int)
-    batch_size: int = setting(128, "images per update (default: 128; hourglass 16)")
-    lr: float = setting(1e-3, "learning rate (default: 0.001; hourglass 0.003)")
+    batch_size: int = setting(128, "images per update (default: 128; unet 4, hourglass 16)")
+    lr: float = setting(1e-3, "learning rate (default: 0.001; unet 0.003, hourglass 0.003)")
     schedule: str = setting("constant", "how the learning rate changes", choices=("constant", "step", "cosine"))
     warmup: int = setting(0, "steps over which the learning rate first rises from 0", low=0)
     every: int = setting(1000, "steps between two drops of --schedule step")

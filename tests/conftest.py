@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from scratchvae.checks.cuda_on_cpu.build import NEEDS
+from scratchvae.cuda_on_cpu.build import NEEDS
 from scratchvae.data import Dataset, Split
 from scratchvae.errors import BackendError
 from scratchvae.models import VAE

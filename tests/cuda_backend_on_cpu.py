@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 from cuda_kernels_on_cpu import Grouped
 
-from scratchvae.checks import cuda_on_cpu
-from scratchvae.checks.cuda_on_cpu import DeviceArray
+from scratchvae import cuda_on_cpu
+from scratchvae.cuda_on_cpu import DeviceArray
 from scratchvae.ops.cuda.device import failures
 
 

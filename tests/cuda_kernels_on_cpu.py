@@ -3,7 +3,7 @@
 from functools import cache
 from itertools import product
 
-from scratchvae.checks import cuda_on_cpu as on_cpu
+from scratchvae import cuda_on_cpu as on_cpu
 from scratchvae.ops.cuda import launch
 
 ACTIVATIONS = ("NONE", "RELU", "LEAKY_RELU", "TANH", "SIGMOID", "SOFTPLUS", "GELU", "SILU")

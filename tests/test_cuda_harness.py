@@ -8,10 +8,10 @@ import pytest
 from cuda_on_cpu.broken import cases
 from cuda_on_cpu.sanitize import run_sanitized
 
-from scratchvae.checks.cuda_on_cpu import SCHEDULES, CpuModule, KernelFault, build, poison
-from scratchvae.checks.cuda_on_cpu.build import BuildError
-from scratchvae.checks.cuda_on_cpu.memory import MemoryFault
-from scratchvae.checks.cuda_on_cpu.sources import flatten, plain_kernels
+from scratchvae.cuda_on_cpu import SCHEDULES, CpuModule, KernelFault, build, poison
+from scratchvae.cuda_on_cpu.build import BuildError
+from scratchvae.cuda_on_cpu.memory import MemoryFault
+from scratchvae.cuda_on_cpu.sources import flatten, plain_kernels
 from scratchvae.errors import BackendError
 from scratchvae.ops.cuda import launch
 

@@ -9,7 +9,7 @@ from cuda_kernels_on_cpu import ACTIVATIONS, OnCpu
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scratchvae.checks.cuda_on_cpu import SCHEDULES, poison
+from scratchvae.cuda_on_cpu import SCHEDULES, poison
 from scratchvae.ops import cuda
 from scratchvae.ops import numpy as twins
 from scratchvae.ops.cuda import ladder, launch

@@ -6,7 +6,7 @@ from cuda_backend_on_cpu import cupy_on_cpu
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scratchvae.checks.cuda_on_cpu import SCHEDULES, CpuModule
+from scratchvae.cuda_on_cpu import SCHEDULES, CpuModule
 from scratchvae.ops import cuda
 from scratchvae.ops.cuda import device, launch
 

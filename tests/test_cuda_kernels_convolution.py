@@ -11,7 +11,7 @@ from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 from test_convolution import outputs, settings
 
-from scratchvae.checks.cuda_on_cpu import SCHEDULES, CpuModule, KernelFault, MemoryFault, poison
+from scratchvae.cuda_on_cpu import SCHEDULES, CpuModule, KernelFault, MemoryFault, poison
 from scratchvae.errors import ShapeError
 from scratchvae.ops import cuda
 from scratchvae.ops import numpy as twins

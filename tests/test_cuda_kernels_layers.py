@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scratchvae import rng
-from scratchvae.checks.cuda_on_cpu import SCHEDULES, CpuModule, poison
+from scratchvae.cuda_on_cpu import SCHEDULES, CpuModule, poison
 from scratchvae.data import gather
 from scratchvae.ops import cuda
 from scratchvae.ops import numpy as twins

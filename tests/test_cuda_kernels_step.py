@@ -5,7 +5,7 @@ import pytest
 from cuda_kernels_on_cpu import OnCpu
 
 from scratchvae import rng
-from scratchvae.checks.cuda_on_cpu import poison
+from scratchvae.cuda_on_cpu import poison
 from scratchvae.data import gather
 from scratchvae.models import VAE
 from scratchvae.ops import cuda

@@ -9,7 +9,7 @@ from cuda_kernels_on_cpu import GROUPS
 from cuda_on_cpu import nvrtc
 from cuda_on_cpu.broken import cases
 
-from scratchvae.checks.cuda_on_cpu.sources import flatten, plain_kernels
+from scratchvae.cuda_on_cpu.sources import flatten, plain_kernels
 from scratchvae.ops.cuda.ladder import numbers_asked
 from scratchvae.ops.cuda.launch import KERNELS, OPTIONS, source
 

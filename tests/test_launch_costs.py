@@ -8,7 +8,7 @@ import pytest
 from cuda_kernels_on_cpu import OnCpu
 
 from scratchvae import ConvVAE
-from scratchvae.checks.cuda_on_cpu import CpuModule
+from scratchvae.cuda_on_cpu import CpuModule
 from scratchvae.ops.cuda import launch
 from scratchvae.ops.cuda.ladder import RUNGS, numbers_asked
 from scratchvae.ops.cuda.tiling import TILES, shared_bytes

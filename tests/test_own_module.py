@@ -11,7 +11,7 @@ from cuda_backend_on_cpu import cupy_on_cpu
 
 from scratchvae import fit, gradcheck, load_model, nn, resume
 from scratchvae.checks import check_file
-from scratchvae.checks.cuda_on_cpu import SCHEDULES
+from scratchvae.cuda_on_cpu import SCHEDULES
 from scratchvae.errors import BackendError, KernelError
 from scratchvae.models import Model
 from scratchvae.models.likelihood import Bernoulli

@@ -14,7 +14,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from scratchvae.checks.cuda_on_cpu.build import RUNTIME, compiler
+from scratchvae.cuda_on_cpu.build import RUNTIME, compiler
 
 TESTS = Path(__file__).resolve().parent.parent
 # Reports of a broken kernel are wanted in full: neither sanitizer stops at its first. Python frees little: no leak report.

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scratchvae.checks.cuda_on_cpu import SCHEDULES, CpuModule, poison
+from scratchvae.cuda_on_cpu import SCHEDULES, CpuModule, poison
 
 FOLDER = Path(__file__).parent
 NAMES = sorted(path.stem for path in FOLDER.glob("*.cu"))

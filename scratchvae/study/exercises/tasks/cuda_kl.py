@@ -6,10 +6,10 @@ from functools import cached_property
 
 import numpy as np
 
-from ....checks.cuda_on_cpu import SCHEDULES, BuildError, CpuModule, poison
-from ....checks.cuda_on_cpu.build import compiler
-from ....checks.cuda_on_cpu.sources import plain_kernels
 from ....checks.diagnose import agrees, diagnose
+from ....cuda_on_cpu import SCHEDULES, BuildError, CpuModule, poison
+from ....cuda_on_cpu.build import compiler
+from ....cuda_on_cpu.sources import plain_kernels
 from ....errors import KernelError
 from ..exam import Wrong
 from ..student import TOKEN

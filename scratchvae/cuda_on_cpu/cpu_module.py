@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...errors import KernelError
+from ..errors import KernelError
 from .build import RUNTIME, build, places
 from .memory import ALIGNMENT, on_device, poison
 from .sources import flatten, plain_kernels

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from ...errors import KernelError
+from ..errors import KernelError
 
 GUARD_BYTES = 4096
 # Around floats the guard is a signalling NaN: it spoils what is computed from it, and any arithmetic turns it into a

@@ -13,9 +13,9 @@ from functools import cache, partial
 
 import numpy as np
 
-from ...backend import Backend
-from ...ops import cuda
-from ...ops.cuda import launch
+from ..backend import Backend
+from ..ops import cuda
+from ..ops.cuda import launch
 from .cpu_module import CpuModule
 from .memory import poison
 

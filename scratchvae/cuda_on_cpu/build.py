@@ -9,8 +9,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from ...errors import BackendError, KernelError
-from ...files import replacing
+from ..errors import BackendError, KernelError
+from ..files import replacing
 
 NEEDS = "running CUDA kernels on the CPU needs"
 INCLUDE = Path(__file__).parent / "include"

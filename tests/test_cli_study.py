@@ -59,21 +59,23 @@ class Broken(Mine):
 def test_trace_shows_a_model_of_ones_own_as_it_starts_or_as_a_run_left_it(tmp_path, capsys):
     file, run = tmp_path / "mine.py", tmp_path / "run"
     file.write_text(OWN, encoding="utf-8")
-    told = json.loads(output(capsys, "trace", "--model", f"{file}:Mine", "--out", tmp_path / "t.html", "--json").out)
+    traced = lambda *options, **status: output(capsys, "trace", *options, "--out", tmp_path / "t.html", **status)
+    told = json.loads(traced("--model", f"{file}:Mine", "--json").out)
     assert told["title"] == "Mine of 615,440 parameters"
     assert told["worst_relative_error"] < 1e-12
     assert "forward-layer" in [step["key"] for step in told["steps"]]
     Mine = class_of(f"{file}:Mine")
     fit(Mine(784, seed=3), load("mnist-small"), out=run, max_steps=1, progress=False)
-    again = json.loads(output(capsys, "trace", "--model", run, "--class", f"{file}:Mine", "--out", tmp_path / "t.html", "--json").out)
+    again = json.loads(traced("--model", run, "--class", f"{file}:Mine", "--json").out)
+    (tmp_path / "t.html").unlink()
     assert again["loss"] != told["loss"]
-    assert "it is of a 'Mine', not of a Broken" in output(capsys, "trace", "--model", run, "--class", f"{file}:Broken", status=1).err
+    assert "it is of a 'Mine', not of a Broken" in traced("--model", run, "--class", f"{file}:Broken", status=1).err
     for target, wrong in ((f"{file}:Broken", "could not be traced: NameError"), (f"{file}:Mien", "did you mean Mine?")):
-        assert wrong in output(capsys, "trace", "--model", target, "--out", tmp_path / "x.html", status=1).err
-    file.write_text("class Layer:\n    def forward(self, x): pass\n    def backward(self, dY): pass\n", encoding="utf-8")
-    assert "Layer is no Model" in output(capsys, "trace", "--model", f"{file}:Layer", status=1).err
-    assert "--class belongs to the --model of a run" in output(capsys, "trace", "--class", f"{file}:Layer", status=1).err
-    assert not (tmp_path / "x.html").exists()
+        assert wrong in traced("--model", target, status=1).err
+    file.write_text("class Layer:\n    def forward(self, x): pass\n    def backward(self, dY): pass\n", "utf-8")
+    assert "Layer is no Model" in traced("--model", f"{file}:Layer", status=1).err
+    assert "--class belongs to the --model of a run" in traced("--class", f"{file}:Layer", status=1).err
+    assert not (tmp_path / "t.html").exists()
 
 
 def test_exercise_from_stub_to_solution(tmp_path, capsys):

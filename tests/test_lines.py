@@ -8,11 +8,11 @@ import scratchvae
 
 ROOT = Path(scratchvae.__file__).parent
 SHORT = (
-    *("cli", "data", "evaluate", "plots", "training"),
+    *("cli", "data", "evaluate", "plots", "training", "study/trace"),
     *("bench.py", "backend.py", "rng.py", "timing.py", "workers.py", "helping.py", "cores.py", "memory.py", "files.py"),
     *("gate.py", "errors.py"),
 )
-WIDE = {"cli/study.py", "cli/runs.py", "training/settings.py"} | {
+WIDE = {"cli/runs.py", "training/settings.py"} | {
     f"evaluate/{name}.py" for name in ("denoising", "segmentation", "key_points")
 }
 

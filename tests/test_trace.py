@@ -14,6 +14,7 @@ from scratchvae import rng
 from scratchvae.errors import ConfigError, DataError, ShapeError
 from scratchvae.evaluate.batch import gathered
 from scratchvae.models import VAE, Autoencoder, ConvVAE, Hourglass, Model, UNet
+from scratchvae.models.likelihood import LIKELIHOODS
 from scratchvae.nn import ACTIVATIONS, GroupNorm, Module, Parameter, Sequential, Skip, init
 from scratchvae.nn.arena import Kept
 from scratchvae.ops import numpy as ops
@@ -62,7 +63,7 @@ def test_every_value_is_that_of_an_ordinary_step(name):
             assert np.array_equal(sum(part for _, part in meeting.parts), meeting.total.data)
 
 
-# Any model --------------------------------------------------------------------------------------------------------------
+# Any model ------------------------------------------------------------------------------------------------------------
 
 
 def with_fields(model, rows=2):
@@ -77,7 +78,7 @@ def with_fields(model, rows=2):
 
 
 class Noisy(Conditional):
-    """One of the reader's own, with labels, noise in a layer, running statistics, and lines of its own (test_own_model)."""
+    """One of the reader's own, with labels, noise in a layer, running statistics, and lines of its own."""
 
     def __init__(self):
         super().__init__(12, dtype=np.float64)
@@ -87,8 +88,12 @@ class Noisy(Conditional):
 OTHERS = {
     "conv-vae": lambda: with_fields(ConvVAE((8, 7), (3, 2), size=3, latent=2, seed=1, dtype=np.float64)),
     "unet": lambda: with_fields(UNet((8, 12), base=2, levels=2, classes=3, norm="group", seed=1, dtype=np.float64)),
-    "unet, clean": lambda: with_fields(UNet((4, 4), base=2, levels=1, task="denoise", norm="batch", seed=1, dtype=np.float64)),
-    "hourglass": lambda: with_fields(Hourglass((8, 8), joints=2, features=4, levels=1, stages=2, seed=1, dtype=np.float64)),
+    "unet, clean": lambda: with_fields(
+        UNet((4, 4), base=2, levels=1, task="denoise", norm="batch", seed=1, dtype=np.float64)
+    ),
+    "hourglass": lambda: with_fields(
+        Hourglass((8, 8), joints=2, features=4, levels=1, stages=2, seed=1, dtype=np.float64)
+    ),
     "one's own": lambda: with_fields(Noisy(), 3),
 }
 
@@ -123,11 +128,17 @@ def test_every_array_that_any_model_keeps_is_shown_in_its_order_and_so_is_every_
     for module, asked in groupby(twin.arena.arrays, lambda one: one[0]):
         found = []
         for _, name, array in asked:
-            held = [i for i in range(at, len(shown)) if any(same(array, data) for data in shown[i]) or same(array, halves(shown[i]))]
+            held = [
+                i
+                for i in range(at, len(shown))
+                if any(same(array, data) for data in shown[i]) or same(array, halves(shown[i]))
+            ]
             assert held, (type(module).__name__, name)
             found.append(held[0])
         at = min(found)
-    gradients = {(step.where, value.name): value.data for step in told.steps if step.phase == "backward" for value in step.values}
+    gradients = {
+        (step.where, value.name): value.data for step in told.steps if step.phase == "backward" for value in step.values
+    }
     for path, p in twin.parameters():
         where, _, name = path.rpartition(".")
         assert np.array_equal(gradients[where, f"d{name}"], p.grad), path
@@ -139,7 +150,11 @@ def same(array, data):
 
 def halves(arrays):
     """The last two side by side, where they are of one shape: dcode is written as dμ and d log σ²."""
-    return np.hstack(arrays[-2:]) if len(arrays) > 1 and arrays[-1].shape == arrays[-2].shape and arrays[-1].ndim == 2 else np.empty(0)
+    return (
+        np.hstack(arrays[-2:])
+        if len(arrays) > 1 and arrays[-1].shape == arrays[-2].shape and arrays[-1].ndim == 2
+        else np.empty(0)
+    )
 
 
 def test_every_gradient_of_any_model_stands_beside_its_numeric_twin(other):
@@ -171,14 +186,18 @@ def test_forward_is_told_in_its_order_and_backward_in_reverse(other):
     model, fields, told = other
     places = {phase: [step.place for step in told.steps if step.phase == phase] for phase in ("forward", "backward")}
     layers = {path for path, module in model.modules() if path and not list(module.children())}
-    leaves = [p for p in places["forward"] if p in layers and places["forward"].count(p) == 1 == places["backward"].count(p)]
+    leaves = [
+        p for p in places["forward"] if p in layers and places["forward"].count(p) == 1 == places["backward"].count(p)
+    ]
     assert len(leaves) > 4
     back = [p for p in places["backward"] if p in leaves]
     for path, module in model.modules():
         order = lambda places, path=path: [p for p in places if p.rpartition(".")[0] == path]
         if isinstance(module, Sequential):
             assert order(back) == order(leaves)[::-1]
-    assert back == leaves[::-1] or isinstance(model, Hourglass)  # whose branches, as its code has it, do not go back in reverse
+    assert back == leaves[::-1] or isinstance(
+        model, Hourglass
+    )  # whose branches, as its code has it, do not go back in reverse
     assert {step.place for step in told.steps} <= set(told.tree.titles)
 
 
@@ -189,7 +208,8 @@ def test_the_levels_of_a_unet_are_boxes_in_boxes():
     found, depth = root, 0
     while found:
         assert [item.label for item in found.items if not hasattr(item, "items")] == [
-            ["Conv2D", "Categorical", "Weighted"], ["Conv2D", "ReLU"] * 4, ["MaxPool", "ConvTranspose2D", "Concat"], ["Conv2D", "ReLU"] * 4,
+            ["Conv2D", "Categorical", "Weighted"],
+            ["Conv2D", "ReLU"] * 4, ["MaxPool", "ConvTranspose2D", "Concat"], ["Conv2D", "ReLU"] * 4,
             ["MaxPool", "ConvTranspose2D", "Concat"], ["Conv2D", "ReLU"] * 2,
         ][depth]  # fmt: skip
         depth, found = depth + 1, next((item for item in found.items if hasattr(item, "items")), None)
@@ -199,7 +219,13 @@ def test_the_levels_of_a_unet_are_boxes_in_boxes():
 
 def test_where_a_path_divided_two_gradients_meet(other):
     model, _, told = other
-    forks = {type(module).__name__ for _, module in model.modules()} & {"Skip", "Residual", "Level", "Stage", "Posterior"}
+    forks = {type(module).__name__ for _, module in model.modules()} & {
+        "Skip",
+        "Residual",
+        "Level",
+        "Stage",
+        "Posterior",
+    }
     meeting = [step for step in told.steps if step.title == "Where two gradients meet"]
     assert {type(dict(model.modules())[step.where]).__name__ for step in meeting} == forks
     for step in meeting:
@@ -277,7 +303,9 @@ def test_the_last_page_counts_the_parameters_that_stayed_and_says_why(activation
     assert zero == silent + shut + others == sum(int(np.sum(g == 0)) for g in weights.values())
     encoder, decoder = (int(np.sum(weights[f"{room}.0.b"] == 0)) for room in ("encoder", "decoder"))
     assert min(encoder, decoder) > 0
-    assert silent == 9 + (6 * encoder + 6 * decoder) * (activation == "relu")  # of the black pixel; a shut tanh gives −1, not 0
+    assert silent == 9 + (6 * encoder + 6 * decoder) * (
+        activation == "relu"
+    )  # of the black pixel; a shut tanh gives −1, not 0
     assert shut == (5 + 1) * encoder + (3 + 1) * decoder  # of the other pixels or the latents, and a bias
     assert (others > 0) == (activation == "relu")  # a unit is shut in one image, and its input 0 in the others
     share = told.steps[-1].value("stays, per pixel").data
@@ -345,7 +373,9 @@ def test_tracing_leaves_the_model_alone():
     trace(model, IMAGES)
     assert np.array_equal(model.buffer.values, values)
     assert model.dtype == np.float32
-    assert all("forward" not in vars(module) and module.ops is ops and not module.training for _, module in model.modules())
+    assert all(
+        "forward" not in vars(module) and module.ops is ops and not module.training for _, module in model.modules()
+    )
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -364,6 +394,28 @@ def test_every_gradient_stands_beside_its_numeric_twin(name):
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_every_activation_can_be_told(name):
     assert trace(VAE(**SIZES, activation=name), IMAGES).worst < 1e-12
+
+
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_every_likelihood_can_be_told_and_what_it_would_paint_changes_nothing(name):
+    model = VAE(**SIZES, likelihood=name)
+    told = trace(model, IMAGES)
+    assert told.worst < 1e-12
+    painted = told.step("painted-likelihood").value("x̂")
+    eps = told.step("noise").value("ε").data
+    z = told.step("forward-posterior.reparameterise").value("z").data
+    assert painted.data == pytest.approx(model.decode(z), rel=1e-12)
+    assert painted.axes == ("image", "pixel")
+    twin = model.replica()
+    twin.train().forward(IMAGES, eps)
+    twin.descend(np.full(4, 1 / 4))
+    assert np.array_equal(told.step("backward-encoder.0").value("dW").data, twin.encoder.layers[0].W.grad)
+
+
+def test_what_is_of_each_pixel_is_a_picture():
+    for likelihood, key in (("bernoulli", "−log p, per pixel"), ("gaussian", "−2 log p, per pixel")):
+        step = trace(VAE(**SIZES, likelihood=likelihood), IMAGES).step("forward-likelihood")
+        assert step.value(key).axes == ("image", "pixel")
 
 
 def test_a_wrong_derivative_is_seen(monkeypatch):
@@ -471,7 +523,9 @@ def test_every_formula_has_its_mathml_whole():
     for formula in [*ours, *book, *(line for whole in book for line in lessons.lines_of(whole))]:
         assert "\\" not in mathml(formula)
         assert formula.count("{") == formula.count("}")  # docutils lets the rest of an unclosed one go
-        assert formula.count(r"\left") - formula.count(r"\leftarrow") == formula.count(r"\right") - formula.count(r"\rightarrow"), formula
+        assert formula.count(r"\left") - formula.count(r"\leftarrow") == formula.count(r"\right") - formula.count(
+            r"\rightarrow"
+        ), formula
     for bad in (r"\unknown", "x^", r"\frac{1}"):
         with pytest.raises(MathError):
             mathml(bad)

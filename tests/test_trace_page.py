@@ -54,7 +54,9 @@ def opened(browser):
 
     def open_page(path, anchor="", **options):
         page = browser.new_page(**{"viewport": {"width": 1440, "height": 900}, **options})
-        page.on("console", lambda message: message.type in ("error", "warning", "assert") and faults.append(message.text))
+        page.on(
+            "console", lambda message: message.type in ("error", "warning", "assert") and faults.append(message.text)
+        )
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("request", lambda request: request.url.startswith(("file:", "data:")) or faults.append(request.url))
         page.goto(path.as_uri() + anchor)
@@ -261,7 +263,9 @@ def test_every_step_of_the_trained_model_reads_out_the_trace(seven, opened):
             value = step.value(name)
             if value.data.size <= 4096:
                 page.mouse.move(*page.evaluate(MIDDLE, name))
-                place, text = page.evaluate("(r => [Number(r.dataset.index), r.textContent])(document.getElementById('readout'))")
+                place, text = page.evaluate(
+                    "(r => [Number(r.dataset.index), r.textContent])(document.getElementById('readout'))"
+                )
                 number = float(text.rsplit(": ", 1)[1])
                 assert np.float32(number) == np.float32(np.ravel(value.data)[place]), (step.key, name)
                 read += 1
@@ -302,7 +306,11 @@ def test_the_keyboard_reaches_everything_and_reads_a_heat_map(seven, opened):
     reached = []
     for _ in range(80):
         page.keyboard.press("Tab")
-        reached.append(page.evaluate("(e => e.id || e.dataset.node || e.hash || e.dataset.array || e.tagName)(document.activeElement)"))
+        reached.append(
+            page.evaluate(
+                "(e => e.id || e.dataset.node || e.hash || e.dataset.array || e.tagName)(document.activeElement)"
+            )
+        )
         if reached[-1] == "x̂":
             break
     assert {"first", "next", "theme", "#backward-posterior", "posterior", "decoder.0", "x̂"} <= set(reached)
@@ -312,7 +320,9 @@ def test_the_keyboard_reaches_everything_and_reads_a_heat_map(seven, opened):
     where, number = page.text_content("#readout").rsplit(" ", 1)
     assert where == "pixel 30 (row 1, column 2):"
     assert np.float32(number) == np.float32(told.step("painted-likelihood").value("x̂").data[0, 30])
-    assert page.evaluate("document.documentElement.dataset.step") == "painted-likelihood"  # arrows read here, and do not step
+    assert (
+        page.evaluate("document.documentElement.dataset.step") == "painted-likelihood"
+    )  # arrows read here, and do not step
 
 
 def test_nothing_is_wider_than_a_phone(tiny, seven, opened):
@@ -328,13 +338,18 @@ def test_each_colour_of_a_picture_is_a_tile_of_its_own(tmp_path, opened):
     told = trace(VAE(75, (3,), 2, seed=0), x, image_shape=(5, 5, 3))
     write_html(told, tmp_path / "colour.html")
     page = opened(tmp_path / "colour.html")
-    assert page.text_content("#lesson p").startswith("One image of 25 pixels in 3 colours between 0 (none of a colour) and 1")
+    assert page.text_content("#lesson p").startswith(
+        "One image of 25 pixels in 3 colours between 0 (none of a colour) and 1"
+    )
     picture = page.locator("figure[data-name=x] canvas")
     size = picture.bounding_box()
     assert size["width"] / size["height"] == pytest.approx(17 / 5, rel=0.05)  # three tiles of 5 × 5, with gaps
     for tile, name in enumerate(("red", "green", "blue")):
         picture.hover(position={"x": (6 * tile + 2.5) / 17 * size["width"], "y": 1.5 / 5 * size["height"]})
-        assert page.text_content("#readout") == f"pixel 7 (row 1, column 2, {name}): {float(f'{np.float32(x[0, 3 * 7 + tile]):.9g}')}"
+        assert (
+            page.text_content("#readout")
+            == f"pixel 7 (row 1, column 2, {name}): {float(f'{np.float32(x[0, 3 * 7 + tile]):.9g}')}"
+        )
 
 
 def test_channels_and_kernels_are_tiles(tmp_path, opened):
@@ -345,7 +360,8 @@ def test_channels_and_kernels_are_tiles(tmp_path, opened):
     picture = page.locator("figure[data-name=W] canvas")  # (4, 4, 3, 4): 12 tiles of 4 × 4, four beside each other
     size = picture.bounding_box()
     picture.hover(position={"x": 7.5 / 19 * size["width"], "y": 6.5 / 14 * size["height"]})
-    W = f"{np.float32(told.step('forward-encoder.3').value('W').data[1, 2, 1, 1]):.9g}"  # as many digits as a float32 has
+    W = told.step("forward-encoder.3").value("W").data
+    W = f"{np.float32(W[1, 2, 1, 1]):.9g}"  # as many digits as a float32 has
     assert page.text_content("#readout") == f"input channel 1, output channel 1, pixel 6 (row 1, column 2): {float(W)}"
     page = opened(tmp_path / "conv.html", "#backward-encoder.1")
     shown = {name: rest for name, *rest in page.evaluate(CELLS)}["dW"]
@@ -356,7 +372,10 @@ def test_channels_and_kernels_are_tiles(tmp_path, opened):
 
 def test_light_and_dark_follow_the_system_and_the_button(tiny, opened):
     _, path = tiny
-    page, paper = opened(path, "#backward-posterior", color_scheme="dark"), "getComputedStyle(document.body).backgroundColor"
+    page, paper = (
+        opened(path, "#backward-posterior", color_scheme="dark"),
+        "getComputedStyle(document.body).backgroundColor",
+    )
     dark = page.evaluate(paper)
     page.emulate_media(color_scheme="light")
     light = page.evaluate(paper)

@@ -11,6 +11,8 @@ from ..errors import ConfigError, ScratchVAEError, printable
 from .options import add_best, at_least_1, command, seed, whole
 from .runs import open_run, which
 
+TRACE = "scratchvae trace --digit 7 --out trace.html"
+
 
 def add(commands):
     """Describe the commands of this file to argparse."""
@@ -18,11 +20,11 @@ def add(commands):
     sub = command(commands, explain, help, "scratchvae explain E7")
     sub.add_argument("name", metavar="NUMBER|FUNCTION", help="such as E7, or bernoulli_nll")
 
-    sub = command(commands, trace, "write one training step as a page to step through", "scratchvae trace --digit 7 --out trace.html")
+    sub = command(commands, trace, "write one training step as a page to step through", TRACE)
     help = "a run folder, a model of your own as it starts, or a 4-3-2 network (default: trains a small VAE)"
     sub.add_argument("--model", metavar="RUN|FILE.py:CLASS|tiny", help=help)
     sub.add_argument("--class", dest="kind", metavar="FILE.py:CLASS", help="of a RUN whose model is none of ours")
-    help = "where the run's data lie now, if they have moved; for FILE.py:CLASS, what train takes (default: mnist-small)"
+    help = "where the run's data lie now, if they moved; for FILE.py:CLASS, what train takes (default: mnist-small)"
     sub.add_argument("--data", metavar="PATH", help=help)
     add_best(sub)
     sub.add_argument("--digit", type=whole(0), help="label of the image that goes in (default: 7, where there is one)")
@@ -75,7 +77,8 @@ def museum(o):
     if o.action == "list":
         rows = exhibit.catalogue()
         keys = ("name", "title", "caught_by")
-        print(json.dumps([dict(zip(keys, row, strict=True)) for row in rows], indent=2) if o.json else exhibit.listing())
+        told = [dict(zip(keys, row, strict=True)) for row in rows]
+        print(json.dumps(told, indent=2) if o.json else exhibit.listing())
     elif o.action == "show":
         shown = exhibit.show(o.name)
         print(json.dumps(shown.to_dict(), indent=2) if o.json else shown)
@@ -129,7 +132,7 @@ def _own_model(target, data, seed):
 
     kind, data = class_of(target), load(data or "mnist-small")
     if not issubclass(kind, Model):
-        raise ConfigError(f"{kind.__name__} is no Model: the microscope shows a training step, and only a scratchvae.models.Model has one")
+        raise ConfigError(f"{kind.__name__} is no Model: only a scratchvae.models.Model has a training step to show")
     with _said(target):
         return kind.of_data(data, seed=seed), data, True
 

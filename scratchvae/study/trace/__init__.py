@@ -1,7 +1,7 @@
 """The microscope: one training step, told step by step, as one HTML page that needs no network.
 
-    from scratchvae.study.trace import make_trace, write_html
-    write_html(make_trace("tiny"), "trace.html")
+from scratchvae.study.trace import make_trace, write_html
+write_html(make_trace("tiny"), "trace.html")
 """
 
 from .make import make_trace

@@ -9,17 +9,18 @@ from .record import owner
 
 
 class Arrays:
-    """made: {whose memory: key of the step that wrote it last}"""
+    """made: {whose memory: key of the step that wrote it last} · came: {whose memory: field} of what came in"""
 
     def __init__(self, taken, image_shape):
         self.taken, self.made = taken, {id(owner(taken.dL)): "forward-objective"}
-        self.axes = Axes(len(taken.dL))
+        self.axes = Axes(len(taken.dL), (image_shape or ())[:2])
         twin, places = taken.twin, int(np.prod((image_shape or (0,))[:2]))
         for _, p in twin.parameters():
             self.axes.fix(p.value)
             self.axes.fix(p.grad)
+        self.came = {id(owner(array)): name for name, array in taken.given.items()}
         for name, array in taken.given.items():
-            self.axes.shape(array)
+            self.axes.came(array)
             if name == "eps" or (array.ndim == 2 and array.shape[1] in (places, taken.model.data_size)):
                 self.axes.seed(array, 1, "latent" if name == "eps" else "pixel")
         self.met = {id(call): self.axes.meet(call) for call in (*taken.forward, *taken.backward)}
@@ -33,8 +34,8 @@ class Arrays:
         return self.made.get(id(owner(call.arrays[argument])))
 
     def name(self, call, argument):
-        """What the page calls an argument: a Parameter's gradient by its name, an `out` by that under which the module asked for it, and
-        a term by its own."""
+        """What the page calls an argument: a Parameter's gradient by its name, an `out` by that under which the module
+        asked for it, and a term by its own."""
         if argument in call.gradients:
             return lessons.symbol(f"d{call.gradients[argument]}")
         if call.path == "objective" and argument.startswith("term ") and call.phase == "forward":
@@ -54,10 +55,10 @@ class Arrays:
         note = lessons.RUNNING if parameter is not None and not parameter.trained else ""
         if array.shape != shape and parameter is None:
             note = f"given as {array.shape}"
-        return Value(
-            name or self.name(call, argument), role, axes, data, self.kind(array), self.check(call, argument, data) if written else None,
-            note, self.source(call, argument) if role == "in" else None, tuple(map(self.axes.root, keys)),
-        )  # fmt: skip
+        check = self.check(call, argument, data) if written else None
+        source, came = self.source(call, argument) if role == "in" else None, self.came.get(id(owner(array)))
+        name, same = name or self.name(call, argument), tuple(map(self.axes.root, keys))
+        return Value(name, role, axes, data, self.kind(array), check, note, source, same, came)
 
     def given(self, field, name):
         """The Value of what came in."""
@@ -77,7 +78,12 @@ class Arrays:
     def kind(self, array):
         """ "image" for what came in as pixels in [0, 1]."""
         for name, given in self.taken.given.items():
-            if owner(array) is owner(given) and name in self.taken.model.in_floats and given.min() >= 0 and given.max() <= 1:
+            if (
+                owner(array) is owner(given)
+                and name in self.taken.model.in_floats
+                and given.min() >= 0
+                and given.max() <= 1
+            ):
                 return "image"
         return "signed"
 
@@ -86,7 +92,11 @@ class Arrays:
         numeric = self.taken.numeric
         if argument in call.gradients:
             name = call.gradients[argument]
-            return numeric.of_parameter(f"{call.path}.{name}".strip("."), gradient) if getattr(call.module, name).trained else None
+            return (
+                numeric.of_parameter(f"{call.path}.{name}".strip("."), gradient)
+                if getattr(call.module, name).trained
+                else None
+            )
         places = [self.forward_of(*part) for part in call.meets.get(argument, [(call, argument)])]
         if all(place and place[1] == gradient.size for place in places):
             return numeric.of_arguments([place for place, _ in places], gradient)

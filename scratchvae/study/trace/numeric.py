@@ -1,4 +1,4 @@
-"""Each gradient measured on forward alone, by complex steps, for any place in the model: a parameter or a value on its way."""
+"""Each gradient measured on forward alone, by complex steps, for any place in the model."""
 
 import inspect
 from contextlib import ExitStack, contextmanager
@@ -13,7 +13,8 @@ from .record import Heard
 
 ALL = 64  # a tensor of up to this many entries is measured entry by entry
 DRAWN = 8  # entries measured of a larger one: half of them the largest, half drawn at random; and one random direction
-ROUNDING = 1e-12  # of the step's largest gradient: smaller ones would be 0 but for rounding, as those of a bias before a BatchNorm
+# Of the step's largest gradient: a tensor of smaller ones would be 0 but for rounding, as of a bias before a BatchNorm.
+ROUNDING = 1e-12
 LARGE = 100_000  # numbers that forward computes: of a model with more, a quarter of all these
 
 
@@ -21,8 +22,8 @@ LARGE = 100_000  # numbers that forward computes: of a model with more, a quarte
 class Check:
     """What forward says about a gradient.   indices, numeric (K,): flat places in the gradient, and the measured values
 
-    error: the largest difference at these places, relative to the largest gradient in the tensor, or in the step where that one is
-    0 but for rounding · along: (analytic,
+    error: the largest difference at these places, relative to the largest gradient in the tensor, or in the step where
+    that one is 0 but for rounding · along: (analytic,
     numeric, error) of the slope along one random direction through all entries, where not every entry was measured.
     """
 
@@ -37,8 +38,8 @@ class Numeric:
     """Measures derivatives of Σ_images dL · (objective). A twin of the model in complex128 is what runs."""
 
     def __init__(self, twin, inputs, dL, seed=0, cost=0, largest=0.0):
-        """twin: a replica in complex128 · inputs: of forward, in float64 · dL (B,): what each image counts · cost: numbers that forward
-        computes · largest: gradient of a parameter in this step"""
+        """twin: a replica in complex128 · inputs: of forward, in float64 · dL (B,): what each image counts ·
+        cost: numbers that forward computes · largest: gradient of a parameter in this step"""
         self.twin, self.dL, self.seed, self.drawn, self.largest = twin, dL, seed, 0, largest
         self.inputs = [array.astype(np.complex128) if array.dtype.kind == "f" else array for array in inputs]
         self.modules = dict(twin.modules())
@@ -55,11 +56,16 @@ class Numeric:
             return self._check(bump.reshape(-1), gradient)
 
     def of_arguments(self, places, gradient):
-        """∂ objective / ∂ an argument of an operation → Check.   places: [(path, operation, its number, argument)], moved together"""
+        """∂ objective / ∂ arguments of operations, which move together → Check
+
+        places: [(path, operation, its number, argument)]
+        """
         bump = np.zeros(gradient.shape, np.complex128)
         with ExitStack() as stack:
             for path in dict.fromkeys(place[0] for place in places):
-                stack.enter_context(bumped_arguments(self.modules[path], [place[1:] for place in places if place[0] == path], bump))
+                stack.enter_context(
+                    bumped_arguments(self.modules[path], [place[1:] for place in places if place[0] == path], bump)
+                )
             return self._check(bump.reshape(-1), gradient)
 
     def _check(self, theta, gradient):
@@ -105,7 +111,7 @@ def bumped_input(module, place, bump):
 
 @contextmanager
 def bumped_arguments(module, places, bump):
-    """A bump is added to arguments of operations that the module calls.   places: [(operation, its number, argument)]"""
+    """A bump is added to what the module calls operations with.   places: [(operation, its number, argument)]"""
     backend, ops, seen = module.backend, module.ops, []
     own = "backend" in vars(module)
 

@@ -13,7 +13,10 @@ from ..mathml import mathml
 
 # Escapes all that it is given: a name that someone chose for a data set is text and nothing else.
 PAGES = Environment(
-    loader=FileSystemLoader(Path(__file__).with_name("assets")), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    loader=FileSystemLoader(Path(__file__).with_name("assets")),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
 )
 PAGES.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
 NUMBERS = 64  # an array of up to this many entries is shown as a table of numbers, a larger one as a picture
@@ -77,17 +80,28 @@ class _Paper:
         kind = "image" if value.kind == "image" else "signed" if signed else "positive"
         entry = {
             "name": value.name, "role": value.role, "kind": kind, "note": value.note, "source": value.source,
-            "shape": list(value.data.shape), "counts": size(value), **self.shown(value),
+            "came": value.came, "shape": list(value.data.shape), "counts": size(value), **self.shown(value),
         }  # fmt: skip
         check = value.check
         if check and entry["view"] == "numbers" and len(check.indices) == value.data.size:
-            entry["check"] = {"numeric": self.keep(as_rows(check.numeric.reshape(value.data.shape), self.sides(value))), "rows": None}
+            entry["check"] = {
+                "numeric": self.keep(as_rows(check.numeric.reshape(value.data.shape), self.sides(value))),
+                "rows": None,
+            }
         elif check:
             flat = value.data.reshape(-1)
-            rows = [[self.where(value, int(i)), float(flat[i]), float(n)] for i, n in zip(check.indices, check.numeric, strict=True)]
+            rows = [
+                [self.where(value, int(i)), float(flat[i]), float(n)]
+                for i, n in zip(check.indices, check.numeric, strict=True)
+            ]
             entry["check"] = {"numeric": None, "rows": rows}
         if check:
-            entry["check"] |= {"error": check.error, "along": check.along, "size": check.size, "checked": len(check.indices)}
+            entry["check"] |= {
+                "error": check.error,
+                "along": check.along,
+                "size": check.size,
+                "checked": len(check.indices),
+            }
         return entry
 
     def shown(self, value):
@@ -103,10 +117,14 @@ class _Paper:
                     data, ids[i] = data.take(some, axis=i), ids[i][some]
         tile, numbers, sides = self.tile(value), data.size <= NUMBERS, self.sides(value)
         rows = as_rows(data, sides)
-        others = [i for i in range(data.ndim) if i not in (sides or ([data.ndim - 1] if data.ndim > 1 or vector else []))]
+        others = [
+            i for i in range(data.ndim) if i not in (sides or ([data.ndim - 1] if data.ndim > 1 or vector else []))
+        ]
         names = [self.names(axes, ids, others, at) for at in np.ndindex(*(data.shape[i] for i in others))]
         last = axes[-1] if axes and not sides else "place"
-        columns = None if not data.ndim or sides or np.array_equal(ids[-1], np.arange(len(ids[-1]))) else ids[-1].tolist()
+        columns = (
+            None if not data.ndim or sides or np.array_equal(ids[-1], np.arange(len(ids[-1]))) else ids[-1].tolist()
+        )
         return {
             "view": "numbers" if numbers else "tiles" if tile else "strip" if vector else "grid", "rows": rows.shape[0],
             "columns": rows.shape[1], "names": [names, last], "ids": columns, "tile": tile,
@@ -132,7 +150,8 @@ class _Paper:
         return [value.data.shape[i] for i in sides] or None
 
     def some(self, value, i, shape):
-        """Which places along an axis are shown, in their order, or None for all: those most active, the same ones in every step."""
+        """Which places along an axis are shown, in their order, or None for all: those most active, the same ones in
+        every step."""
         axis, most = value.axes[i], CHOSEN.get(value.axes[i], shape[i])
         places = np.prod([n for n, other in zip(shape, value.axes, strict=True) if other in (*SIDES, "pixel")])
         if axis in ("channel", "image"):
@@ -158,7 +177,10 @@ class _Paper:
     def where(self, value, flat):
         """ "pixel 210, unit 17" """
         at = np.unravel_index(flat, value.data.shape)
-        return ", ".join(f"{axis} {i}" for axis, i, n in zip(value.axes, at, value.data.shape, strict=True) if n > 1) or "the number"
+        return (
+            ", ".join(f"{axis} {i}" for axis, i, n in zip(value.axes, at, value.data.shape, strict=True) if n > 1)
+            or "the number"
+        )
 
 
 def size(value):

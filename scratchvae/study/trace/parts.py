@@ -12,10 +12,11 @@ from .numeric import Check
 class Value:
     """One array of a step, float64.
 
-    name: as on the page · role: "in" or "out" · axes: what each axis counts ("image", "pixel", "latent", "row", "column", "channel",
-    "unit") · same: a key for each axis; axes of one key are the same axis, in whatever array · kind: "signed", or "image" for
-    pixels in [0, 1] · check: for a gradient, its measured twin · note: one line under it · source: key of the step that made it, when
-    a later step is given it.
+    name: as on the page · role: "in" or "out" · axes: what each axis counts ("image", "pixel", "latent", "row",
+    "column", "channel", "unit") · same: a key for each axis; axes of one key are the same axis, in whatever array ·
+    kind: "signed", or "image" for pixels in [0, 1] · check: for a gradient, its measured twin · note: one line under
+    it · source: key of the step that made it, when a later step is given it · came: the field that it is, of what came
+    in.
     """
 
     name: str
@@ -27,12 +28,13 @@ class Value:
     note: str = ""
     source: str | None = None
     same: tuple = ()
+    came: str | None = None
 
 
 @dataclass
 class Meeting:
-    """Arrays of one shape that are added up.   parts: [(what it comes through, array)] · total: the Value that is their sum ·
-    places: in the tree, that the parts come through"""
+    """Arrays of one shape that are added up.   parts: [(what it comes through, array)] · total: the Value that is
+    their sum · places: in the tree, that the parts come through"""
 
     parts: list
     total: Value
@@ -43,10 +45,10 @@ class Meeting:
 class Step:
     """One moment of the training step.
 
-    key: its address, such as "backward-encoder.0" · phase: "forward", "backward" or "update" · place: in the tree · text: what there is
-    to say beside the book · where: the module's path · words: the book's, with $formulas$ in them · formulas: LaTeX · function: what
-    ran, or, where `ran` is False, where training does the same · sources: [(where, code)] of it and of what it calls ·
-    meetings: the sums that it makes of gradients.
+    key: its address, such as "backward-encoder.0" · phase: "forward", "backward" or "update" · place: in the tree ·
+    text: what there is to say beside the book · where: the module's path · words: the book's, with $formulas$ in them
+    · formulas: LaTeX · function: what ran, or, where `ran` is False, where training does the same · sources: [(where,
+    code)] of it and of what it calls · meetings: the sums that it makes of gradients.
     """
 
     key: str
@@ -102,7 +104,10 @@ class Trace:
 
     @property
     def worst(self):
-        return max((error for s in self.steps for c in s.checks for error in (c.error, c.along[2] if c.along else 0.0)), default=0.0)
+        return max(
+            (error for s in self.steps for c in s.checks for error in (c.error, c.along[2] if c.along else 0.0)),
+            default=0.0,
+        )
 
     def to_dict(self):
         """Its outline as plain values: steps, equations, shapes, checks; of the arrays, those of up to 64 numbers."""

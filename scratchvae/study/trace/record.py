@@ -17,11 +17,13 @@ PARTED = ("sample_posterior", "posterior_backward")
 
 @dataclass
 class Call:
-    """An operation that a module called, or (name None) what its own lines made. Every array is a copy: nothing later changes it.
+    """An operation that a module called, or (name None) what its own lines made. Every array is a copy: nothing later
+    changes it.
 
-    path: of the module · phase: "forward", "backward" or "update" · before, after: {argument: array}; a tuple of arrays appears as
-    "work.0", "work.1" · arrays: those themselves · outs: arguments that it wrote · gradients: {argument: name of the Parameter} ·
-    absent: arguments that were None · nth: of its kind in this module · meets: {argument: [(Call, argument)]} that are added up in it.
+    path: of the module · phase: "forward", "backward" or "update" · before, after: {argument: array}; a tuple of
+    arrays appears as "work.0", "work.1" · arrays: those themselves · outs: arguments that it wrote · gradients:
+    {argument: name of the Parameter} · absent: arguments that were None · nth: of its kind in this module · meets:
+    {argument: [(Call, argument)]} that are added up in it.
     """
 
     path: str
@@ -61,7 +63,8 @@ class Heard:
 
 @dataclass
 class Frame:
-    """A forward or backward that is running.   made: [(part, what it returned)] · asked: place among the arrays that are kept"""
+    """A forward or backward that is running.   made: [(part, what it returned)] · asked: place among the arrays that
+    are kept"""
 
     path: str
     module: Module
@@ -87,14 +90,14 @@ class Asked(Kept):
 class Recorder:
     """Makes a tree of modules write down what they do. For a replica: it stays that way.
 
-    No array comes from nowhere: one that a module hands to a part of it, or returns, and that no operation wrote, was made in lines of
-    its own, and is written down as such. phase: what the calls belong to; "" writes nothing down.
+    No array comes from nowhere: one that a module hands to a part of it, or returns, and that no operation wrote, was
+    made in lines of its own, and is written down as such. phase: what the calls belong to; "" writes nothing down.
     """
 
     def __init__(self, model, given):
         """given: the arrays that come from outside"""
         self.arena, self.phase, self.calls, self.frames = Asked(model.backend.empty), "", [], []
-        self.known, self.read, self.returned, self.counts = {}, set(), {}, Counter()
+        self.known, self.read, self.returned, self.counts, self.inputs = {}, set(), {}, Counter(), {}
         self.values, self.grads = model.buffer.values, model.buffer.grads
         self.know(self.values, self.grads, *given)
         model.use(self.arena)
@@ -128,6 +131,8 @@ class Recorder:
         given = {name: array for name, array in zip(names, inputs, strict=True) if isinstance(array, np.ndarray)}
         self.made_between({name: array for name, array in given.items() if not self.knows(array)})
         self.read.update(id(owner(array)) for array in given.values())
+        if method == "forward":
+            self.inputs[path] = list(given.values())
         frame = Frame(path, module, method, given, len(self.arena.arrays))
         self.frames.append(frame)
         result = original(*inputs)
@@ -150,7 +155,11 @@ class Recorder:
         """What a module returns, asked for or wrote into its Parameters, and no operation wrote."""
         module, back = frame.module, frame.method == "backward"
         wanted = [f"d{name}" for name in names_of(module, "forward", len(outputs))] if back else ["y"] * len(outputs)
-        outs = {name: array for kept, name, array in self.arena.arrays[frame.asked :] if kept is module and not self.knows(array)}
+        outs = {
+            name: array
+            for kept, name, array in self.arena.arrays[frame.asked :]
+            if kept is module and not self.knows(array)
+        }
         held = {id(owner(array)) for array in outs.values()}
         for k, (name, array) in enumerate(zip(wanted, outputs, strict=True)):
             if isinstance(array, np.ndarray):
@@ -158,7 +167,12 @@ class Recorder:
                     outs[name if name not in outs else f"{name} {k}"] = array
                 if back:
                     self.returned.setdefault((id(owner(array)), array.size), (frame.path, k))
-        wrote = {name for call in self.calls if call.path == frame.path and call.phase == self.phase for name in call.gradients.values()}
+        wrote = {
+            name
+            for call in self.calls
+            if call.path == frame.path and call.phase == self.phase
+            for name in call.gradients.values()
+        }
         if back:
             outs |= {f"d{name}": p.grad for name, p in held_by(module).items() if name not in wrote}
         if outs:
@@ -179,7 +193,9 @@ class Recorder:
         arrays = given | outs
         before, after = copies(given), copies(arrays)
         function = getattr(type(frame.module), frame.method)
-        self.add(Call(frame.path, frame.module, self.phase, None, function, before, after, arrays, tuple(outs), gradients))
+        self.add(
+            Call(frame.path, frame.module, self.phase, None, function, before, after, arrays, tuple(outs), gradients)
+        )
 
     # It calls an operation --------------------------------------------------------------------------------------------
 

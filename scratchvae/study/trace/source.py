@@ -8,17 +8,26 @@ from types import FunctionType
 
 
 def source_of(function):
-    """[(where, code)] of a function and of our operations that it calls by name, as they stand in their files; [] where no file has it."""
+    """[(where, code)] of a function and of our operations that it calls by name, as they stand in their files; []
+    where no file has it."""
     function = inspect.unwrap(function)
     try:
         code = textwrap.dedent(inspect.getsource(function))
     except (OSError, TypeError):  # of a class that was made without a file
         return []
-    called = [node.func.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+    called = [
+        node.func.id
+        for node in ast.walk(ast.parse(code))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    ]
     helpers = [function.__globals__.get(name) for name in dict.fromkeys(called)]
     found = [(_where(function), code)]
     for helper in helpers:
-        if isinstance(helper, FunctionType) and helper is not function and helper.__module__.startswith("scratchvae.ops"):
+        if (
+            isinstance(helper, FunctionType)
+            and helper is not function
+            and helper.__module__.startswith("scratchvae.ops")
+        ):
             found.append((_where(helper), inspect.getsource(helper)))
     return found
 

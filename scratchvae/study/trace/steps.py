@@ -19,20 +19,25 @@ NODES = {"images": ("x", "images"), "eps": ("ε", "noise")}
 
 
 def trace(model, fields, eps=None, *, seed=0, lr=1e-3, image_shape=None, title=None, notes=()):
-    """One training step of a model, any Model, written down → Trace. The model is left alone: replicas in float64 are what runs.
+    """One training step of a model, any Model, written down → Trace. The model is left alone: replicas in float64 are
+    what runs.
 
-    fields: {name: (B, …)} with all that the model reads, or images alone (B, D) · eps (B, noise_columns), or None for the noise of
-    training step 0 under `seed` · lr: of Adam, which starts fresh · image_shape: (height, width), or in colour (height, width, 3), when
-    the D numbers are to be shown as pictures; by default the model's own · notes: sentences for the page.
+    fields: {name: (B, …)} with all that the model reads, or images alone (B, D) · eps (B, noise_columns), or None for
+    the noise of training step 0 under `seed` · lr: of Adam, which starts fresh · image_shape: (height, width), or in
+    colour (height, width, 3), when the D numbers are to be shown as pictures; by default the model's own · notes:
+    sentences for the page.
 
-    Raises ConfigError for what is no initialised Model, and ConfigError, ShapeError or DataError when something does not fit it.
+    Raises ConfigError for what is no initialised Model, and ConfigError, ShapeError or DataError when something does
+    not fit it.
     """
     check_model(model)
     if not isinstance(fields, dict):
         fields = {"images": np.atleast_2d(np.asarray(fields, np.float64))}
     arrays = [np.asarray(array) for array in fields_of(model, fields)]
     if len({len(array) for array in arrays}) != 1 or not len(arrays[0]):
-        raise ShapeError(f"fields are rows of the same images, one or more, not {', '.join(str(array.shape) for array in arrays)}")
+        raise ShapeError(
+            f"fields are rows of the same images, one or more, not {', '.join(str(array.shape) for array in arrays)}"
+        )
     image_shape = tuple(image_shape or model.config.get("image_shape", ())) or None
     if image_shape is not None and int(np.prod(image_shape)) != model.data_size:
         raise ConfigError(f"image_shape {image_shape} does not hold the model's {model.data_size} pixels")
@@ -63,7 +68,9 @@ class _Telling:
         return Trace(title, self.steps, self.tree, self.image_shape, taken.loss, taken.loss_after, notes)
 
     def add(self, key, phase, title, place, text, function, values, **more):
-        self.steps.append(Step(key, phase, title, place, text, function=function, sources=source_of(function), values=values, **more))
+        self.steps.append(
+            Step(key, phase, title, place, text, function=function, sources=source_of(function), values=values, **more)
+        )
 
     def tell_input(self, notes):
         """What came in, the sum that is minimised, and what is about to happen."""
@@ -97,16 +104,20 @@ class _Telling:
         if not call.before:  # what it adds up was written down on its way
             for meeting in meetings:
                 total = meeting.total
-                values += [Value(f"{total.name} {label}", "in", total.axes, part, same=total.same) for label, part in meeting.parts]
+                values += [
+                    Value(f"{total.name} {label}", "in", total.axes, part, same=total.same)
+                    for label, part in meeting.parts
+                ]
                 values.append(total)
         key = f"{call.phase}-{place or 'model'}"
         if key in (step.key for step in self.steps):  # a second one in one place
             key += f"-{call.name or 'lines'}" + (f"-{call.nth + 1}" if call.nth else "")
         numbers = lessons.equations(call.function) if name else ()
+        lines = lessons.SUMS.get(name) or lessons.formulas(numbers, call.phase)
         self.add(
-            key, call.phase, self.title(call, place), place, lessons.said(call, name, numbers, holds(call.module)), call.function, values,
-            where=call.path, words=lessons.words(numbers) if len(numbers) == 1 else "", equations=numbers, meetings=meetings,
-            formulas=lessons.SUMS.get(name) or lessons.formulas(numbers, call.phase),
+            key, call.phase, self.title(call, place), place, lessons.said(call, name, numbers, holds(call.module)),
+            call.function, values, where=call.path, words=lessons.words(numbers) if len(numbers) == 1 else "",
+            equations=numbers, meetings=meetings, formulas=lines,
         )  # fmt: skip
         self.arrays.wrote(call, key)
 
@@ -118,7 +129,9 @@ class _Telling:
             return title
         several = sum(other.path == call.path for other in self.taken.backward) > 1
         own = call.name is None and (several or holds(call.module)) and not title.endswith("its own")
-        return f"Back through {title}{': lines of its own' * own}"
+        undone = {f"{one.name}_backward" for one in self.taken.forward if one.path == call.path}
+        also = call.name not in (None, "plus", *undone)
+        return f"Back through {title}{': lines of its own' * own}{f': {lessons.named(call.function)}' * also}"
 
     def values_of(self, call):
         """The arrays of a call, but for scratch that nobody looks at."""
@@ -139,7 +152,10 @@ class _Telling:
             if None not in places and len(set(places)) == len(places):
                 nodes = [self.tree.nodes[place] for place in places]
                 labels = [f"through {node.label} {node.below}".strip() for node in nodes]
-                shown = [(label, one.after[part].reshape(total.data.shape)) for label, (one, part) in zip(labels, parts, strict=True)]
+                shown = [
+                    (label, one.after[part].reshape(total.data.shape))
+                    for label, (one, part) in zip(labels, parts, strict=True)
+                ]
                 found.append(Meeting(shown, total, places))
         return found
 
@@ -154,13 +170,15 @@ class _Telling:
     def tell_painted(self, call, mean, painting):
         """What the decoder paints: for a Bernoulli likelihood a sigmoid, for a Gaussian its output as it is."""
         function = painting.function if painting else type(call.module).mean
-        numbers, first = lessons.equations(function) if painting else (), next(iter(call.arrays))
-        like = self.arrays.of(call, first)
-        values = [value for argument in call.arrays if (value := self.arrays.of(call, argument)).kind == "image"]
-        values.append(Value("x̂", "out", like.axes, mean.reshape(like.data.shape), "image", same=like.same))
+        numbers = lessons.equations(function) if painting else ()
+        values = [value for argument in call.arrays if (value := self.arrays.of(call, argument)).came]
+        if values:
+            x = values[0]
+            values.append(Value("x̂", "out", x.axes, mean.reshape(x.data.shape), x.kind, same=x.same))
         place, lines = self.tree.place(call), lessons.formulas(numbers, "forward")
         more = {"where": call.path, "equations": numbers, "formulas": lines}
-        self.add(f"painted-{call.path}", "forward", "What it would paint", place, lessons.PAINTED, function, values, **more)
+        key, title = f"painted-{call.path}", "What it would paint"
+        self.add(key, "forward", title, place, lessons.PAINTED, function, values, **more)
 
     def tell_loss(self):
         """The last step of forward is the objective's: what it has come to, as one number."""

@@ -13,9 +13,9 @@ from .record import Recorder
 class Taken:
     """The step, in float64.
 
-    given: {field or "eps": array} that came in · dL (B,): what each image counts · forward, backward: [Call] · adam: the Call of the
-    update · terms, after: those of the objective before and after it · loss, loss_after · values, grads: flat, before the update ·
-    painted: {path: (array, Call or None)} of modules that know a mean.
+    given: {field or "eps": array} that came in · dL (B,): what each image counts · forward, backward: [Call] · adam:
+    the Call of the update · terms, after: those of the objective before and after it · loss, loss_after · values,
+    grads: flat, before the update · painted: {path: (array, Call or None)} of modules that know a mean.
     """
 
     def __init__(self, model, arrays, eps, seed, lr):
@@ -35,9 +35,11 @@ class Taken:
         self.terms = self.during("forward", lambda: terms_of(twin, twin.forward(*inputs)))
         L = self.during("forward", lambda: twin.objective.forward(*self.terms))
         self.forward = self.recorder.take()
-        self.painted = {path: self.paint(path, module) for path, module in twin.modules() if hasattr(type(module), "mean")}
         self.during("backward", lambda: twin.descend(self.dL))
         self.backward = self.recorder.take()
+        self.painted = {
+            path: self.paint(path, module) for path, module in twin.modules() if hasattr(type(module), "mean")
+        }
         self.update(twin.buffer)
         self.after = twin.forward(*inputs)
         self.loss, self.loss_after = (float(one @ self.dL) for one in (L, twin.objective.forward(*self.after)))
@@ -55,13 +57,14 @@ class Taken:
         return result
 
     def paint(self, path, module):
-        """What a likelihood would paint for what it was given: (its mean, the call that computed it or None); None where it did not run."""
-        given = next((call for call in self.forward if call.path == path), None)
-        if given is None:
+        """What a likelihood would paint for what it was given → (its mean, the Call that computed it or None), or None
+        where it did not run"""
+        if path not in self.recorder.inputs:
             return None
-        output = next(iter(given.arrays.values()))
-        mean = self.during("paint", lambda: module.mean(output, np.empty_like(output)))
-        return mean, next(iter(self.recorder.take()), None)
+        output, x = self.recorder.inputs[path]
+        mean = self.during("paint", lambda: module.mean(output, np.empty_like(x)))
+        calls = self.recorder.take()
+        return mean, calls[0] if len(calls) == 1 else None
 
     def update(self, buffer):
         """Adam, which starts fresh, on what is trained; what is not falls by its "gradient"."""

@@ -1,4 +1,5 @@
-"""The parts of a model as the page draws them: a box for each part that holds others, and in it what computes, in the order of forward."""
+"""The parts of a model as the page draws them: a box for each part that holds others, and in it what computes, in the
+order of forward."""
 
 from dataclasses import dataclass, field
 
@@ -47,7 +48,11 @@ class Tree:
                 box = boxes[path]
             box.items.append(self.node(call))
         inputs = Group("given", "given", "", [self.put(Node(key, *names, names[1])) for key, names in given.items()])
-        self.groups = [inputs, root, Group("optimiser", "optimiser", "", [self.put(Node("adam", "Adam", "update", "Adam"))])]
+        self.groups = [
+            inputs,
+            root,
+            Group("optimiser", "optimiser", "", [self.put(Node("adam", "Adam", "update", "Adam"))]),
+        ]
 
     def group(self, path, label):
         kind = self.titles[path] = type(self.modules[path]).__name__
@@ -82,7 +87,9 @@ class Tree:
         again = [other for other in own if other.name == call.name]
         key, below = call.path, ""
         if holds(call.module) or len(own) > 1:
-            key = ".".join(filter(None, (call.path, call.name or "lines"))) + (f".{call.nth + 1}" if len(again) > 1 else "")
+            key = ".".join(filter(None, (call.path, call.name or "lines"))) + (
+                f".{call.nth + 1}" if len(again) > 1 else ""
+            )
         self.places[call.path, call.name, call.nth] = key
         if key == call.path:
             label, below = described(call.module)
@@ -96,7 +103,8 @@ class Tree:
         return self.put(Node(key, label, below, title))
 
     def place(self, call):
-        """Where a call belongs: backward, where its forward stands, and where a path divided, the part in which it did."""
+        """Where a call belongs: backward, where its forward stands, and where a path divided, the part in which it
+        did."""
         if call.phase == "forward":
             return self.places[call.path, call.name, call.nth]
         name = call.name and call.name.removesuffix("_backward")
@@ -122,4 +130,6 @@ def described(module):
     told = vars(module)
     sizes = f"{told['inputs']} → {told['outputs']}" if {"inputs", "outputs"} <= told.keys() else ""
     window = told.get("size")
-    return type(module).__name__, sizes + (f", {window[0]} × {window[1]}" if sizes and isinstance(window, tuple) else "")
+    return type(module).__name__, sizes + (
+        f", {window[0]} × {window[1]}" if sizes and isinstance(window, tuple) else ""
+    )

@@ -17,16 +17,34 @@ def told_update(taken, arrays, place):
     after = adam.after
     moments = shown((after["g"], "g", "in"), (after["m"], "m / (1 − β₁)", "out"), (after["v"], "v / (1 − β₂)", "out"))
     before = taken.values[: len(after["p"])]
-    moved = shown((before, "p before", "in"), (after["p"] - before, "p after − p before", "out"), (after["p"], "p after", "out"))
+    moved = shown(
+        (before, "p before", "in"), (after["p"] - before, "p after − p before", "out"), (after["p"], "p after", "out")
+    )
     texts = lessons.MOMENTS.format(name=path), lessons.UPDATE.format(name=path, lr=taken.lr, eps=1e-8)
     losses = [Value("ℒ before", "in", (), np.float64(taken.loss))]
-    losses += [Value(f"{name} after", "out", ("image",), np.array(term)) for name, term in zip(taken.model.terms, taken.after, strict=True)]
+    losses += [
+        Value(f"{name} after", "out", ("image",), np.array(term))
+        for name, term in zip(taken.model.terms, taken.after, strict=True)
+    ]
     losses.append(Value("ℒ after", "out", (), np.float64(taken.loss_after), note=taken.model.unit))
     ends = {"function": TrainingStep._update, "sources": source_of(TrainingStep._update), "ran": False}
     return [
-        Step("update-moments", "update", "Adam: the moments", "adam", texts[0], formulas=(m_line, v_line), values=moments, **told),
-        Step("update-weights", "update", "Adam: the update", "adam", texts[1], formulas=(p_line,), values=moved, **told),
-        Step("after", "update", "One step later", place, who_moved(taken), values=losses + stays(taken, arrays), **ends),
+        Step(
+            "update-moments",
+            "update",
+            "Adam: the moments",
+            "adam",
+            texts[0],
+            formulas=(m_line, v_line),
+            values=moments,
+            **told,
+        ),
+        Step(
+            "update-weights", "update", "Adam: the update", "adam", texts[1], formulas=(p_line,), values=moved, **told
+        ),
+        Step(
+            "after", "update", "One step later", place, who_moved(taken), values=losses + stays(taken, arrays), **ends
+        ),
     ]
 
 
@@ -42,7 +60,10 @@ def stays(taken, arrays):
     for path in taken.twin.buffer.names:
         value = arrays.parameter(path, taken.grads, "", "out")
         if value.axes[0] == "pixel" and len(value.axes) == 2:
-            share, note = (value.data == 0).mean(axis=1), f"of the weights of {path}, the share whose gradient is exactly 0"
+            share, note = (
+                (value.data == 0).mean(axis=1),
+                f"of the weights of {path}, the share whose gradient is exactly 0",
+            )
             return [Value("stays, per pixel", "out", ("pixel",), share, "image", note=note, same=value.same[:1])]
     return []
 

@@ -328,7 +328,7 @@ const boxes = [...document.querySelectorAll("#tree .box")];
 // What has been, where we are, and where that comes from; what is folded opens around it.
 function lightTree(step) {
   const seen = new Set(steps.slice(0, current + 1).map((s) => s.place));
-  const feeds = new Set(step.values.filter((v) => v.source).map((v) => steps.find((s) => s.key === v.source).place));
+  const feeds = new Set(step.values.filter((v) => v.source).map((v) => v.came || steps.find((s) => s.key === v.source).place));
   let here = null;
   for (const node of nodes) {
     const id = node.dataset.node, lit = id === step.place;

@@ -173,6 +173,8 @@ def test_a_kernel_comes_as_text_or_from_a_file_with_what_it_includes(tmp_path):
         x, y = backend.put(np.arange(3.0)), backend.empty((3,), np.float64)
         launch(file, "copy<double>", (1,), (3,), (x, y))
         assert backend.get(y).tolist() == [0, 2, 4]
+        with pytest.raises(KernelError, match=r"argument 0: .* takes a pointer to f8, got an array of f4"):
+            launch(file, "copy<double>", (1,), (3,), (x.astype(np.float32).view(type(x)), y))
         with pytest.raises(KernelError, match="the kernels of missing.cu cannot be read"):
             launch(tmp_path / "missing.cu", "copy<double>", (1,), (3,), (x, y))
         with pytest.raises(KernelError, match="the kernels of twice.cuh cannot be read"):

@@ -31,6 +31,10 @@ class KernelFault(KernelError):
     """The harness stopped a kernel: what it did wrong, and where."""
 
 
+class LaunchError(KernelError, TypeError, ValueError):
+    """A kernel that there is not, or arguments, a grid or a block that it does not take: on a GPU the bytes would go in as they are."""
+
+
 class CpuModule:
     """`source`: a Path to a .cu file, or the code itself. `name_expressions`: the template variants to make.
 
@@ -70,7 +74,7 @@ class CpuModule:
     def get_function(self, name):
         if name not in self.names:
             made = ", ".join(self.names)
-            raise ValueError(
+            raise LaunchError(
                 f"{self.name} has no kernel {name!r} (a template needs its name expression, a plain kernel its name or "
                 f'extern "C"); it has {made}'
             )
@@ -93,7 +97,7 @@ class CpuFunction:
         grid, block = _three(grid), _three(block)
         self._check_launch(grid, block, shared_mem)
         if len(args) != len(self.parameters):
-            raise TypeError(f"{self.name} takes {len(self.parameters)} arguments, got {len(args)}")
+            raise LaunchError(f"{self.name} takes {len(self.parameters)} arguments, got {len(args)}")
         labels = [f"argument {position}" for position in range(len(args))]
         for label, argument, parameter in zip(labels, args, self.parameters, strict=True):
             _check_argument(f"{self.name}: {label}", argument, parameter)
@@ -117,14 +121,14 @@ class CpuFunction:
     def _check_launch(self, grid, block, shared_mem):
         threads = block[0] * block[1] * block[2]
         if not 1 <= threads <= MAX_THREADS or block[2] > 64:
-            raise ValueError(
+            raise LaunchError(
                 f"{self.name}: a block of {block} has {threads} threads; a GPU takes 1 to {MAX_THREADS}, z at most 64"
             )
         if not all(1 <= size <= limit for size, limit in zip(grid, MAX_GRID, strict=True)):
-            raise ValueError(f"{self.name}: grid {grid} is not within 1 and {MAX_GRID}")
+            raise LaunchError(f"{self.name}: grid {grid} is not within 1 and {MAX_GRID}")
         limit = self.module._library.cuda_on_cpu_max_dynamic_shared()
         if not 0 <= shared_mem <= limit:
-            raise ValueError(f"{self.name}: {shared_mem} bytes of dynamic shared memory; at most {limit}")
+            raise LaunchError(f"{self.name}: {shared_mem} bytes of dynamic shared memory; at most {limit}")
 
 
 @contextmanager
@@ -146,21 +150,21 @@ def _check_argument(label, argument, parameter):
         if argument is None:
             return
         if not isinstance(argument, np.ndarray):
-            raise TypeError(f"{label}: the kernel takes a pointer, got {type(argument).__name__}")
+            raise LaunchError(f"{label}: the kernel takes a pointer, got {type(argument).__name__}")
         if not argument.flags.c_contiguous:
-            raise ValueError(f"{label}: array of shape {argument.shape} and strides {argument.strides} is not C-contiguous")
+            raise LaunchError(f"{label}: array of shape {argument.shape} and strides {argument.strides} is not C-contiguous")
         pointee = parameter[1:]
         code = f"{argument.dtype.kind}{argument.dtype.itemsize}"
         if pointee[0] not in "V*" and code != pointee:
-            raise TypeError(f"{label}: the kernel takes a pointer to {pointee}, got an array of {code} ({argument.dtype})")
+            raise LaunchError(f"{label}: the kernel takes a pointer to {pointee}, got an array of {code} ({argument.dtype})")
         return
     if isinstance(argument, bool | int | float) and not isinstance(argument, np.generic):
         argument = np.asarray(argument)[()]  # int64 or float64, as CuPy passes them
     if not isinstance(argument, np.generic):
-        raise TypeError(f"{label}: the kernel takes a number ({parameter}), got {type(argument).__name__}")
+        raise LaunchError(f"{label}: the kernel takes a number ({parameter}), got {type(argument).__name__}")
     code = f"{argument.dtype.kind}{argument.dtype.itemsize}"
     if code != parameter:
-        raise TypeError(f"{label}: the kernel takes {parameter}, got {code} ({argument.dtype})")
+        raise LaunchError(f"{label}: the kernel takes {parameter}, got {code} ({argument.dtype})")
 
 
 def _c_value(argument, address):

@@ -50,8 +50,9 @@ SIGMOID_TWICE = Bug(
     (
         Edit(
             AUTOENCODER, "Autoencoder.__init__",
-            "self.decoder = mlp([latent, *reversed(hidden), data_size], act, start)",
-            "self.decoder = mlp([latent, *reversed(hidden), data_size], act, start)\nself.decoder.layers.append(nn.Sigmoid())",
+            "self.decoder = mlp([latent, *reversed(hidden), like.outputs * data_size], act, start)",
+            "self.decoder = mlp([latent, *reversed(hidden), like.outputs * data_size], act, start)\n"
+            "self.decoder.layers.append(nn.Sigmoid())",
         ),
     ),
     (17, 9),

@@ -140,8 +140,8 @@ UNIFORM_PRIOR = Bug(
     (
         Edit(
             "models/autoencoder.py", "Autoencoder.sample",
-            "return self.decode(rng.normal(seed, rng.SAMPLE, 0, np.arange(n), self.latent, self.dtype.type))",
-            "return self.decode(rng.uniform(seed, rng.SAMPLE, 0, np.arange(n), self.latent, self.dtype.type))",
+            "z = rng.normal(seed, rng.SAMPLE, 0, np.arange(n), self.latent, self.dtype.type)",
+            "z = rng.uniform(seed, rng.SAMPLE, 0, np.arange(n), self.latent, self.dtype.type)",
         ),
     ),
     (),

@@ -1,5 +1,6 @@
 """Convolution on CUDA: every tile, width, precision and split against NumPy, on any image, kernel, stride and padding."""
 
+import re
 from functools import partial
 
 import numpy as np
@@ -16,11 +17,11 @@ from scratchvae.errors import ShapeError
 from scratchvae.ops import cuda
 from scratchvae.ops import numpy as twins
 from scratchvae.ops.cuda import launch
-from scratchvae.ops.cuda.convolution import fitting
+from scratchvae.ops.cuda.convolution import CHOICES, NARROW, fitting
 from scratchvae.ops.cuda.launch import run_on
 from scratchvae.ops.cuda.tiling import TILES, Plan
 
-TILES_IN_USE = [(precision, size, tile) for (precision, size), all_of in TILES.items() for tile in all_of if tile.rows <= 64]
+TILES_IN_USE = [(precision, size, tile) for (precision, size), all_of in CHOICES.items() for tile in all_of]
 channels = st.sampled_from([1, 2, 3, 4, 5, 8])  # of which V divides some
 schedules = st.sampled_from(SCHEDULES)
 ODD = (3, 9, 8, 3), (3, 4, 3, 5), (2, 3), (1, 2)  # every number of another size: image, kernel, stride, pad
@@ -166,18 +167,26 @@ def test_quotients_by_a_divisor_are_exact_up_to_31_bits():
     np.testing.assert_array_equal((quotient, rest), np.divmod(n, by))
 
 
+def both(T, tile, V):
+    """Both operations, forward and backward, of one kind."""
+    ways = [(name, way) for name in ("convolution", "convolution_backward") for way in ("false", "true")]
+    return tuple(f"{name}<{T}, {tile}, {way}, {V}>" for name, way in ways)
+
+
 def convolutions(precision, setting, unordered):
-    """Both operations on the smallest tiles, the sum over outputs in two stretches: for a sanitised process."""
-    with run_on(Alone(unordered)):
-        check(setting, np.float32, precision=precision, work=10**4, planner=tiled(TILES[precision, 4][-1], 2))
+    """Both operations on small tiles, the sum over outputs in two stretches: for a sanitised process."""
+    tile = TILES[precision, 4][-1]
+    file = "convolution_tf32.cu" if tile.stages else "convolution_fma.cu"
+    with run_on(Alone(unordered, {file: both("float", tile.name, 1 if setting[0][3] % 4 else 4)})):
+        check(setting, np.float32, precision=precision, work=10**4, planner=tiled(tile, 2))
 
 
-NARROW, WIDE = ((1, 5, 4, 3), (2, 3, 3, 5), (1, 2), (1, 1)), ((1, 4, 4, 4), (3, 3, 4, 8), (2, 1), (1, 1))
+ODD_SMALL, EVEN = ((1, 5, 4, 3), (2, 3, 3, 5), (1, 2), (1, 1)), ((1, 4, 4, 4), (3, 3, 4, 8), (2, 1), (1, 1))
 
 
 @pytest.mark.parametrize(
     ("sanitizer", "precision", "setting"),
-    [("asan", "fp32", NARROW), ("asan", "tf32", WIDE), ("tsan", "fp32", NARROW)],
+    [("asan", "fp32", ODD_SMALL), ("asan", "tf32", EVEN), ("tsan", "fp32", ODD_SMALL)],
 )
 def test_convolutions_touch_no_byte_beyond_an_array_and_no_number_before_it_is_there(sanitizer, precision, setting):
     outcome = run_sanitized(sanitizer, (convolutions, precision, setting, sanitizer == "tsan"), timeout=300)
@@ -218,8 +227,15 @@ def _contiguous(shape):
 
 
 def test_tiles_are_no_wider_than_channels_make_use_of():
-    narrow, wide = fitting([(25088, 32, 512)], 4).tile, fitting([(25088, 64, 512)], 4).tile
-    assert (narrow.columns, wide.columns) == (32, 64)
+    assert [fitting([(25088, channels, 512)], 4).tile.columns for channels in (1, 16, 17, 32, 64, 256)] == [16, 16, 32, 32, 64, 64]
+
+
+@pytest.mark.parametrize("tile", NARROW.values(), ids=lambda tile: tile.name)
+def test_python_and_cuda_agree_on_the_narrow_tile(tile):
+    text = launch.source("convolution_tf32.cu" if tile.stages else "convolution_fma.cu")
+    numbers = re.search(rf"using {tile.name} = \w+<([^;]*)>;", text)[1]
+    BM, BN, BK, a, b, *stages = map(int, numbers.removeprefix("T, ").split(","))
+    assert tile == (tile.name, BM, BN, BK, BM // a * (BN // b) * (32 if stages else 1), *(stages or [0]))
 
 
 def test_a_forward_pass_is_one_launch_and_a_backward_pass_two():
@@ -295,20 +311,17 @@ MISTAKES = {
 }  # fmt: skip
 
 
-SPOILED = [f"{name}<double, Small, {way}, 1>" for name in ("convolution", "convolution_backward") for way in ("false", "true")]
-
-
 class Spoiled(OnCpu):
     """These words stand in place of those in the kernels of convolution."""
 
     def __init__(self, words, instead):
         super().__init__()
-        text = launch.source("convolution_fma.cu")
+        text, self.names = launch.source("convolution_fma.cu"), both("double", "Small", 1)
         assert text.count(words) == 1, words
-        self.spoiled = CpuModule(text.replace(words, instead), name_expressions=SPOILED, options=("-O0",))
+        self.spoiled = CpuModule(text.replace(words, instead), name_expressions=self.names, options=("-O0",))
 
     def module(self, file, expression):
-        return self.spoiled if expression in SPOILED else super().module(file, expression)
+        return self.spoiled if expression in self.names else super().module(file, expression)
 
 
 @pytest.mark.parametrize("mistake", [*MISTAKES, None])

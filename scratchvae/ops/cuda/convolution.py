@@ -12,10 +12,12 @@ from ...errors import ShapeError
 from .check import check
 from .launch import C_NAMES, int32, launch, per_element, width
 from .patches import windows
-from .tiling import TILES, plan, shared_bytes, tiles
+from .tiling import TILES, Tile, plan, shared_bytes, tiles
 
-# Results have a column for each channel, which are few: no tiles of 128, and none that compute half as much again as the smallest.
-fitting = partial(plan, side=64, waste=1.5)
+# A result has a column for each channel, and these may be few: no tiles of 128 columns, and one of 16.
+NARROW = {"fp32": Tile("Narrow", 64, 16, 16, 64), "tf32": Tile("NarrowTF32", 64, 16, 32, 128, 4)}
+CHOICES = {kind: (*(tile for tile in tiles if tile.columns < 128), NARROW[kind[0]]) for kind, tiles in TILES.items()}
+fitting = partial(plan, choices=CHOICES, waste=1.5)
 
 
 @cache
@@ -92,7 +94,7 @@ def _backward(operation, transposed, image, outputs, dY, x, W, dX, dW, db, work,
     if splits > 1 and work.size < splits * (n + m):
         raise ShapeError(f"{operation}: work holds {work.size:,} numbers and must hold {splits * (n + m):,}: see conv2d_work")
     parts, more = (dW, db) if splits == 1 else (work[: splits * n], work[splits * n : splits * (n + m)])
-    blocks = splits + sum(tiles(tile, product) * n for product, n in zip(products, (splits, 1), strict=False))
+    blocks = splits + sum(tiles(tile, product) * each for product, each in zip(products, (splits, 1), strict=False))
     arguments = dY, x, W, dX, parts, more, *sizes.arguments(), int32(splits)
     _launch("convolution_backward", transposed, tile, blocks, W, (dY, x, dX, parts), arguments, dtype)
     if splits > 1:

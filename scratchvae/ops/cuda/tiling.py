@@ -70,18 +70,17 @@ def computed(tile, product):
     return tiles(tile, product) * tile.rows * tile.columns * product[2]
 
 
-def plan(products, itemsize, precision="fp32", split=True, side=128, waste=inf):
+def plan(products, itemsize, precision="fp32", split=True, choices=TILES, waste=inf):
     """The largest tile of which the products together have enough; and each product's k split so that blocks work alike.
 
-    products: [(rows of the result, columns, k)] · itemsize: 4 or 8 · side: of the largest tile to take · waste: how many times
-    what the smallest tiles compute it may compute, some of it beyond the results' edges. From these numbers alone, so a call
-    repeats bit for bit.
+    products: [(rows of the result, columns, k)] · itemsize: 4 or 8 · choices: as TILES · waste: how many times what others compute
+    it may compute, some of it beyond the results' edges. From these numbers alone, so a call repeats bit for bit.
     """
-    choices = TILES.get((precision, itemsize))
+    choices = choices.get((precision, itemsize))
     if choices is None:
         raise ConfigError(f"precision must be fp32 or, for float32 arrays, tf32, not {precision!r}")
-    enough = sum(computed(choices[-1], product) for product in products) * waste
-    fitting = (tile for tile in choices if tile.rows <= side and sum(computed(tile, product) for product in products) <= enough)
+    done = {tile: sum(computed(tile, product) for product in products) for tile in choices}
+    fitting = (tile for tile in choices if done[tile] <= waste * min(done.values()))
     tile = next((tile for tile in fitting if sum(tiles(tile, product) for product in products) >= FILL), choices[-1])
     # Stretches of equal work, so that no block is waited for: as long as two blocks for each multiprocessor allow, which hide
     # each other's waits. A product whose k is long is split even where there are tiles enough.

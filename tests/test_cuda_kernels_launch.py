@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from math import prod
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -30,6 +31,14 @@ def test_every_numpy_operation_has_a_cuda_twin_with_the_same_arguments():
         assert [(p.name, p.default) for p in ours[: len(numpys)] if p.name != "work"] == [
             (p.name, p.default) for p in numpys if p.name != "work"
         ], name
+
+
+def test_the_script_for_a_gpu_calls_every_operation(monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parent.parent)
+    from benchmarks.device.operations import calls
+
+    operations = {name for name, value in vars(twins).items() if inspect.isfunction(value)} - {"conv2d_work"}
+    assert {call.name for call in calls(33, 12, 3)} == operations
 
 
 def test_importing_it_imports_no_cupy():

@@ -61,6 +61,8 @@ def _dense(normal, B, D):
         found += [Call(name, (x,), (act,), (act,)), Call(f"{name}_backward", (normal(*act), x, y), (act,), (act,))]
     return [
         *found,
+        Call("soft_floor", (normal(*act), -1.0), (act,), (act,)),
+        Call("soft_floor_backward", (normal(*act), normal(*act), -1.0), (act,)),
         Call("affine", (normal(*act), normal(D, 40), normal(40)), ((B, 40),)),
         Call("affine_backward", (normal(B, 40), normal(*act), normal(D, 40)), (act, (D, 40), (40,))),
     ]
@@ -69,6 +71,7 @@ def _dense(normal, B, D):
 def _gaussian(normal, B, D, L):
     latent, act, row = (B, L), (B, D), (B,)
     l, a = (lambda: normal(*latent)), (lambda: normal(*act))  # noqa: E741
+    x = 1 / (1 + np.exp(-a()))
     return [
         Call("reparameterise", (l(), l(), l()), (latent, latent)),
         Call("reparameterise_backward", (l(), l(), l()), (latent, latent)),
@@ -83,6 +86,11 @@ def _gaussian(normal, B, D, L):
         Call("gaussian_nll", (a(), normal(1), a()), (row,), (act,)),
         Call("gaussian_nll_backward", (normal(B), a(), normal(1), a()), (act, act)),
         Call("sum_all", (a(),), ((1,),)),
+        Call("continuous_bernoulli_nll", (a(), a()), (row,), (act,) * 3),
+        Call("continuous_bernoulli_nll_backward", (normal(B), a(), a()), (act,), (act,) * 3),
+        Call("continuous_bernoulli_mean", (a(),), (act,), (act,) * 3),
+        Call("logistic_nll", (a(), a(), x), (row,), (act,) * 5),
+        Call("logistic_nll_backward", (normal(B), a(), a(), x), (act, act), (act,) * 5),
     ]
 
 

@@ -189,6 +189,8 @@ def test_forward_is_told_in_its_order_and_backward_in_reverse(other):
     leaves = [
         p for p in places["forward"] if p in layers and places["forward"].count(p) == 1 == places["backward"].count(p)
     ]
+    terms = [[p for p in order if "squared_error" in p] for order in (places["forward"], places["backward"])]
+    assert terms[0] == terms[1][::-1]  # of an hourglass, one for each stage
     assert len(leaves) > 4
     back = [p for p in places["backward"] if p in leaves]
     for path, module in model.modules():

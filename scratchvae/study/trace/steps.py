@@ -137,7 +137,8 @@ class _Telling:
         """The arrays of a call, but for scratch that nobody looks at."""
         found = []
         for argument in call.arrays:
-            if (call.name, argument) in lessons.SCRATCH:
+            scratch, rows = (call.name, argument) in lessons.SCRATCH, len(self.taken.dL)
+            if scratch and len(call.arrays[argument]) == rows:  # of many images it holds some at a time
                 found.append(self.arrays.of(call, argument, lessons.SCRATCH[call.name, argument]))
             elif not argument.startswith("work") and (argument not in call.meets or call.before):
                 found.append(self.arrays.of(call, argument))

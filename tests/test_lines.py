@@ -8,12 +8,13 @@ import scratchvae
 
 ROOT = Path(scratchvae.__file__).parent
 SHORT = (
-    *("cli", "data", "evaluate", "plots", "training", "study/trace"),
+    *("cli", "data", "evaluate", "plots", "training", "study/trace", "checks", "nn", "cuda_on_cpu"),
     *("bench.py", "backend.py", "rng.py", "timing.py", "workers.py", "helping.py", "cores.py", "memory.py", "files.py"),
     *("gate.py", "errors.py"),
 )
-WIDE = {"cli/runs.py", "training/settings.py"} | {
-    f"evaluate/{name}.py" for name in ("denoising", "segmentation", "key_points")
+WIDE = {
+    *("cli/runs.py", "training/settings.py", "nn/composition.py", "checks/check_file.py", "checks/class_file.py"),
+    *(f"evaluate/{name}.py" for name in ("denoising", "segmentation", "key_points")),
 }
 
 

@@ -30,7 +30,9 @@ def cases(seed=0):
 
     Sizes are small: a formula is as wrong at 3 units as at 400.
     """
-    draw = lambda step, *shape: rng.normal(seed, rng.CHECK, 8 + step, 0, int(np.prod((ROWS, *shape))), np.float64).reshape(ROWS, *shape)
+    draw = lambda step, *shape: rng.normal(
+        seed, rng.CHECK, 8 + step, 0, int(np.prod((ROWS, *shape))), np.float64
+    ).reshape(ROWS, *shape)
     images = rng.uniform(seed, rng.CHECK, 5, np.arange(ROWS), PIXELS, np.float64)
     row, image = draw(0, *ROW), draw(1, *IMAGE)
     for name, activation in nn.ACTIVATIONS.items():

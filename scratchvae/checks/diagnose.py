@@ -46,8 +46,9 @@ def diagnose(expected, got, sizes=None, known=(), tolerance=TOLERANCE):
     """What is wrong with `got`, as a predicate ("is twice too large everywhere"), or None.
 
     None means that the two agree, or that no mistake known here leads from one to the other.
-    expected, got: arrays of any shape · sizes: {"B": 5, …}, names for the lengths that a sum or a mean may run over; distinct
-    odd numbers tell most · known: (wrong array, words) pairs, typical mistakes of this one formula, which are tried first.
+    expected, got: arrays of any shape · sizes: {"B": 5, …}, names for the lengths that a sum or a mean may run over;
+    distinct odd numbers tell most · known: (wrong array, words) pairs, typical mistakes of this one formula, which are
+    tried first.
     """
     if got is None:
         return "is None: is a `return` missing?"
@@ -72,7 +73,9 @@ def _shape(expected, got, tolerance):
         return f"{head}: the transposed is right, so look at which factor comes first"
     if got.size == expected.size and agrees(expected.ravel(), got.ravel(), tolerance):
         same = expected.squeeze().shape == got.squeeze().shape
-        return f"{head}: the numbers are right, " + ("but an axis of length 1 was kept or lost" if same else "in another arrangement")
+        return f"{head}: the numbers are right, " + (
+            "but an axis of length 1 was kept or lost" if same else "in another arrangement"
+        )
     for axis in range(got.ndim):
         if agrees(expected, got.sum(axis), tolerance):
             return f"{head}: the sum over {_axis(axis, got.ndim)} is missing"
@@ -109,7 +112,9 @@ def _values(expected, got, sizes, tolerance):
         return "is transposed: look at which factor comes first"
     off = np.abs(got - expected).max() / max(np.abs(expected).max(), 1e-300)
     if off < _NEARLY:
-        return f"is right to about {int(-np.log10(off))} digits only: digits are lost on the way, or a small term is wrong"
+        return (
+            f"is right to about {int(-np.log10(off))} digits only: digits are lost on the way, or a small term is wrong"
+        )
     return (
         _factor(expected, got, sizes, tolerance)
         or next((words for f, words in _FUNCTIONS if agrees(f(expected), got, tolerance)), None)
@@ -119,7 +124,8 @@ def _values(expected, got, sizes, tolerance):
 
 
 def _factor(expected, got, sizes, tolerance):
-    """got = c · expected for one number c. A single entry has such a c for any mistake, so only the usual ones count there."""
+    """got = c · expected for one number c. A single entry has such a c for any mistake, so only the usual ones count
+    there."""
     square = np.vdot(expected, expected).real
     c = float((np.vdot(expected, got) / square).real) if square else 0.0
     if not c or not agrees(c * expected, got, tolerance):
@@ -130,7 +136,9 @@ def _factor(expected, got, sizes, tolerance):
         if n > 2 and np.isclose(c, 1 / n, rtol=1e-6):
             return f"is too small by a factor of {n}, which is {name}: a mean where a sum was meant?"
         if n > 2 and np.isclose(c, n, rtol=1e-6):
-            return f"is too large by a factor of {n}, which is {name}: a sum where a mean was meant, or a sum taken twice?"
+            return (
+                f"is too large by a factor of {n}, which is {name}: a sum where a mean was meant, or a sum taken twice?"
+            )
     for usual, words in _FACTORS.items():
         if np.isclose(c, usual, rtol=1e-6):
             return words

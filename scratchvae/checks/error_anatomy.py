@@ -1,8 +1,9 @@
 """Where a difference's error comes from: its size against the step, for one function at one place.
 
-Two errors add up. Cutting the Taylor series off leaves about h f″/2 (forward) or h² f‴/6 (central); subtracting two rounded numbers
-leaves about ε f/h. The first falls with h and the second rises, so the best a forward difference can do is about √ε, near
-h = √ε, and a central one ε^⅔, near h = ∛ε. A complex step (E34) subtracts nothing and has the first error alone.
+Two errors add up. Cutting the Taylor series off leaves about h f″/2 (forward) or h² f‴/6 (central); subtracting two
+rounded numbers leaves about ε f/h. The first falls with h and the second rises, so the best a forward difference can do
+is about √ε, near h = √ε, and a central one ε^⅔, near h = ∛ε. A complex step (E34) subtracts nothing and has the first
+error alone.
 """
 
 import warnings
@@ -51,12 +52,14 @@ class ErrorAnatomy:
 
 
 def error_anatomy(f, x, v=None, slope=None, steps=STEPS):
-    """Errors of forward, central (E35, E58) and complex-step (E34) derivatives of f at x, in float32 and float64 → ErrorAnatomy
+    """Errors of forward, central (E35, E58) and complex-step (E34) derivatives of f at x, in float32 and float64
+    → ErrorAnatomy
 
-    f(x) → a number, in the dtype of x, for real and complex x of x's shape · x, v: a number or an array; the derivative is along v,
-    default 1 everywhere; both are first rounded to float32, so that both precisions look at one place · slope: the true
-    derivative; None measures it by a complex step of 1e-40 in float64, right to rounding. Raises ConfigError for an f that
-    does not keep the dtype it is given, for complex numbers that come back real, and for steps that are not above 0.
+    f(x) → a number, in the dtype of x, for real and complex x of x's shape · x, v: a number or an array; the derivative
+    is along v, default 1 everywhere; both are first rounded to float32, so that both precisions look at one place ·
+    slope: the true derivative; None measures it by a complex step of 1e-40 in float64, right to rounding. Raises
+    ConfigError for an f that does not keep the dtype it is given, for complex numbers that come back real, and for
+    steps that are not above 0.
     """
     gate.function("f", f)
     steps = gate.array(steps, "steps").astype(np.float64)
@@ -68,7 +71,8 @@ def error_anatomy(f, x, v=None, slope=None, steps=STEPS):
     if v.shape != x.shape:
         raise ConfigError(f"v must have the shape of x, {x.shape}, not {v.shape}")
     curves = {}
-    with np.errstate(all="ignore"), warnings.catch_warnings():  # steps are taken far beyond sense: that is what is shown
+    # steps are taken far beyond sense: that is what is shown
+    with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("error", np.exceptions.ComplexWarning)  # "casting discards the imaginary part"
         along = _along(f, x, v, np.complex128)
         if slope is None:
@@ -92,10 +96,14 @@ def _along(f, x, v, dtype):
         try:
             y = np.asarray(f(x + dtype(t) * v))
         except (TypeError, np.exceptions.ComplexWarning) as error:  # math.sin and the like
-            raise ConfigError(f"f does not take {np.dtype(dtype)} numbers ({error}): use NumPy's functions in it") from error
+            raise ConfigError(
+                f"f does not take {np.dtype(dtype)} numbers ({error}): use NumPy's functions in it"
+            ) from error
         if y.dtype != dtype:
-            raise ConfigError(f"f returned {y.dtype} for {np.dtype(dtype)}: it must keep the dtype of its argument, and for "
-                              "complex numbers decide on the real part instead of using abs or comparisons")  # fmt: skip
+            raise ConfigError(
+                f"f returned {y.dtype} for {np.dtype(dtype)}: it must keep the dtype of its argument, and for complex "
+                "numbers decide on the real part instead of using abs or comparisons"
+            )
         if y.size != 1:
             raise ConfigError(f"f must return a number, not an array of shape {y.shape}")
         return y.reshape(())[()]

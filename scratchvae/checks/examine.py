@@ -1,4 +1,5 @@
-"""One case of anyone's layer: every gradient in full beside the one measured on forward, and plain words for what differs."""
+"""One case of anyone's layer: every gradient in full beside the one measured on forward, and plain words for what
+differs."""
 
 import contextlib
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from .rules import label, run_backward
 
 UNKNOWN = "is wrong, and like none of the usual mistakes"
 
-_CLOSE = {"complex": 1e-9, "difference": 1e-5}  # of the largest entry: within this two arrays are the same to `diagnose`
+# of the largest entry: within this two arrays are the same to `diagnose`
+_CLOSE = {"complex": 1e-9, "difference": 1e-5}
 
 
 @dataclass
@@ -47,9 +49,10 @@ class Examination:
 def examine(module, inputs, seed, sizes, where=lambda error: "", tell=True, training=None):
     """Compare every gradient of a Module at these inputs → Examination
 
-    inputs: arrays of any shapes · training: a mode, or None for the module's own · sizes: {"B": 5, …}, names of lengths, for words ·
-    where(error) → " at line 7", the place in the user's own file · tell: False leaves out the words for a wrong gradient, which take
-    most of the time. Raises ConfigError for a layer that cannot be measured because it does not keep float64.
+    inputs: arrays of any shapes · training: a mode, or None for the module's own · sizes: {"B": 5, …}, names of
+    lengths, for words · where(error) → " at line 7", the place in the user's own file · tell: False leaves out the
+    words for a wrong gradient, which take most of the time. Raises ConfigError for a layer that cannot be measured
+    because it does not keep float64.
     """
     real = Objective(module, inputs, seed, np.float64, training)
     given = dict(zip(numbered("input", len(inputs), "x"), map(np.array, inputs), strict=True))
@@ -62,12 +65,14 @@ def examine(module, inputs, seed, sizes, where=lambda error: "", tell=True, trai
     except ConfigError:
         raise
     except Exception as error:
-        words = f"raised {type(error).__name__}: {error}{where(error)} for x of shape {' and '.join(str(x.shape) for x in inputs)}"
+        shapes = " and ".join(str(x.shape) for x in inputs)
+        words = f"raised {type(error).__name__}: {error}{where(error)} for x of shape {shapes}"
         return Examination([Finding("forward", words)], given=given)
     _demand_float64(first, type(getattr(module, "layer", module)).__name__)
     if not all(np.isfinite(part).all() for part in first):
         return Examination(
-            [Finding("forward", "gave NaN or infinite numbers where x and the parameters are ordinary ones")], given=given
+            [Finding("forward", "gave NaN or infinite numbers where x and the parameters are ordinary ones")],
+            given=given,
         )
     given |= {name: real.twin.buffer.view(name, values).copy() for name in real.twin.buffer.names}
     given |= zip(numbered("dY of output", len(first), "dY"), real.output_gradients(), strict=True)
@@ -79,7 +84,9 @@ def examine(module, inputs, seed, sizes, where=lambda error: "", tell=True, trai
     raw = dict(zip(real.names, returned, strict=False)) | getattr(real.twin, "raw", {})
     findings = [_from_fault(e) for e in faults if e.verdict == FAIL and not _told_by_array(e, raw)]
     changed = [
-        name for name in real.twin.buffer.names if not np.array_equal(given[name], real.twin.buffer.view(name), equal_nan=True)
+        name
+        for name in real.twin.buffer.names
+        if not np.array_equal(given[name], real.twin.buffer.view(name), equal_nan=True)
     ]
     changed += getattr(real.twin, "rebound", list)()
     findings += [
@@ -117,7 +124,8 @@ def examine(module, inputs, seed, sizes, where=lambda error: "", tell=True, trai
     for name, n in calls.items():
         if n > 1 and any(f.tensor.startswith("dX") or f.tensor.startswith(f"{name}.") for f in findings):
             words = (
-                f"calls {name} {n} times: what it remembers for backward is of the last call alone, and each backward writes over the "
+                f"calls {name} {n} times: what it remembers for backward is of the last call alone, and each backward "
+                "writes over the "
                 "gradient of the one before; use a layer for each call, or let it keep what each call needs and add up"
             )
             findings.insert(0, Finding("forward", words))
@@ -169,7 +177,8 @@ def _demand_float64(outputs, name):
     for part in outputs:
         if part.dtype != np.float64:
             raise ConfigError(
-                f"{name}.forward returned {part.dtype} for float64, so its slopes cannot be measured: keep the dtype of x"
+                f"{name}.forward returned {part.dtype} for float64, so its slopes cannot be measured: keep the dtype "
+                "of x"
             )
 
 
@@ -193,7 +202,9 @@ def _measured(method, objective, shapes, got):
     found = {}
     for number, (name, shape) in enumerate(shapes.items()):
         written = got[name] if _usable(got.get(name), shape) else np.zeros(shape)
-        found[name] = measure(method, objective, name, np.array(as_numbers(written), np.float64), objective.tensors[name].size, number)
+        found[name] = measure(
+            method, objective, name, np.array(as_numbers(written), np.float64), objective.tensors[name].size, number
+        )
     judge(list(found.values()), TOLERANCES[method])
     return found
 
@@ -237,9 +248,13 @@ def _known(objective, method, name, right, rows):
             turned = measured_with(weights)
             theta[:] = kept
             yield turned, f"is that of {other} transposed: {other} stands the wrong way round in backward"
-    each = [np.full(np.prod(shape, dtype=int), i) for i, shape in enumerate(objective.outputs)]  # which output a weight is of
+    # which output a weight is of
+    each = [np.full(np.prod(shape, dtype=int), i) for i, shape in enumerate(objective.outputs)]
     for i, words in enumerate(numbered("dY of output", len(each)) if len(each) > 1 else ()):
-        yield measured_with(weights * (np.concatenate(each) != i)), f"leaves {words} out: the gradients of all outputs add up"
+        yield (
+            measured_with(weights * (np.concatenate(each) != i)),
+            f"leaves {words} out: the gradients of all outputs add up",
+        )
     if rows > 1 and not of_input and all(shape and shape[0] == rows for shape in objective.outputs):
         for row, which in ((rows - 1, "last"), (0, "first")):
             only = np.concatenate([np.arange(one.size) // (one.size // rows) == row for one in each])
@@ -257,7 +272,9 @@ def _second_batch(module, inputs, seed, where, training):
     try:
         second = _gradients(used, later)
     except Exception as error:
-        return [Finding("a second batch", f"of another size made it raise {type(error).__name__}: {error}{where(error)}")], []
+        return [
+            Finding("a second batch", f"of another size made it raise {type(error).__name__}: {error}{where(error)}")
+        ], []
     right = _gradients(fresh, later)
     findings, adds = [], False
     for name in right:
@@ -278,7 +295,8 @@ def _gradients(layer, inputs):
     returned = several(layer.backward(*(np.cos(np.arange(y.size, dtype=np.float64)).reshape(y.shape) for y in outputs)))
     raw = getattr(layer, "raw", {})
     gradients = {
-        name: np.array(raw.get(name, layer.buffer.view(name, layer.buffer.grads)), np.float64) for name in layer.buffer.names
+        name: np.array(raw.get(name, layer.buffer.view(name, layer.buffer.grads)), np.float64)
+        for name in layer.buffer.names
     }
     inputs = zip(numbered("input", len(inputs)), returned, strict=False)
     return {name: None if dX is None else np.array(dX) for name, dX in inputs} | gradients

@@ -67,7 +67,8 @@ class FileReport:
 
 
 def most_telling(examinations):
-    """One Finding for each tensor: the first in words that are of use. A factor, or a place, must be the same in all of them."""
+    """One Finding for each tensor: the first in words that are of use. A factor, or a place, must be the same in all of
+    them."""
     best = {}
     for one in examinations:
         for f in one.findings:

@@ -11,10 +11,10 @@ STEP = float(np.cbrt(np.finfo(np.float64).eps))  # 6e-6 balances rounding, ε/h,
 def central_differences(f, theta, indices, h=STEP):
     """∂f/∂θᵢ ≈ (f(θ + h eᵢ) − f(θ − h eᵢ)) / 2h (E35), and the two one-sided differences it is the mean of.
 
-    theta (N,) float64 · indices (K,) → central, left, right (K,). f() reads theta, which is changed in place, and returns
-    an array whose sum is differentiated: subtracting term by term, before summing, keeps digits that a difference of two
-    sums would lose. Steps grow with |θᵢ| where that exceeds 1. left and right differ by h f″ where f is smooth, and by
-    the jump in slope where a kink lies within the step.
+    theta (N,) float64 · indices (K,) → central, left, right (K,). f() reads theta, which is changed in place, and
+    returns an array whose sum is differentiated: subtracting term by term, before summing, keeps digits that a
+    difference of two sums would lose. Steps grow with |θᵢ| where that exceeds 1. left and right differ by h f″ where f
+    is smooth, and by the jump in slope where a kink lies within the step.
     """
     f, h = gate.function("f", f), gate.number("h", h, above=0)
     if not isinstance(theta, np.ndarray) or theta.ndim != 1 or theta.dtype.kind not in "f":

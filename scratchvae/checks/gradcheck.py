@@ -6,25 +6,35 @@ from .. import gate
 from ..errors import ConfigError
 from ..nn import Module
 from .measure import LOST, TOLERANCES, judge, lost_step, measure
-from .objective import Objective, complex_objective, first_forward, make_inputs, make_noise, modes, not_complex, numbered
+from .objective import (
+    Objective,
+    complex_objective,
+    first_forward,
+    make_inputs,
+    make_noise,
+    modes,
+    not_complex,
+    numbered,
+)
 from .report import FAIL, Report
 from .rules import run_backward
 
 
 def gradcheck(
-    module, *inputs, x=None, eps=None, columns=None, rows=3, seed=0, method="complex", sample=200, name=None, training=None
+    module, *inputs, x=None, eps=None, columns=None, rows=3, seed=0, method="complex", sample=200, name=None,
+    training=None
 ):
     """Compare backward with a derivative measured on forward alone, for every input and every Parameter → Report
 
-    module: any Module, initialised or not; twins of it run: in float64 for backward and differences, in complex128 for complex steps ·
-    inputs: arrays of any shapes, those of floats differentiated and whole numbers handed on; none for made-up ones of `rows` rows, which
-    a module may choose itself (`example(rows, seed)`) and `columns` widens · x (B, I), eps (B, L): the same by name, eps made up when
-    None · every output counts, by random weights of its own · method: "complex", "difference" or "both" · sample: of a larger tensor,
-    this many entries are drawn and checked, and one random direction over all of them · training: a mode, or None for both where the
-    module's outputs differ.
+    module: any Module, initialised or not; twins of it run: in float64 for backward and differences, in complex128 for
+    complex steps · inputs: arrays of any shapes, those of floats differentiated and whole numbers handed on; none for
+    made-up ones of `rows` rows, which a module may choose itself (`example(rows, seed)`) and `columns` widens · x (B,
+    I), eps (B, L): the same by name, eps made up when None · every output counts, by random weights of its own ·
+    method: "complex", "difference" or "both" · sample: of a larger tensor, this many entries are drawn and checked, and
+    one random direction over all of them · training: a mode, or None for both where the module's outputs differ.
 
-    A wrong backward gives failing entries. Raises ConfigError when forward cannot run on what it is given, or, by complex
-    steps, on complex numbers.
+    A wrong backward gives failing entries. Raises ConfigError when forward cannot run on what it is given, or, by
+    complex steps, on complex numbers.
     """
     gate.instance("module", module, Module, "a Module, such as Dense(3, 2); check_file takes a class of another kind")
     gate.choice("method", method, ("complex", "difference", "both"))
@@ -50,7 +60,9 @@ def _inputs(module, inputs, x, eps, columns, rows, seed):
     if inputs and x is not None:
         raise ConfigError("the first input was given twice, by its place and as x=")
     if eps is not None and not getattr(module, "noise_columns", 0):
-        raise ConfigError(f"{type(module).__name__} takes no eps: leave it out, or let the module name its noise_columns")
+        raise ConfigError(
+            f"{type(module).__name__} takes no eps: leave it out, or let the module name its noise_columns"
+        )
     if x is not None:
         inputs = (np.atleast_2d(gate.floats("x", x)),)
     if inputs:
@@ -75,7 +87,9 @@ def _check(module, inputs, training, methods, sample, seed, made_up):
     written, entries = run_backward(real, first, inputs)
     for m in methods:
         objective = complex_objective(module, inputs, seed, training) if m == "complex" else real
-        measured = [measure(m, objective, tensor, gradient, sample, i) for i, (tensor, gradient) in enumerate(written.items())]
+        measured = [
+            measure(m, objective, tensor, gradient, sample, i) for i, (tensor, gradient) in enumerate(written.items())
+        ]
         judge(measured, TOLERANCES[m])
         entries += [one.entry for one in measured]
         if m == "complex":
@@ -84,9 +98,14 @@ def _check(module, inputs, training, methods, sample, seed, made_up):
 
 
 def _refuse_a_lost_step(module, real, stepped, written, entries):
-    """Raise ConfigError when forward loses the step, unless backward is wrong whatever measures it: then the report says so."""
-    if any(e.verdict == FAIL and not e.method for e in entries) or not (lost := lost_step(real, stepped, list(written))):
+    """Raise ConfigError when forward loses the step, unless backward is wrong whatever measures it: then the report
+    says so."""
+    if any(e.verdict == FAIL and not e.method for e in entries) or not (
+        lost := lost_step(real, stepped, list(written))
+    ):
         return
     name, v, central, step = lost
     if all(e.verdict != FAIL for e in entries) or abs(v @ written[name].reshape(-1) - central) < LOST * abs(central):
-        raise not_complex(module, f"along a direction through {name} a difference gives {central:.6g} and the step {step:.6g}")
+        raise not_complex(
+            module, f"along a direction through {name} a difference gives {central:.6g} and the step {step:.6g}"
+        )

@@ -1,11 +1,14 @@
-"""The closed-form oracle: a linear VAE, trained with the real model, operations and optimiser, must end at probabilistic PCA.
+"""The closed-form oracle: a linear VAE, trained with the real model, operations and optimiser, must end at
+probabilistic PCA.
 
-A derivative check compares backward with forward and passes when both are wrong together. Here the end of training is known in
-advance, number by number, from the eigenvalues of the data, so a wrong objective with a right derivative is seen.
+A derivative check compares backward with forward and passes when both are wrong together. Here the end of training is
+known in advance, number by number, from the eigenvalues of the data, so a wrong objective with a right derivative is
+seen.
 
-Noise-free, so that the end can be told to nine digits: with a linear decoder the reconstruction is quadratic in ε, and the mean
-of a quadratic over the 2L points ±√L eₖ, whose mean is 0 and whose covariance is I, *is* its mean over ε ~ N(0, I).
-What this cannot see: a wrong noise generator, and everything that a linear model with Gaussian pixels does not use.
+Noise-free, so that the end can be told to nine digits: with a linear decoder the reconstruction is quadratic in ε, and
+the mean of a quadratic over the 2L points ±√L eₖ, whose mean is 0 and whose covariance is I, *is* its mean over ε ~
+N(0, I). What this cannot see: a wrong noise generator, and everything that a linear model with Gaussian pixels does not
+use.
 """
 
 from dataclasses import asdict, dataclass
@@ -27,7 +30,8 @@ _COLLAPSED = 1e-3  # nats of KL
 # Steps of the CHECK stream, apart from those of `objective`, `cases` and `moments`.
 _SCORES, _ROTATION, _MEAN = range(200, 203)
 
-# Training stops at slopes of 1e-9, where parameters are off by that over the curvature, 0.01 and more at these eigenvalues.
+# Training stops at slopes of 1e-9, where parameters are off by that over the curvature, 0.01 and more at these
+# eigenvalues.
 _PARAMETER = 1e-6
 _FLAT_TOP = "at its maximum the ELBO is flat: parameters off by 1e-6 cost 1e-12"
 _FIRST = "changes in proportion to the parameters, which are right to 1e-7"
@@ -54,7 +58,8 @@ class Quantity:
 
 @dataclass
 class OracleReport:
-    """What a trained linear VAE is, held against probabilistic PCA. str() is a table for people, to_dict() one for JSON."""
+    """What a trained linear VAE is, held against probabilistic PCA. str() is a table for people, to_dict() one for
+    JSON."""
 
     name: str
     seed: int
@@ -74,34 +79,38 @@ class OracleReport:
         return [q.name for q in self.quantities if not q.ok]
 
     def to_dict(self):
-        head = {"name": self.name, "ok": self.ok, "seed": self.seed, "steps": self.steps, "eigenvalues": self.eigenvalues}
-        slope = self.slope if np.isfinite(self.slope) else None
-        return {**head, "sigma2": self.sigma2, "slope": slope, "quantities": [q.to_dict() for q in self.quantities]}
+        head = {"name": self.name, "ok": self.ok, "seed": self.seed, "steps": self.steps}
+        slope, found = self.slope if np.isfinite(self.slope) else None, [q.to_dict() for q in self.quantities]
+        values = {"eigenvalues": self.eigenvalues, "sigma2": self.sigma2, "slope": slope}
+        return {**head, **values, "quantities": found}
 
     def __str__(self):
         rows = [("quantity", "seen", "closed form", "off by", "allowed", "verdict")]
         for q in self.quantities:
-            off = abs(q.seen - q.expected)
-            rows.append(
-                (q.name, f"{q.seen:.7g}", f"{q.expected:.7g}", f"{off:.1e}", f"{q.tolerance:g}", "ok" if q.ok else "FAIL")
-            )
+            off, verdict = abs(q.seen - q.expected), "ok" if q.ok else "FAIL"
+            rows.append((q.name, f"{q.seen:.7g}", f"{q.expected:.7g}", f"{off:.1e}", f"{q.tolerance:g}", verdict))
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
         values = ", ".join(f"{v:.4g}" for v in self.eigenvalues[:8]) + (" …" if len(self.eigenvalues) > 8 else "")
-        title = f"{self.name} against probabilistic PCA: {'ok' if self.ok else 'FAIL'} (eigenvalues {values}; σ² {self.sigma2:.4g}; "
+        title = f"{self.name} against probabilistic PCA: {'ok' if self.ok else 'FAIL'} (eigenvalues {values}; "
         if self.quantities[0].seen > self.quantities[0].expected + self.quantities[0].tolerance:
             lines.append("No ELBO can exceed the largest mean of log p(x), so what was trained here is not one.")
-        return "\n".join([f"{title}{self.steps:,} steps, last slope {self.slope:.0e}, seed {self.seed})", *lines])
+        return "\n".join([f"{title}σ² {self.sigma2:.4g}; {self.steps:,} steps, last slope {self.slope:.0e}, seed {self.seed})", *lines])
 
 
 def check_linear_vae(seed=0, sigma=SIGMA, latent=None, x=None, steps=_STEPS, lr=_LR, make=VAE):
     """Train a linear VAE and compare it with ppca_optimum → OracleReport
 
-    sigma: fixed, or None to learn it · latent: default 5 for a fixed σ, of which 2 must collapse, and 3 for a learned one ·
-    x (N, D): default 12 images of 6 pixels with eigenvalues SPECTRUM · steps, lr: of Adam, the rate falling to 0 as a cosine ·
-    make: the model's class, so that a wrong one can be tried. Raises ConfigError and DataError, as ppca_optimum does.
+    sigma: fixed, or None to learn it · latent: default 5 for a fixed σ, of which 2 must collapse, and 3 for a learned
+    one · x (N, D): default 12 images of 6 pixels with eigenvalues SPECTRUM · steps, lr: of Adam, the rate falling to 0
+    as a cosine · make: the model's class, so that a wrong one can be tried. Raises ConfigError and DataError, as
+    ppca_optimum does.
     """
-    steps, lr, seed = gate.whole("steps", steps, most=10**6), gate.number("lr", lr, above=0), gate.whole("seed", seed, 0, 2**64 - 1)
+    steps, lr, seed = (
+        gate.whole("steps", steps, most=10**6),
+        gate.number("lr", lr, above=0),
+        gate.whole("seed", seed, 0, 2**64 - 1),
+    )
     x = images_with(SPECTRUM, seed=seed) if x is None else gate.array(x, "x").astype(np.float64)
     latent = (3 if sigma is None else 5) if latent is None else latent
     best = ppca_optimum(x, latent, sigma)
@@ -111,7 +120,9 @@ def check_linear_vae(seed=0, sigma=SIGMA, latent=None, x=None, steps=_STEPS, lr=
         quantities = compare(model, x, best, elbo)
     else:
         quantities = [
-            Quantity("ELBO, mean (nats)", float("nan"), float(best.log_likelihood.mean()), 0.0, "training left the numbers")
+            Quantity(
+                "ELBO, mean (nats)", float("nan"), float(best.log_likelihood.mean()), 0.0, "training left the numbers"
+            )
         ]
     name = f"linear VAE, {latent} latents, {'learned' if sigma is None else 'fixed'} σ"
     return OracleReport(name, seed, taken, slope, best.eigenvalues.tolist(), best.sigma2, quantities)
@@ -132,14 +143,18 @@ def images_with(eigenvalues, images=_IMAGES, seed=0):
     if images <= D:
         raise ConfigError(f"{D} eigenvalues need at least {D + 1} images, not {images}")
     scores, square = (
-        rng.normal(seed, rng.CHECK, step, np.arange(n), D, np.float64) for step, n in ((_SCORES, images), (_ROTATION, D))
+        rng.normal(seed, rng.CHECK, step, np.arange(n), D, np.float64)
+        for step, n in ((_SCORES, images), (_ROTATION, D))
     )
     white = np.linalg.qr(scores - scores.mean(axis=0))[0] * np.sqrt(images)
-    return white * np.sqrt(eigenvalues) @ np.linalg.qr(square)[0].T + 0.5 * rng.normal(seed, rng.CHECK, _MEAN, 0, D, np.float64)
+    return white * np.sqrt(eigenvalues) @ np.linalg.qr(square)[0].T + 0.5 * rng.normal(
+        seed, rng.CHECK, _MEAN, 0, D, np.float64
+    )
 
 
 def train(model, x, steps=_STEPS, lr=_LR):
-    """Adam (E29) on the exact −ELBO of all images at once, until it is flat.   x (N, D) → steps taken, largest slope, ELBO (N,)"""
+    """Adam (E29) on the exact −ELBO of all images at once, until it is flat.
+    x (N, D) → steps taken, largest slope, ELBO (N,)"""
     L = model.latent
     points = np.sqrt(L) * np.concatenate([np.eye(L), -np.eye(L)])  # (2L, L)
     x, eps = np.repeat(x, 2 * L, axis=0), np.tile(points, (len(x), 1))  # (N · 2L, D), (N · 2L, L)
@@ -190,7 +205,8 @@ def compare(model, x, best, elbo):
         _worst("squared length of a column", np.sum(W**2, axis=0), np.sum(best.W**2, axis=0), _FIRST),
         _worst("KL of a latent (nats)", kl, best.kl, _FIRST),
         Quantity(
-            "collapsed latents", int(np.sum(kl < limit)), best.collapsed, 0, f"a count; collapsed is a KL below {limit:g} nats"
+            "collapsed latents", int(np.sum(kl < limit)), best.collapsed, 0,
+            f"a count; collapsed is a KL below {limit:g} nats"
         ),
         _worst("decoder bias", model.buffer.view("decoder.0.b"), best.b, _FIRST),
     ]

@@ -10,11 +10,12 @@ from .finite_difference import STEP, central_difference_along, central_differenc
 from .objective import CHOICE, DIRECTION
 from .report import FAIL, Entry
 
-# A sum of a few hundred products rounds at about 1e-14 of its tensor's largest gradient; 1e-12 leaves room for a hundred
-# times that and is far below any mistake in a formula. Differences are good to about 1e-9 of it.
+# A sum of a few hundred products rounds at about 1e-14 of its tensor's largest gradient; 1e-12 leaves room for a
+# hundred times that and is far below any mistake in a formula. Differences are good to about 1e-9 of it.
 TOLERANCES = {"complex": 1e-12, "difference": 1e-6}
 LOST = 1e-4  # of a slope: far above what a difference is off by, far below what losing an imaginary part does
-KINKS_ALONG = 1e-4  # a random direction moves every entry, so a difference along it may cross kinks that no single entry does
+# a random direction moves every entry, so a difference along it may cross kinks that no single entry does
+KINKS_ALONG = 1e-4
 
 
 @dataclass
@@ -48,10 +49,12 @@ def measure(method, objective, name, gradient, sample, number):
 
 
 def lost_step(real, stepped, names):
-    """The first tensor along which forward in complex numbers has another slope than in real ones → (name, v, difference, step) or None.
+    """The first tensor along which forward in complex numbers has another slope than in real ones → (name, v,
+    difference, step) or None.
 
-    real, stepped: Objectives in float64 and complex128 · a forward that uses abs, var or a comparison may drop the imaginary part on
-    the way and go on: then a backward that forgets the same path agrees with it. One random direction v per tensor, away from kinks.
+    real, stepped: Objectives in float64 and complex128 · a forward that uses abs, var or a comparison may drop the
+    imaginary part on the way and go on: then a backward that forgets the same path agrees with it. One random direction
+    v per tensor, away from kinks.
     """
     found = []
     for number, name in enumerate(names):
@@ -77,9 +80,10 @@ def differences_and_kinks(f, theta, indices, analytic):
     """Central differences, and where a kink spoils them.   theta (N,) · indices, analytic (K,) → (K,), (K,) bool
 
     Where backward disagrees and the slopes to the left and right differ by enough to explain it, the entry is measured
-    again with a tenth and a hundredth of the step, which brings out of reach a kink that lies beside the point, and the value
-    nearest to backward's counts (a wrong backward is near none). Slopes that differ still, where curvature would have made
-    them differ ten times less with each step, have a kink between them: there is no derivative to compare with.
+    again with a tenth and a hundredth of the step, which brings out of reach a kink that lies beside the point, and the
+    value nearest to backward's counts (a wrong backward is near none). Slopes that differ still, where curvature would
+    have made them differ ten times less with each step, have a kink between them: there is no derivative to compare
+    with.
     """
     numeric, left, right = central_differences(f, theta, indices)
     enough = TOLERANCES["difference"] * np.abs(numeric).max()
@@ -99,9 +103,9 @@ def differences_and_kinks(f, theta, indices, analytic):
 def relative_error(analytic, numeric, scale):
     """|a − n| / max(|a|, |n|, scale), 0 where a = n, infinity where either is not finite.
 
-    A gradient is a sum over rows and pixels, and its rounding error is that of its largest terms. Where terms cancel, an
-    entry can be far smaller than they are, and no method could agree on its digits: so errors are measured against the
-    largest gradient in the same tensor, `scale`, of which 1e-12 is still demanded.
+    A gradient is a sum over rows and pixels, and its rounding error is that of its largest terms. Where terms cancel,
+    an entry can be far smaller than they are, and no method could agree on its digits: so errors are measured against
+    the largest gradient in the same tensor, `scale`, of which 1e-12 is still demanded.
     """
     good = np.isfinite(analytic) & np.isfinite(numeric)
     a, n = np.where(good, analytic, 0), np.where(good, numeric, 0)
@@ -112,8 +116,8 @@ def relative_error(analytic, numeric, scale):
 def judge(measurements, tolerance):
     """Fill in each Entry.
 
-    The scale of a tensor is its largest measured gradient, or a thousandth of the largest in the whole module: a bias that
-    a later layer cancels has a gradient made of rounding errors alone, and no scale of its own.
+    The scale of a tensor is its largest measured gradient, or a thousandth of the largest in the whole module: a bias
+    that a later layer cancels has a gradient made of rounding errors alone, and no scale of its own.
     """
     largest = [np.abs(m.numeric).max() for m in measurements]
     for m, own in zip(measurements, largest, strict=True):
@@ -129,7 +133,9 @@ def judge(measurements, tolerance):
             m.entry.note = "every gradient is 0 here (dead units?): not put to the test; try another x or seed"
         if m.along:
             error = float(relative_error(*m.along))
-            m.entry.note = f"{m.entry.checked:,} of {m.entry.size:,} drawn; a random direction over all of them: {error:.1e}"
+            m.entry.note = (
+                f"{m.entry.checked:,} of {m.entry.size:,} drawn; a random direction over all of them: {error:.1e}"
+            )
             failed |= not error <= (tolerance if m.entry.method == "complex" else KINKS_ALONG)
         if failed:
             m.entry.verdict = FAIL

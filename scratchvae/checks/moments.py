@@ -1,8 +1,8 @@
 """Do samples have the distribution that the formulas declare? What a derivative check cannot see.
 
-A gradient check compares backward with forward, so it passes a forward that is wrong and consistently differentiated: a z
-sampled with exp(logvar) for σ, a KL without its ½, pixels drawn from something else than the likelihood scores. Here a mean
-over many draws is compared with its declared value, in units of its standard error.
+A gradient check compares backward with forward, so it passes a forward that is wrong and consistently differentiated: a
+z sampled with exp(logvar) for σ, a KL without its ½, pixels drawn from something else than the likelihood scores. Here
+a mean over many draws is compared with its declared value, in units of its standard error.
 
 The functions under test can be handed in, so that a wrong one can be tried.
 """
@@ -63,10 +63,15 @@ def sampled_variance_is_declared(mu=0.3, logvar=-1.2, draws=20_000, seed=0, repa
 
 
 def kl_equals_monte_carlo(
-    mu=(0.8, -0.4, 0.0), logvar=(-1.2, 0.5, 0.0), draws=20_000, seed=0, kl=ops.gaussian_kl, reparameterise=ops.reparameterise
+    mu=(0.8, -0.4, 0.0), logvar=(-1.2, 0.5, 0.0), draws=20_000, seed=0, kl=ops.gaussian_kl,
+    reparameterise=ops.reparameterise
 ):
     """KL(q ‖ p) = E_q[log q(z) − log p(z)] (E15), with z drawn by reparameterise.   mu, logvar (L,) → Moment"""
-    mu, logvar, draws = np.atleast_1d(gate.floats("mu", mu)), np.atleast_1d(gate.floats("logvar", logvar)), _several(draws)
+    mu, logvar, draws = (
+        np.atleast_1d(gate.floats("mu", mu)),
+        np.atleast_1d(gate.floats("logvar", logvar)),
+        _several(draws),
+    )
     if mu.ndim != 1 or mu.size == 0 or logvar.shape not in (mu.shape, (1,)):
         raise ConfigError(f"mu and logvar must be lists of one length, not of shapes {mu.shape} and {logvar.shape}")
     for value in logvar:

@@ -18,13 +18,13 @@ INPUT, NOISE, WEIGHTS, CHOICE, DIRECTION = range(5)
 class Objective:
     """Σ weights · forward(inputs) over all numbers of all outputs, with fixed random weights.
 
-    `tensors` are flat views of what it is a function of: every input of floats and every trained Parameter. Change one in place and
-    call terms() for the new value.
+    `tensors` are flat views of what it is a function of: every input of floats and every trained Parameter. Change one
+    in place and call terms() for the new value.
     """
 
     def __init__(self, module, inputs, seed, dtype, training=None):
-        """inputs: arrays of any shapes, of which those of floats become `dtype` · training: a mode, or None for the module's own. The
-        module is left alone: a twin in `dtype` is what runs."""
+        """inputs: arrays of any shapes, of which those of floats become `dtype` · training: a mode, or None for the
+        module's own. The module is left alone: a twin in `dtype` is what runs."""
         self.twin, self.seed, self.dtype, self.training = twin(module, dtype), seed, dtype, training
         if training is not None:
             self.twin.train(training)
@@ -42,7 +42,9 @@ class Objective:
         """The outputs, a tuple of arrays. Raises ConfigError for what are none."""
         outputs = self.twin.forward(*self.inputs)
         if isinstance(outputs, list) or not all(hasattr(y, "dtype") for y in several(outputs)):
-            raise ConfigError(f"forward returns an array, or a tuple of them, not {gate.shown(outputs)}: is a return missing?")
+            raise ConfigError(
+                f"forward returns an array, or a tuple of them, not {gate.shown(outputs)}: is a return missing?"
+            )
         return several(outputs)
 
     def terms(self):
@@ -58,7 +60,10 @@ class Objective:
     def output_gradients(self):
         """What backward is given: the weights, in the outputs' shapes."""
         ends = np.cumsum([np.prod(shape, dtype=int) for shape in self.outputs])[:-1]
-        return [w.reshape(shape).astype(self.dtype) for w, shape in zip(np.split(self.weights, ends), self.outputs, strict=True)]
+        return [
+            w.reshape(shape).astype(self.dtype)
+            for w, shape in zip(np.split(self.weights, ends), self.outputs, strict=True)
+        ]
 
 
 def several(given):
@@ -72,8 +77,9 @@ def numbered(name, count, alone=None):
 
 
 def is_asked(module, place, count):
-    """Whether backward is to return a gradient of this input, of so many: not where `input_gradient`, one answer or one for each input,
-    is False. A model need return none, nor need a module of one input that begins with a layer which says so."""
+    """Whether backward is to return a gradient of this input, of so many: not where `input_gradient`, one answer or one
+    for each input, is False. A model need return none, nor need a module of one input that begins with a layer which
+    says so."""
     said = getattr(module, "input_gradient", None)
     if isinstance(said, (tuple, list)):
         return bool(said[place])
@@ -85,7 +91,8 @@ def is_asked(module, place, count):
 
 
 def twin(module, dtype):
-    """A copy of any module in another dtype: a replica, or, of a part or of a module with no values yet, a fresh one."""
+    """A copy of any module in another dtype: a replica, or, of a part or of a module with no values yet, a fresh
+    one."""
     if module.buffer is not None:
         return module.replica(dtype)
     made = copy.deepcopy(module).initialise(0, dtype)
@@ -113,7 +120,8 @@ def complex_objective(module, inputs, seed, training=None):
 def not_complex(module, reason):
     """The ConfigError that says so and what to do instead."""
     return ConfigError(
-        f"{type(module).__name__} cannot be checked by complex steps ({reason}). Use method=\"difference\", or keep the dtype "
+        f'{type(module).__name__} cannot be checked by complex steps ({reason}). Use method="difference", or keep the '
+        'dtype '
         "of the input and decide on its real part, instead of using abs, maximum, comparisons or float buffers"
     )
 
@@ -130,9 +138,10 @@ def _culprit(error, module):
 def make_inputs(module, columns, rows, seed):
     """Inputs for a module that was given none → a tuple of arrays of `rows` rows each
 
-    A module that has `example(rows, seed)` says itself what it takes: an array of any shape, of floats or whole numbers, or a tuple of
-    them. Else models get images in [0, 1] of their own width, and their noise; of others, the first layer that states its `inputs`
-    decides, as images if its kernel says so; where nothing does, any width must do, and 5 is taken.
+    A module that has `example(rows, seed)` says itself what it takes: an array of any shape, of floats or whole
+    numbers, or a tuple of them. Else models get images in [0, 1] of their own width, and their noise; of others, the
+    first layer that states its `inputs` decides, as images if its kernel says so; where nothing does, any width must
+    do, and 5 is taken.
     """
     if columns is None and hasattr(module, "example"):
         return tuple(np.asarray(x) for x in several(module.example(rows, seed)))
@@ -153,7 +162,8 @@ def make_noise(module, rows, seed):
 
 
 def modes(module, inputs):
-    """The modes to check a module in: both where they give different outputs, or where one of them fails, else its own, as [None]."""
+    """The modes to check a module in: both where they give different outputs, or where one of them fails, else its own,
+    as [None]."""
     outputs = []
     for training in (False, True):
         try:
@@ -173,6 +183,6 @@ def first_forward(module, objective, made_up):
             raise
         shapes = ", ".join(str(x.shape) for x in objective.inputs)
         raise ConfigError(
-            f"{type(module).__name__}.forward failed on a made-up input of shape {shapes}: pass its inputs, or columns=, or let it "
-            f"have example(rows, seed), which returns what it takes ({error})"
+            f"{type(module).__name__}.forward failed on a made-up input of shape {shapes}: pass its inputs, or "
+            f"columns=, or let it have example(rows, seed), which returns what it takes ({error})"
         ) from error

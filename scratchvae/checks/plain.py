@@ -7,15 +7,19 @@ What a plain class must keep to:
         def forward(self, x): ...                   # x (B, inputs) → y, an array; remembers what backward needs
         def backward(self, dY): ...                 # dY in y's shape → dX in x's shape; leaves self.dW and self.db
 
-- A parameter is an array of floats that stands on self after __init__, with its gradient beside it under the same name with a d in
-  front: W and dW, b and db, gamma and dgamma. W and b are always parameters; another array is one if its d… exists after __init__ or
-  after backward. Layers held as attributes or in lists are looked into: their parameters are called "first.W", "layers.0.W" …
-- forward and backward leave what they are given as it is, parameters included, and keep its dtype: float64 in, float64 out. If
+- A parameter is an array of floats that stands on self after __init__, with its gradient beside it under the same name
+with a d in
+  front: W and dW, b and db, gamma and dgamma. W and b are always parameters; another array is one if its d… exists
+  after __init__ or after backward. Layers held as attributes or in lists are looked into: their parameters are called
+  "first.W", "layers.0.W" …
+- forward and backward leave what they are given as it is, parameters included, and keep its dtype: float64 in, float64
+out. If
   forward takes complex numbers too, it is measured to rounding error; if not, by differences.
 - A random number comes from outside: the same x gives the same y.
-- It may take and return several arrays, of any shapes: forward(x, t) → (y, s), backward(dY, dS) → (dX, dT). `example(rows, seed)` then
-  returns what forward takes, an array or a tuple; whole numbers are handed on and have no gradient. `input_gradient = False`, or
-  a (True, False) with an answer for each input, says of which one no gradient is needed.
+- It may take and return several arrays, of any shapes: forward(x, t) → (y, s), backward(dY, dS) → (dX, dT).
+`example(rows, seed)` then
+  returns what forward takes, an array or a tuple; whole numbers are handed on and have no gradient. `input_gradient =
+  False`, or a (True, False) with an answer for each input, says of which one no gradient is needed.
 - The gradients are those of this dY and this x alone: backward writes self.dW anew, or adds it to what was there.
 """
 
@@ -29,10 +33,12 @@ from .diagnose import as_numbers
 
 
 class PlainLayer(Module):
-    """A plain layer as a Module.   `raw`: {name: what backward left as that parameter's gradient}; `still`: arrays with no d…"""
+    """A plain layer as a Module.   `raw`: {name: what backward left as that parameter's gradient}; `still`: arrays with
+    no d…"""
 
     def __init__(self, layer, *inputs):
-        """layer: an instance, which is left alone · inputs: what a copy of it is tried on, to see which gradients it writes"""
+        """layer: an instance, which is left alone · inputs: what a copy of it is tried on, to see which gradients it
+        writes"""
         self.layer, self._places, self.raw, self.still = copy.deepcopy(layer), [], {}, []
         for told in ("input_gradient", "example"):
             if hasattr(layer, told):

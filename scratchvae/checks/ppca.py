@@ -1,16 +1,20 @@
 """The linear VAE's optimum in closed form: probabilistic PCA (Tipping & Bishop, 1999).
 
-Let S be the covariance of the images, λ₁ ≥ λ₂ ≥ … its eigenvalues and u₁, u₂, … its eigenvectors. A linear VAE with Gaussian
-pixels says x = W z + b + σ ε, so p(x) = N(b, W Wᵀ + σ² I), and its best ELBO is the best mean of log p(x), because
+Let S be the covariance of the images, λ₁ ≥ λ₂ ≥ … its eigenvalues and u₁, u₂, … its eigenvectors. A linear VAE with
+Gaussian pixels says x = W z + b + σ ε, so p(x) = N(b, W Wᵀ + σ² I), and its best ELBO is the best mean of log p(x),
+because
 
-- the true posterior N(M⁻¹ Wᵀ (x − b), σ² M⁻¹), M = Wᵀ W + σ² I, has a mean that is affine in x and one covariance for all x:
+- the true posterior N(M⁻¹ Wᵀ (x − b), σ² M⁻¹), M = Wᵀ W + σ² I, has a mean that is affine in x and one covariance for
+all x:
   a Dense layer can say that, with a logvar that does not depend on x;
-- its covariance is diagonal, as q's must be, exactly when the columns of W are orthogonal. log p(x) does not care how W is
+- its covariance is diagonal, as q's must be, exactly when the columns of W are orthogonal. log p(x) does not care how W
+is
   rotated; the ELBO does, and picks the principal directions (Lucas et al., 2019).
 
-With orthogonal columns, wₖ = √(λₖ − σ²) uₖ where λₖ > σ², and wₖ = 0 elsewhere. Then Mₖₖ = λₖ, so latent k has the variance
-σ²/λₖ, its means have the variance wₖᵀ S wₖ / λₖ² = 1 − σ²/λₖ, and its mean KL is ½ (1 − σ²/λₖ + σ²/λₖ − 1 − log(σ²/λₖ)) =
-½ log(λₖ/σ²). Where λₖ ≤ σ², q is the prior and the KL is 0: the latent has collapsed, and that is optimal.
+With orthogonal columns, wₖ = √(λₖ − σ²) uₖ where λₖ > σ², and wₖ = 0 elsewhere. Then Mₖₖ = λₖ, so latent k has the
+variance σ²/λₖ, its means have the variance wₖᵀ S wₖ / λₖ² = 1 − σ²/λₖ, and its mean KL is ½ (1 − σ²/λₖ + σ²/λₖ − 1 −
+log(σ²/λₖ)) = ½ log(λₖ/σ²). Where λₖ ≤ σ², q is the prior and the KL is 0: the latent has collapsed, and that is
+optimal.
 """
 
 from dataclasses import dataclass
@@ -25,7 +29,8 @@ LOG_2PI = float(np.log(2 * np.pi))
 
 @dataclass
 class PPCA:
-    """z ~ N(0, I) in L dimensions, x = W z + b + σ ε in D, at its greatest likelihood. All float64, in nats per image."""
+    """z ~ N(0, I) in L dimensions, x = W z + b + σ ε in D, at its greatest likelihood. All float64, in nats per
+    image."""
 
     b: np.ndarray  # (D,): the mean image
     W: np.ndarray  # (D, L): orthogonal columns, the longest first; a collapsed latent's is 0
@@ -57,9 +62,9 @@ class PPCA:
 def ppca_optimum(x, latent, sigma=None):
     """W = U (Λ − σ² I)^½ and σ² = the mean of the eigenvalues that are left out (E56; Tipping & Bishop, 1999).
 
-    x (N, D) · latent L ≤ D · sigma: held fixed at this number, or None for the best → PPCA. With a fixed σ, directions whose
-    eigenvalue is not above σ² get no latent. Raises ConfigError for sizes or a sigma that cannot be, DataError for images that
-    leave no noise to learn: their likelihood has no maximum.
+    x (N, D) · latent L ≤ D · sigma: held fixed at this number, or None for the best → PPCA. With a fixed σ, directions
+    whose eigenvalue is not above σ² get no latent. Raises ConfigError for sizes or a sigma that cannot be, DataError
+    for images that leave no noise to learn: their likelihood has no maximum.
     """
     x = gate.array(x, "x").astype(np.float64)
     if x.ndim != 2 or x.size == 0 or not np.isfinite(x).all():

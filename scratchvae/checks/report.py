@@ -42,7 +42,9 @@ class Report:
     @property
     def worst(self):
         """The largest relative error of any entry; infinity where something could not be measured."""
-        return max((math.inf if math.isnan(e.error) else e.error for e in self.entries if e.verdict != STATE), default=math.inf)
+        return max(
+            (math.inf if math.isnan(e.error) else e.error for e in self.entries if e.verdict != STATE), default=math.inf
+        )
 
     def to_dict(self):
         entries = [{k: _plain(v) for k, v in asdict(e).items()} for e in self.entries]
@@ -55,7 +57,9 @@ class Report:
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
         tolerances = ", ".join(f"{method} {value:g}" for method, value in self.tolerances.items())
-        title = f"{self.name}: {'ok' if self.ok else 'FAIL'} (tolerance {tolerances}; {self.rows} rows, seed {self.seed})"
+        title = (
+            f"{self.name}: {'ok' if self.ok else 'FAIL'} (tolerance {tolerances}; {self.rows} rows, seed {self.seed})"
+        )
         return "\n".join([title, *lines, *(f"{e.name}: {e.note}" for e in self.entries if e.note)])
 
 
@@ -63,7 +67,8 @@ def _row(e):
     checked = f"{e.checked:,}" if e.checked == e.size else f"{e.checked:,} of {e.size:,}"
     checked += f", {e.kinks} kinks" if e.kinks else ""
     error, analytic, numeric = (
-        "" if math.isnan(v) else f"{v:{spec}}" for v, spec in ((e.error, ".1e"), (e.analytic, ".6g"), (e.numeric, ".6g"))
+        "" if math.isnan(v) else f"{v:{spec}}"
+        for v, spec in ((e.error, ".1e"), (e.analytic, ".6g"), (e.numeric, ".6g"))
     )
     at = ", ".join(map(str, e.index))
     return e.name, "×".join(map(str, e.shape)), e.method, checked, error, at, analytic, numeric, e.verdict

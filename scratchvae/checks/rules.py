@@ -11,9 +11,11 @@ from .report import FAIL, STATE, Entry
 
 
 def run_backward(objective, first, inputs):
-    """backward's own gradients, and an Entry for each rule of a Module that was broken, and for state.   → {tensor: array}, [Entry]
+    """backward's own gradients, and an Entry for each rule of a Module that was broken, and for state.
+    → {tensor: array}, [Entry]
 
-    first: a copy of an earlier forward's outputs. Gradients start as NaN, so one that is not written, or is added to, is seen.
+    first: a copy of an earlier forward's outputs. Gradients start as NaN, so one that is not written, or is added to,
+    is seen.
     """
     twin, buffer = objective.twin, objective.twin.buffer
     outputs = objective.forward()
@@ -30,7 +32,9 @@ def run_backward(objective, first, inputs):
 
     for name, now, before in zip(objective.names, objective.inputs, inputs, strict=True):
         if not np.array_equal(now, before):
-            faults.append(_fault(name, "was modified in place: forward and backward must leave what they are given", before.shape))
+            faults.append(
+                _fault(name, "was modified in place: forward and backward must leave what they are given", before.shape)
+            )
     for name, now, before in zip(numbered("dY of output", len(given), "dY"), gradients, given, strict=True):
         if not np.array_equal(now, before):
             faults.append(_fault(name, "was modified in place: backward must leave what it is given", before.shape))
@@ -61,7 +65,9 @@ def run_backward(objective, first, inputs):
         elif not np.shares_memory(p.grad, gradient):
             faults.append(_fault(name, "backward bound .grad to a new array: write into it, p.grad[...] = …", p.shape))
         else:
-            faults.append(_fault(name, "backward did not write this gradient, or added to it: p.grad[...] = …", p.shape))
+            faults.append(
+                _fault(name, "backward did not write this gradient, or added to it: p.grad[...] = …", p.shape)
+            )
     return written, faults
 
 
@@ -78,14 +84,23 @@ def _why_different(objective):
     one, other = (objective.twin.replica(objective.dtype) for _ in range(2))
     repeats = _same(*(several(copy.deepcopy(each.forward(*objective.inputs))) for each in (one, other)))
     before, after = (
-        {f"{path}.{name}".lstrip("."): value for path, part in parts_of(each).items() for name, value in vars(part).items()}
+        {
+            f"{path}.{name}".lstrip("."): value
+            for path, part in parts_of(each).items()
+            for name, value in vars(part).items()
+        }
         for each in (objective.twin, one)
     )
     moved = [name for name, value in before.items() if _state(value) != _state(after.get(name))]
-    if not repeats or not moved or any(isinstance(before[name], (np.random.Generator, np.random.RandomState)) for name in moved):
+    if (
+        not repeats
+        or not moved
+        or any(isinstance(before[name], (np.random.Generator, np.random.RandomState)) for name in moved)
+    ):
         return "noise must come from outside, as eps"
     return (
-        f"it changes self.{moved[0]} in every call and depends on it in the next, so it is no function of x and the parameters alone; "
+        f"it changes self.{moved[0]} in every call and depends on it in the next, so it is no function of x and the "
+        "parameters alone; "
         "check it with that held still"
     )
 

@@ -1,4 +1,5 @@
-"""CUDA kernels on a CPU: g++ compiles the `.cu` sources, every CUDA thread becomes a fiber, and what runs is compared on NumPy arrays.
+"""CUDA kernels on a CPU: g++ compiles the `.cu` sources, every CUDA thread becomes a fiber, and what runs is compared
+on NumPy arrays.
 
     CpuModule(source, name_expressions=[…]).get_function(name)(grid, block, arguments)      as cupy.RawModule
     with cupy_on_cpu() as (backend, device): …    the cupy backend itself, without CuPy: models, and kernels of your own
@@ -13,5 +14,6 @@ from .device import Device, DeviceArray, OnCpu, cupy_on_cpu
 from .memory import MemoryFault, poison
 
 __all__ = [
-    "SCHEDULES", "BuildError", "CpuModule", "Device", "DeviceArray", "KernelFault", "MemoryFault", "OnCpu", "cupy_on_cpu", "poison",
+    "SCHEDULES", "BuildError", "CpuModule", "Device", "DeviceArray", "KernelFault", "MemoryFault", "OnCpu",
+    "cupy_on_cpu", "poison",
 ]  # fmt: skip

@@ -18,13 +18,15 @@ LINKER_SCRIPT = Path(__file__).with_name("shared_memory.ld")
 
 FLAGS = (
     *("-std=c++20", "-O1", "-march=native", "-fPIC", "-fvisibility=hidden", "-fno-strict-aliasing"),
-    "-ffp-contract=off",  # else it depends on the processor which products and sums become one rounding, and so do the bits
+    # else it depends on the processor which products and sums become one rounding, and so do the bits
+    "-ffp-contract=off",
     "-fdata-sections",  # shared_memory.ld
     *("-Wno-unknown-pragmas", "-Wno-attributes"),
     "-ftrivial-auto-var-init=pattern",  # a register that is read before it is written holds −1.7e38, not a lucky 0
     *("-gdwarf-4", "-g1"),  # lines alone; in DWARF 5, g++ 12 and addr2line take one file for another
 )
-ANSWERED = "-fsanitize=alignment,null,bounds"  # checks that include/reports.hpp answers itself, as races.hpp answers those of "races"
+# checks that include/reports.hpp answers itself, as races.hpp answers those of "races"
+ANSWERED = "-fsanitize=alignment,null,bounds"
 SANITIZERS = {
     None: (ANSWERED,),
     "asan": ("-fsanitize=address,undefined", "-fno-sanitize=vptr", "-fsanitize-recover=address,undefined"),
@@ -43,7 +45,8 @@ def build(text, sanitizer, options=()):
     """The path of a shared library made from `text`, from the cache if it is there."""
     command = [compiler(), *FLAGS, *SANITIZERS[sanitizer], *options]
     key = hashlib.sha256("\0".join([text, *map(str, command), _fingerprint()]).encode()).hexdigest()[:20]
-    command += [f"-I{INCLUDE}", f"-I{INCLUDE / 'cuda'}"]  # by their content in the key, not by their place: checkouts share the cache
+    # by their content in the key, not by their place: checkouts share the cache
+    command += [f"-I{INCLUDE}", f"-I{INCLUDE / 'cuda'}"]
     folder = cache_folder()
     library = folder / f"{key}.so"
     if library.exists():
@@ -53,7 +56,8 @@ def build(text, sanitizer, options=()):
         source, objects = (Path(work) / name for name in ("kernels.cpp", "kernels.o"))
         source.write_text(text, encoding="utf-8")
         _run([*command, "-c", source, "-o", objects])
-        # Linked with -fsanitize only where the sanitizer's own library answers: else reports.hpp and races.hpp stand in for it.
+        # Linked with -fsanitize only where the sanitizer's own library answers: else reports.hpp and races.hpp stand in
+        # for it.
         answered = SANITIZERS[sanitizer] if sanitizer in RUNTIME else ()
         link = [compiler(), "-shared", "-fuse-ld=bfd", f"-Wl,-T,{LINKER_SCRIPT}", *answered]
         with replacing(library) as made:
@@ -62,7 +66,8 @@ def build(text, sanitizer, options=()):
 
 
 def cache_folder():
-    """Outside the repository: $SCRATCHVAE_CUDA_ON_CPU_CACHE, else the user's cache folder. It may be deleted at any time."""
+    """Outside the repository: $SCRATCHVAE_CUDA_ON_CPU_CACHE, else the user's cache folder. It may be deleted at any
+    time."""
     given = os.environ.get("SCRATCHVAE_CUDA_ON_CPU_CACHE")
     if given:
         return Path(given)
@@ -90,7 +95,8 @@ def places(library, offsets):
 
 @functools.cache
 def _fingerprint():
-    """What the command line does not say: the harness's own files, the compiler's version and this CPU (-march=native)."""
+    """What the command line does not say: the harness's own files, the compiler's version and this CPU
+    (-march=native)."""
     digest = hashlib.sha256()
     for part in (*sorted(INCLUDE.rglob("*.h*")), LINKER_SCRIPT):
         digest.update(part.read_bytes())
@@ -100,7 +106,8 @@ def _fingerprint():
 
 
 def _run(command):
-    # In a sanitised process g++ itself must start without the sanitizer's library. LC_ALL: its messages are read by programs too.
+    # In a sanitised process g++ itself must start without the sanitizer's library. LC_ALL: its messages are read by
+    # programs too.
     environment = {**{name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}, "LC_ALL": "C"}
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, env=environment)
     if done.returncode:

@@ -32,7 +32,8 @@ class KernelFault(KernelError):
 
 
 class LaunchError(KernelError, TypeError, ValueError):
-    """A kernel that there is not, or arguments, a grid or a block that it does not take: on a GPU the bytes would go in as they are."""
+    """A kernel that there is not, or arguments, a grid or a block that it does not take: on a GPU the bytes would go in
+    as they are."""
 
 
 class CpuModule:
@@ -43,7 +44,8 @@ class CpuModule:
     """
 
     def __init__(
-        self, source, *, name_expressions=(), options=(), include_dirs=(), schedule="forward", seed=0, sanitizer="inherit"
+        self, source, *, name_expressions=(), options=(), include_dirs=(), schedule="forward", seed=0,
+        sanitizer="inherit"
     ):
         if sanitizer == "inherit":
             sanitizer = os.environ.get("CUDA_ON_CPU_SANITIZER") or None
@@ -68,7 +70,8 @@ class CpuModule:
         self.schedule, self.seed = SCHEDULES.index(schedule), seed
 
     def set_unordered_blocks(self, unordered):
-        """Under ThreadSanitizer blocks count as unordered, which takes new fibers for each block: off for a larger grid."""
+        """Under ThreadSanitizer blocks count as unordered, which takes new fibers for each block: off for a larger
+        grid."""
         self._library.cuda_on_cpu_set_unordered_blocks(int(unordered))
 
     def get_function(self, name):
@@ -101,7 +104,9 @@ class CpuFunction:
         labels = [f"argument {position}" for position in range(len(args))]
         for label, argument, parameter in zip(labels, args, self.parameters, strict=True):
             _check_argument(f"{self.name}: {label}", argument, parameter)
-        arrays = [(label, argument) for label, argument in zip(labels, args, strict=True) if isinstance(argument, np.ndarray)]
+        arrays = [
+            (label, argument) for label, argument in zip(labels, args, strict=True) if isinstance(argument, np.ndarray)
+        ]
         library = self.module._library
         library.cuda_on_cpu_set_schedule(self.module.schedule, ctypes.c_uint64(self.module.seed))
         with on_device(arrays, self.module._exact) as address, _named(self.name):
@@ -152,11 +157,15 @@ def _check_argument(label, argument, parameter):
         if not isinstance(argument, np.ndarray):
             raise LaunchError(f"{label}: the kernel takes a pointer, got {type(argument).__name__}")
         if not argument.flags.c_contiguous:
-            raise LaunchError(f"{label}: array of shape {argument.shape} and strides {argument.strides} is not C-contiguous")
+            raise LaunchError(
+                f"{label}: array of shape {argument.shape} and strides {argument.strides} is not C-contiguous"
+            )
         pointee = parameter[1:]
         code = f"{argument.dtype.kind}{argument.dtype.itemsize}"
         if pointee[0] not in "V*" and code != pointee:
-            raise LaunchError(f"{label}: the kernel takes a pointer to {pointee}, got an array of {code} ({argument.dtype})")
+            raise LaunchError(
+                f"{label}: the kernel takes a pointer to {pointee}, got an array of {code} ({argument.dtype})"
+            )
         return
     if isinstance(argument, bool | int | float) and not isinstance(argument, np.generic):
         argument = np.asarray(argument)[()]  # int64 or float64, as CuPy passes them

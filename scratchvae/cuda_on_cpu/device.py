@@ -1,11 +1,12 @@
-"""The cupy backend without CuPy and without a GPU: its own code, its kernels and yours, on arrays that behave as CuPy's do where it counts.
+"""The cupy backend without CuPy and without a GPU: its own code, its kernels and yours, on arrays that behave as CuPy's
+do where it counts.
 
     with cupy_on_cpu() as (backend, device):
         model.to(backend).forward(…)
         device.launches     # the kernels that ran
 
-`DeviceArray` is a NumPy array that refuses to meet one of the host's. `capture` keeps launches with their scalars, as a CUDA graph does,
-runs none of them meanwhile, and refuses all else.
+`DeviceArray` is a NumPy array that refuses to meet one of the host's. `capture` keeps launches with their scalars, as a
+CUDA graph does, runs none of them meanwhile, and refuses all else.
 """
 
 from contextlib import contextmanager
@@ -21,7 +22,8 @@ from .memory import poison
 
 
 class OnCpu:
-    """A place for kernels to run (`ops.cuda.launch.run_on`): built by g++, on NumPy arrays. `launches` lists the expressions that ran."""
+    """A place for kernels to run (`ops.cuda.launch.run_on`): built by g++, on NumPy arrays. `launches` lists the
+    expressions that ran."""
 
     array = np.ndarray
 
@@ -54,10 +56,14 @@ def _module(file, expression):
 
 
 def _memory(argument):
-    """An array with gaps between its rows as the contiguous stretch of memory that it spans, as a kernel would see it."""
+    """An array with gaps between its rows as the contiguous stretch of memory that it spans, as a kernel would see
+    it."""
     if not isinstance(argument, np.ndarray) or argument.flags.c_contiguous or not argument.size:
         return argument
-    span = sum((n - 1) * stride for n, stride in zip(argument.shape, argument.strides, strict=True)) // argument.itemsize + 1
+    span = (
+        sum((n - 1) * stride for n, stride in zip(argument.shape, argument.strides, strict=True)) // argument.itemsize
+        + 1
+    )
     return np.lib.stride_tricks.as_strided(argument, (span,), (argument.itemsize,))
 
 
@@ -97,7 +103,8 @@ class Device(OnCpu):
         self.graph, self.replays = None, []
 
     def happens(self, event):
-        """Called before each "empty", "put", "get", "build", "launch", "capture" of a launch and "replay": a test may raise here."""
+        """Called before each "empty", "put", "get", "build", "launch", "capture" of a launch and "replay": a test may
+        raise here."""
 
     def build(self, file, expression):
         self.happens("build")

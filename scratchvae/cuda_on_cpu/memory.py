@@ -60,8 +60,8 @@ def _owner_address(array):
 def on_device(named_arrays, exact=None):
     """Yields a function: array → address of its copy. After the block the copies' contents return to the arrays.
 
-    A copy is aligned as CuPy would align it: an array that owns its memory to 512 bytes, a view as far from that as it is
-    from its owner's start. Around each copy lie guard bytes: reading them gives NaN, writing them is reported.
+    A copy is aligned as CuPy would align it: an array that owns its memory to 512 bytes, a view as far from that as it
+    is from its owner's start. Around each copy lie guard bytes: reading them gives NaN, writing them is reported.
     With `exact` (AddressSanitizer's allocator) there are no guards: the sanitizer watches the copy's very edges.
     """
     arrays = [array for _, array in named_arrays]
@@ -69,7 +69,9 @@ def on_device(named_arrays, exact=None):
     keep = []
     for region in regions:
         offset = (region.begin - region.owner_begin) % ALIGNMENT
-        region.copy, hold = exact(region.nbytes, offset) if exact else _guarded(region.nbytes, offset, region.guard_word)
+        region.copy, hold = (
+            exact(region.nbytes, offset) if exact else _guarded(region.nbytes, offset, region.guard_word)
+        )
         keep.append(hold)
         ctypes.memmove(region.copy, region.begin, region.nbytes)
 

@@ -10,7 +10,8 @@ _DYNAMIC = re.compile(
 _ASM = re.compile(r"^(?P<before>(?:(?!//).)*?)\basm\s*(?:volatile\s*)?\(", re.MULTILINE)
 _OPERAND = re.compile(r'("[=+]?[rlfn]")\s*\(((?:[^()]|\([^()]*\))*)\)')
 _PLAIN_KERNEL = re.compile(
-    r'extern\s+"C"\s+__global__\s+(?:void\s+__launch_bounds__\s*\([^)]*\)|(?:__launch_bounds__\s*\([^)]*\)\s*)?void)\s+(\w+)\s*\('
+    r'extern\s+"C"\s+__global__\s+(?:void\s+__launch_bounds__\s*\([^)]*\)|(?:__launch_bounds__\s*\([^)]*\)\s*)?void)'
+    r"\s+(\w+)\s*\("
 )
 
 

@@ -1,5 +1,6 @@
-"""Where the arrays of a step come from. A module asks `self.new(name, shape, dtype)`; without an arena each request is a new array, so
-that no array handed out before is overwritten. `Kept` remembers what was asked for, `Plan` takes memory once and gives it out again."""
+"""Where the arrays of a step come from. A module asks `self.new(name, shape, dtype)`; without an arena each request is
+a new array, so that no array handed out before is overwritten. `Kept` remembers what was asked for, `Plan` takes memory
+once and gives it out again."""
 
 import math
 import weakref
@@ -39,8 +40,9 @@ class Plan:
         with plan.step(rows):
             model.forward(…), model.backward(…)
 
-    In the first step of a kind, memory is given out again as soon as no name refers to it: Python's reference count tells which
-    arrays are still needed, and a view keeps its array. Later steps repeat that plan. Their requests must be the same, whatever the data.
+    In the first step of a kind, memory is given out again as soon as no name refers to it: Python's reference count
+    tells which arrays are still needed, and a view keeps its array. Later steps repeat that plan. Their requests must
+    be the same, whatever the data.
     """
 
     def __init__(self, empty, share=True):
@@ -62,7 +64,10 @@ class Plan:
     def __exit__(self, kind, *exception):
         planned, replay, self.planned, self.replay = self.planned, self.replay, None, False
         if kind is None and replay and (left := len(list(self.left))):
-            raise ShapeError(f"a step asked for {len(planned) - left} arrays where the first of its kind asked for {len(planned)}. {_CURE}")
+            raise ShapeError(
+                f"a step asked for {len(planned) - left} arrays where the first of its kind asked for {len(planned)}. "
+                f"{_CURE}"
+            )
         if kind is not None and not replay:  # a plan that was not made to its end
             self.plans = {key: other for key, other in self.plans.items() if other is not planned}
 
@@ -91,7 +96,8 @@ class Plan:
         else:
             self.idle = [other for other in self.idle if other is not block]
         lease = memoryview(block)[:size]
-        watched = np.frombuffer(lease, dtype)  # its views refer to it and not to the block, since a memoryview stands between
+        # its views refer to it and not to the block, since a memoryview stands between
+        watched = np.frombuffer(lease, dtype)
         weakref.finalize(watched, self._free, block, self.planned).atexit = False
         self.planned.append(np.frombuffer(lease, dtype).reshape(shape))  # for the replay: not watched
         return watched.reshape(shape)

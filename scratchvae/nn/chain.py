@@ -6,10 +6,11 @@ from .layers import ACTIVATIONS, Dense
 
 
 class Chain(Sequential):
-    """A Sequential, with its parameters' names. On a backend with `dense`, as on a GPU, a dense layer and the activation after it are
-    one launch, and so are a dense layer's gradients and the slope of the activation before it.
+    """A Sequential, with its parameters' names. On a backend with `dense`, as on a GPU, a dense layer and the
+    activation after it are one launch, and so are a dense layer's gradients and the slope of the activation before it.
 
-    It goes layer by layer on any other backend, where a layer is of another kind, and where every array is to be kept with its name.
+    It goes layer by layer on any other backend, where a layer is of another kind, and where every array is to be kept
+    with its name.
     """
 
     def forward(self, x):

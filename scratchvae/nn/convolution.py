@@ -32,14 +32,18 @@ class Kernel(Module):
 
     precision = "fp32"  # of the products on a GPU: or "tf32", for its tensor cores
 
-    def __init__(self, inputs, outputs, size, stride=1, pad=0, init_W=init.glorot, init_b=init.zeros, input_gradient=True):
-        """size, stride, pad: one whole number, or (height, width) · input_gradient=False skips dX, which a network's first
-        layer need not compute; backward then returns None. Raises ConfigError."""
+    def __init__(
+        self, inputs, outputs, size, stride=1, pad=0, init_W=init.glorot, init_b=init.zeros, input_gradient=True
+    ):
+        """size, stride, pad: one whole number, or (height, width) · input_gradient=False skips dX, which a network's
+        first layer need not compute; backward then returns None. Raises ConfigError."""
         self.inputs, self.outputs = gate.whole("inputs", inputs), gate.whole("outputs", outputs)
         self.size, self.stride, self.pad = pair("size", size), pair("stride", stride), pair("pad", pad, 0)
         self.input_gradient = input_gradient
         shape, fans = self.kernel()
-        self.W = Parameter(shape, partial(init_W, fans=fans) if any(init_W is one for one in init.INITS.values()) else init_W)
+        if any(init_W is one for one in init.INITS.values()):
+            init_W = partial(init_W, fans=fans)
+        self.W = Parameter(shape, init_W)
         self.b = Parameter((self.outputs,), init_b)
 
     def given(self, x):
@@ -62,27 +66,33 @@ class Kernel(Module):
 
 
 class Conv2D(Kernel):
-    """Y = W applied to every patch of X, + b (E62).   x (B, H, W, inputs) → y (B, h, w, outputs),  h = ⌊(H + 2 pad − kh) / stride⌋ + 1"""
+    """Y = W applied to every patch of X, + b (E62).   x (B, H, W, inputs) → y (B, h, w, outputs),
+
+    h = ⌊(H + 2 pad − kh) / stride⌋ + 1
+    """
 
     def kernel(self):
         shape = (*self.size, self.inputs, self.outputs)
         return shape, init.fans_of(shape)
 
     def image_after(self, height, width):
-        """(h, w) of the output for an image of this height and width. Raises ShapeError where the kernel does not fit in it."""
+        """(h, w) of the output for an image of this height and width. Raises ShapeError where the kernel does not fit
+        in it."""
         sides = []
         for n, k, s, p in zip((height, width), self.size, self.stride, self.pad, strict=True):
             if n + 2 * p < k:
-                least = tuple(max(1, n, k - 2 * p) for n, k, p in zip((height, width), self.size, self.pad, strict=True))
+                every = zip((height, width), self.size, self.pad, strict=True)
+                least = tuple(max(1, n, k - 2 * p) for n, k, p in every)
                 raise ShapeError(
-                    f"a kernel of {self.size} does not fit in an image of {(height, width)} padded by {self.pad}: the nearest that it "
-                    f"fits in is {least}"
+                    f"a kernel of {self.size} does not fit in an image of {(height, width)} padded by {self.pad}: the "
+                    f"nearest that it fits in is {least}"
                 )
             sides.append((n + 2 * p - k) // s + 1)
         return tuple(sides)
 
     def forward(self, x):
-        """Raises ShapeError for other channels, dtypes or libraries, and where the kernel is larger than the padded image."""
+        """Raises ShapeError for other channels, dtypes or libraries, and where the kernel is larger than the padded
+        image."""
         self.given(x)
         h, w = self.image_after(*x.shape[1:3])
         y = self.new("y", (len(x), h, w, self.outputs), x.dtype)
@@ -94,7 +104,8 @@ class Conv2D(Kernel):
         """dY as y → dX as x, or None. Writes W.grad and b.grad."""
         self.floats(dY=dY, like=self.made)
         dX = self.new("dX", self.x.shape, dY.dtype) if self.input_gradient else None
-        return self.ops.conv2d_backward(dY, self.x, self.W.value, dX, self.W.grad, self.b.grad, **self.how(self.x.shape))
+        gradients, how = (dX, self.W.grad, self.b.grad), self.how(self.x.shape)
+        return self.ops.conv2d_backward(dY, self.x, self.W.value, *gradients, **how)
 
 
 class ConvTranspose2D(Kernel):
@@ -104,7 +115,8 @@ class ConvTranspose2D(Kernel):
     """
 
     def __init__(self, inputs, outputs, size, stride=1, pad=0, more=0, **options):
-        """more: rows and columns beyond the smallest image that the convolution turns into this one, fewer than stride."""
+        """more: rows and columns beyond the smallest image that the convolution turns into this one, fewer than
+        stride."""
         super().__init__(inputs, outputs, size, stride, pad, **options)
         self.more = pair("more", more, 0)
         if any(m >= s for m, s in zip(self.more, self.stride, strict=True)):
@@ -135,4 +147,5 @@ class ConvTranspose2D(Kernel):
         """dY as y → dX as x, or None. Writes W.grad and b.grad."""
         self.floats(dY=dY, like=self.made)
         dX = self.new("dX", self.x.shape, dY.dtype) if self.input_gradient else None
-        return self.ops.conv_transpose2d_backward(dY, self.x, self.W.value, dX, self.W.grad, self.b.grad, **self.how(dY.shape))
+        gradients, how = (dX, self.W.grad, self.b.grad), self.how(dY.shape)
+        return self.ops.conv_transpose2d_backward(dY, self.x, self.W.value, *gradients, **how)

@@ -9,8 +9,8 @@ from .module import Module
 
 
 class Dropout(Module):
-    """While it trains, each number is 0 with probability `rate`, and else divided by 1 − rate (E73; Srivastava et al., 2014). In use,
-    y = x.   any shape (B, …)"""
+    """While it trains, each number is 0 with probability `rate`, and else divided by 1 − rate (E73; Srivastava et al.,
+    2014). In use, y = x.   any shape (B, …)"""
 
     wants_part = True
 
@@ -28,7 +28,9 @@ class Dropout(Module):
     def backward(self, dY):
         """dY as y → dX as x"""
         self.floats(dY=dY, like=self.x)
-        return dY if self.u is None else self.ops.dropout_backward(dY, self.u, self.new("dX", dY.shape, dY.dtype), self.rate)
+        if self.u is None:
+            return dY
+        return self.ops.dropout_backward(dY, self.u, self.new("dX", dY.shape, dY.dtype), self.rate)
 
     def _drawn(self, rows, columns, dtype):
         """Uniform numbers in [0, 1), the same on every backend (E2).   → (rows, columns)"""

@@ -22,7 +22,9 @@ class Embedding(Module):
         if not isinstance(rows, self.backend.xp.ndarray) or rows.dtype.kind not in "iu" or rows.ndim == 0:
             raise ShapeError(f"Embedding takes whole numbers (rows, …), not {gate.shown(rows)}")
         if self.may_look and rows.size and (int(rows.min()) < 0 or int(rows.max()) >= self.count):
-            raise DataError(f"Embedding has rows 0 to {self.count - 1}, and was asked for {int(rows.min())} to {int(rows.max())}")
+            raise DataError(
+                f"Embedding has rows 0 to {self.count - 1}, and was asked for {int(rows.min())} to {int(rows.max())}"
+            )
         self.rows = rows
         return self.ops.embedding(rows, self.W.value, self.new("y", (*rows.shape, self.width), self.W.value.dtype))
 

@@ -42,15 +42,18 @@ class Dense(Module):
     def how(self, rows, dtype):
         """Options of a GPU's products: the precision, and what split-K needs. NumPy's have none.
 
-        Its memory is no step's: tickets are zero between any two launches, and a graph that was captured goes on using it.
+        Its memory is no step's: tickets are zero between any two launches, and a graph that was captured goes on using
+        it.
         """
-        if not hasattr(self.ops, "scratch_size") or dtype.char not in "fd":  # other dtypes the operation refuses by name
+        # other dtypes the operation refuses by name
+        if not hasattr(self.ops, "scratch_size") or dtype.char not in "fd":
             return {}
         needs = self.ops.scratch_size(rows, self.inputs, self.outputs, dtype.itemsize, self.precision)
         partials, tickets = (1 << need.bit_length() for need in needs)  # powers of two: few are made
         held = self.__dict__.setdefault("held", [])
         for scratch in held:
-            if scratch.partials.dtype == dtype and scratch.partials.size >= partials and scratch.tickets.size >= tickets:
+            large = scratch.partials.size >= partials and scratch.tickets.size >= tickets
+            if large and scratch.partials.dtype == dtype:
                 return {"precision": self.precision, "scratch": scratch}
         empty = self.backend.empty
         held.append(self.ops.Scratch(empty((partials,), dtype), self.backend.put(np.zeros(tickets, np.uint32))))
@@ -66,8 +69,8 @@ class Dense(Module):
 class Activation(Module):
     """y = f(x), element by element.   x, y of one shape, (B, …)
 
-    A subclass names itself for configurations, says what its derivative reads of x and y, so that nothing else is kept, and calls the
-    pair of operations that it stands for.
+    A subclass names itself for configurations, says what its derivative reads of x and y, so that nothing else is kept,
+    and calls the pair of operations that it stands for.
     """
 
     name, reads = None, "xy"

@@ -33,10 +33,11 @@ class Part(NamedTuple):
 class Module:
     """Base of everything that maps arrays forward and gradients backward.
 
-    forward(*inputs) returns an array, or a tuple of them, and remembers what backward needs. backward(*gradients of the outputs)
-    *writes* the gradient of each of the module's own Parameters into its `.grad` and returns the gradients of the inputs, None for one
-    that is not needed. A term of a loss is an output (B,), and its gradient a number for each row. Neither changes what it is given.
-    One backward belongs to one forward: a Parameter, and a module that remembers, stand in one place of one model.
+    forward(*inputs) returns an array, or a tuple of them, and remembers what backward needs. backward(*gradients of the
+    outputs) *writes* the gradient of each of the module's own Parameters into its `.grad` and returns the gradients of
+    the inputs, None for one that is not needed. A term of a loss is an output (B,), and its gradient a number for each
+    row. Neither changes what it is given. One backward belongs to one forward: a Parameter, and a module that
+    remembers, stand in one place of one model.
 
     Arrays come from `self.new` and `self.work`, which in training give out the same memory in every step (`nn.arena`).
     Parameters, modules, and lists or tuples of modules are found in the instance's attributes, in order of assignment;
@@ -44,7 +45,8 @@ class Module:
     """
 
     backend = backends.NUMPY  # where its arrays live
-    ops = property(attrgetter("backend.ops"))  # the operations written for that; no call of Python's, since every module asks often
+    # the operations written for that; no call of Python's, since every module asks often
+    ops = property(attrgetter("backend.ops"))
     buffer = None  # the ParameterBuffer, on the module that was initialised
     arena = None  # where arrays come from, in a step: a Plan or Kept
     training = False  # said for a whole tree by `train`
@@ -58,18 +60,21 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} has no backward")
 
     def operations(self, rows):
-        """Floating-point operations of one forward and one backward on `rows` rows, or None when not stated, as here."""
+        """Floating-point operations of one forward and one backward on `rows` rows, or None when not stated, as
+        here."""
 
     def floats(self, like=None, **given):
-        """Refuse what is no array (B, …) of floats of this module's library, or not of the shape and dtype of `like`, an array
-        that forward was given or returned, or these two. Raises ShapeError naming it."""
+        """Refuse what is no array (B, …) of floats of this module's library, or not of the shape and dtype of `like`,
+        an array that forward was given or returned, or these two. Raises ShapeError naming it."""
         kind = self.backend.xp.ndarray
         for name, array in given.items():
             if type(array) is kind is type(like) and array.dtype is like.dtype and array.shape == like.shape:
                 continue  # nearly always, some ten times a step: found out in the least time
             if not isinstance(array, kind) or array.ndim == 0 or array.dtype.char not in FLOATS:
                 cure = ": is a return missing where it comes from?" if array is None else ""
-                raise ShapeError(f"{type(self).__name__} takes {name} as an array (rows, …) of floats, not {gate.shown(array)}{cure}")
+                raise ShapeError(
+                    f"{type(self).__name__} takes {name} as an array (rows, …) of floats, not {gate.shown(array)}{cure}"
+                )
             if like is not None:
                 shape, dtype = like if isinstance(like, tuple) else (like.shape, like.dtype)
                 if array.shape != shape or array.dtype != dtype:
@@ -78,8 +83,9 @@ class Module:
 
     @property
     def may_look(self):
-        """Whether forward may look at the numbers it is given. A training step on a GPU may not, whose launches become a graph; what is
-        wrong there becomes NaN, and is looked at when the step is taken again with every array kept."""
+        """Whether forward may look at the numbers it is given. A training step on a GPU may not, whose launches become
+        a graph; what is wrong there becomes NaN, and is looked at when the step is taken again with every array
+        kept."""
         return self.backend.name == "numpy" or not self.training or not isinstance(self.arena, Plan)
 
     def suits(self, x, parameter):
@@ -99,13 +105,16 @@ class Module:
         return self.backend.empty(shape, dtype) if arena is None else arena.new(self, name, shape, dtype)
 
     def work(self, shape, dtype):
-        """The same for scratch without a name. Its memory may be given out again when the caller no longer refers to it."""
+        """The same for scratch without a name. Its memory may be given out again when the caller no longer refers to
+        it."""
         return self.new(None, shape, dtype)
 
     def __getattr__(self, name):
         if hasattr(type(self), name):  # a property that failed: let it say why
             return object.__getattribute__(self, name)
-        raise MissingError(f"{type(self).__name__} has no {name}: is forward to be called first? backward needs what it remembers")
+        raise MissingError(
+            f"{type(self).__name__} has no {name}: is forward to be called first? backward needs what it remembers"
+        )
 
     # The tree ---------------------------------------------------------------------------------------------------------
 
@@ -143,10 +152,11 @@ class Module:
     # Life -------------------------------------------------------------------------------------------------------------
 
     def initialise(self, seed=0, dtype=np.float32, backend=None, values=None):
-        """Give every Parameter its first value, in one flat buffer on a backend (its name; default: where the module is).
+        """Give every Parameter its first value, in one flat buffer on a backend (its name; default: where the module
+        is).
 
-        The same seed gives the same values on every backend. values (N,): these, in the order of the parameters, and none drawn.
-        Returns self.
+        The same seed gives the same values on every backend. values (N,): these, in the order of the parameters, and
+        none drawn. Returns self.
         """
         dtype = check_dtype(dtype)
         if values is None:
@@ -156,7 +166,10 @@ class Module:
             held = 3 * total * np.dtype(dtype).itemsize  # as drawn, in one buffer, and the gradients
             require({f"{total:,} parameters and their gradients": held, f"drawing {largest}": drawing}, FEWER)
             with backends.NUMPY.failures():
-                drawn = [np.asarray(p.init(p.shape, seed, i), dtype).reshape(-1) for i, (_, p) in enumerate(self.parameters())]
+                drawn = [
+                    np.asarray(p.init(p.shape, seed, i), dtype).reshape(-1)
+                    for i, (_, p) in enumerate(self.parameters())
+                ]
                 values = np.concatenate([np.empty(0, dtype), *drawn])
         return self._place(values, self.backend if backend is None else backend)
 
@@ -200,8 +213,8 @@ class Module:
         return self
 
     def train(self, training=True):
-        """Say for the whole tree whether it learns, or is used: Dropout drops, and BatchNorm takes the batch's statistics, only in the
-        first case. Returns self."""
+        """Say for the whole tree whether it learns, or is used: Dropout drops, and BatchNorm takes the batch's
+        statistics, only in the first case. Returns self."""
         for _, module in self.modules():
             module.training = training
         return self
@@ -218,9 +231,12 @@ class Module:
 
 
 def check_dtype(dtype):
-    """np.float32, np.float64, or np.complex128, with which derivatives are checked, as a dtype. Raises ConfigError for any other."""
+    """np.float32, np.float64, or np.complex128, with which derivatives are checked, as a dtype. Raises ConfigError for
+    any other."""
     for known in (np.float32, np.float64, np.complex128):
         with contextlib.suppress(TypeError):  # of what is no dtype at all
             if dtype is not None and np.dtype(dtype) == known:
                 return np.dtype(known)
-    raise ConfigError(f"dtype must be np.float32 or np.float64, not {gate.shown(dtype)}: what is smaller loses the small gradients")
+    raise ConfigError(
+        f"dtype must be np.float32 or np.float64, not {gate.shown(dtype)}: what is smaller loses the small gradients"
+    )

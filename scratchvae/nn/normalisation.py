@@ -15,7 +15,8 @@ EPSILON = 1e-5
 
 
 class Normalisation(Module):
-    """y = scale · x̂ + shift, with x̂ of mean 0 and variance 1 over what the subclass's `view` puts into one row and group."""
+    """y = scale · x̂ + shift, with x̂ of mean 0 and variance 1 over what the subclass's `view` puts into one row and
+    group."""
 
     def __init__(self, channels, groups):
         """Raises ConfigError unless the channels can be divided into that many groups."""
@@ -80,9 +81,9 @@ class GroupNorm(Normalisation):
 class BatchNorm(Normalisation):
     """Over all images of a batch and their pixels, channel by channel (Ioffe & Szegedy, 2015).
 
-    While it trains, by the mean and the variance of the rows that it is given: those of its shard, not of the whole batch. In use, by
-    running ones. They are Parameters that are not trained: r ← r + rate · (that of the batch − r), where each shard's counts by its
-    share of the batch's rows, so that any number of workers leaves the same.
+    While it trains, by the mean and the variance of the rows that it is given: those of its shard, not of the whole
+    batch. In use, by running ones. They are Parameters that are not trained: r ← r + rate · (that of the batch − r),
+    where each shard's counts by its share of the batch's rows, so that any number of workers leaves the same.
     """
 
     wants_part = True
@@ -111,7 +112,9 @@ class BatchNorm(Normalisation):
             super().standardise_backward(dY, dX)
             mean, variance = self.running_mean, self.running_variance
             pull = self.rate * self.part.share
-            self.ops.follow(self.mean[0], self.rstd[0], mean.value, variance.value, pull, mean.grad, variance.grad, EPSILON)
+            self.ops.follow(
+                self.mean[0], self.rstd[0], mean.value, variance.value, pull, mean.grad, variance.grad, EPSILON
+            )
             return
         scale, dscale, dshift = (p.reshape(self.groups) for p in (self.scale.value, self.scale.grad, self.shift.grad))
         self.ops.standardise_backward(dY, self.xhat, self.rstd, scale, dX, dscale, dshift)

@@ -14,14 +14,16 @@ class Parameter:
     def __init__(self, shape, init, trained=True):
         """shape: tuple of integers · init(shape, seed, index) → array (see `nn.init`)
 
-        trained=False: state that is not optimised, such as a running mean. Its "gradient" is what it falls by in a step, and shards add
-        up theirs as they do gradients; it is saved, resumed and shared as any other.
+        trained=False: state that is not optimised, such as a running mean. Its "gradient" is what it falls by in a
+        step, and shards add up theirs as they do gradients; it is saved, resumed and shared as any other.
         """
         sizes = shape if isinstance(shape, (tuple, list)) else (shape,)
         self.shape, self.init = tuple(gate.whole("a Parameter's size", n, 0) for n in sizes), init
         self.trained = trained
         if not callable(init):
-            raise ConfigError(f"a Parameter's init is a function of (shape, seed, index), as nn.init.zeros, not {gate.shown(init)}")
+            raise ConfigError(
+                f"a Parameter's init is a function of (shape, seed, index), as nn.init.zeros, not {gate.shown(init)}"
+            )
         self.value = self.grad = None
 
     def __deepcopy__(self, memo):
@@ -29,14 +31,15 @@ class Parameter:
 
 
 class ParameterBuffer:
-    """All values in one array and all gradients in another (N,), laid out parameter by parameter in the order of `names`: first those
-    that are trained, in `values[:trained]`, then the others.
+    """All values in one array and all gradients in another (N,), laid out parameter by parameter in the order of
+    `names`: first those that are trained, in `values[:trained]`, then the others.
 
     The optimiser, the checkpoint and an all-reduce each touch one array, not a tree.
     """
 
     def __init__(self, parameters, values, grads=None):
-        """parameters: list of (name, Parameter), trained ones first, which are bound to views · values, grads (N,): kept, not copied"""
+        """parameters: list of (name, Parameter), trained ones first, which are bound to views · values, grads (N,):
+        kept, not copied"""
         self.trained = sum(math.prod(p.shape) for _, p in parameters if p.trained)
         self.names = [name for name, _ in parameters]
         self.shapes = {name: p.shape for name, p in parameters}

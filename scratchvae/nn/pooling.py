@@ -34,7 +34,10 @@ class MaxPool(Pool):
     def backward(self, dY):
         """dY as y → dX as x"""
         self.floats(dY=dY, like=self.y)
-        dX, work = self.new("dX", self.x.shape, dY.dtype), (self.work(dY.shape, dY.dtype), self.work(dY.shape, dY.dtype))
+        dX, work = (
+            self.new("dX", self.x.shape, dY.dtype),
+            (self.work(dY.shape, dY.dtype), self.work(dY.shape, dY.dtype)),
+        )
         return self.ops.max_pool_backward(dY, self.x, self.y, dX, work, self.size, self.stride)
 
 
@@ -55,7 +58,8 @@ class Upsample(Module):
     """An image `factor` times as high and as wide.   x (B, H, W, C) → y (B, f H, f W, C)"""
 
     def __init__(self, factor=2, how="nearest"):
-        """factor: one whole number, or (height, width) · how: "nearest" (E69) or "bilinear" (E70). Raises ConfigError."""
+        """factor: one whole number, or (height, width) · how: "nearest" (E69) or "bilinear" (E70). Raises
+        ConfigError."""
         self.factor, self.how = pair("factor", factor), gate.choice("how", how, ("nearest", "bilinear"))
 
     def forward(self, x):

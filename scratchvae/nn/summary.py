@@ -7,8 +7,8 @@ from .arena import Kept
 def summary(module, columns, rows):
     """Layers, output shapes, parameters and operations per training step, as text.
 
-    columns: width of the input (models know their own) · rows: the batch size the operations are counted for. Shapes are
-    read off one forward of a replica, so a module of your own appears without doing anything for it.
+    columns: width of the input (models know their own) · rows: the batch size the operations are counted for. Shapes
+    are read off one forward of a replica, so a module of your own appears without doing anything for it.
     """
     rows = gate.whole("rows", rows)
     twin = module.replica()
@@ -29,12 +29,18 @@ def summary(module, columns, rows):
         total += operations or 0
         if path not in shapes and not count:  # such as the objective: forward does not call it
             continue
-        shape = " ".join("(B, " + ", ".join(map(str, one[1:])) + ")" if one[1:] else "(B,)" for one in shapes.get(path, ()))
-        table.append((path or "·", type(leaf).__name__, shape, f"{count:,}" if count else "", f"{operations:,}" if operations else ""))
+        shape = " ".join(
+            "(B, " + ", ".join(map(str, one[1:])) + ")" if one[1:] else "(B,)" for one in shapes.get(path, ())
+        )
+        numbers = (f"{n:,}" if n else "" for n in (count, operations))
+        table.append((path or "·", type(leaf).__name__, shape, *numbers))
     table.append(("total", "", "", f"{twin.buffer.values.size:,}", f"{total:,}"))
 
     widths = [max(len(row[i]) for row in table) for i in range(5)]
-    lines = ["  ".join(c.ljust(w) if i < 3 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))) for row in table]
+    lines = [
+        "  ".join(c.ljust(w) if i < 3 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
+        for row in table
+    ]
     lines.insert(1, "─" * len(lines[0]))
     lines.insert(-1, "─" * len(lines[0]))
     note = f"operations: floating-point, one forward and backward of the matrix products at batch size B = {rows}"

@@ -95,7 +95,8 @@ class OracleReport:
         title = f"{self.name} against probabilistic PCA: {'ok' if self.ok else 'FAIL'} (eigenvalues {values}; "
         if self.quantities[0].seen > self.quantities[0].expected + self.quantities[0].tolerance:
             lines.append("No ELBO can exceed the largest mean of log p(x), so what was trained here is not one.")
-        return "\n".join([f"{title}σ² {self.sigma2:.4g}; {self.steps:,} steps, last slope {self.slope:.0e}, seed {self.seed})", *lines])
+        title += f"σ² {self.sigma2:.4g}; {self.steps:,} steps, last slope {self.slope:.0e}, seed {self.seed})"
+        return "\n".join([title, *lines])
 
 
 def check_linear_vae(seed=0, sigma=SIGMA, latent=None, x=None, steps=_STEPS, lr=_LR, make=VAE):

@@ -14,5 +14,6 @@ from .pooling import AveragePool, MaxPool, Upsample
 __all__ = [
     "ACTIVATIONS", "GELU", "AveragePool", "BatchNorm", "Chain", "Concat", "Conv2D", "ConvTranspose2D", "Dense",
     "Dropout", "Embedding", "Flatten", "GroupNorm", "LayerNorm", "LeakyReLU", "MaxPool", "Module", "Parameter",
-    "ParameterBuffer", "Part", "ReLU", "Reshape", "Residual", "Sequential", "SiLU", "Sigmoid", "Skip", "Softplus", "Tanh", "Upsample",
+    "ParameterBuffer", "Part", "ReLU", "Reshape", "Residual", "Sequential", "SiLU", "Sigmoid",
+    "Skip", "Softplus", "Tanh", "Upsample",
 ]

@@ -3,6 +3,7 @@
 import numpy as np
 
 from .. import gate
+from ..backend import NUMPY
 from ..errors import ShapeError
 from . import init
 from .module import Module
@@ -45,9 +46,8 @@ class Dense(Module):
         Its memory is no step's: tickets are zero between any two launches, and a graph that was captured goes on using
         it.
         """
-        # other dtypes the operation refuses by name
-        if not hasattr(self.ops, "scratch_size") or dtype.char not in "fd":
-            return {}
+        if self.backend is NUMPY or not hasattr(self.ops, "scratch_size") or dtype.char not in "fd":
+            return {}  # other dtypes the operation refuses by name
         needs = self.ops.scratch_size(rows, self.inputs, self.outputs, dtype.itemsize, self.precision)
         partials, tickets = (1 << need.bit_length() for need in needs)  # powers of two: few are made
         held = self.__dict__.setdefault("held", [])

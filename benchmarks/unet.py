@@ -1,8 +1,8 @@
 """The U-Net with and without its skips, and the batch size and learning rate that it trains best with.
 
     python benchmarks/unet.py skips --task denoise --images 1500 --out benchmarks/results/unet_denoise.json
-    python benchmarks/unet.py skips --task segment --images 4000 --out benchmarks/results/unet_segment.json
-    python benchmarks/unet.py settings --task denoise --images 1000 --norm none --out benchmarks/results/unet_settings.json
+    python benchmarks/unet.py skips --task segment --images 2000 --epochs 3 --out benchmarks/results/unet_segment.json
+    python benchmarks/unet.py settings --task denoise --images 1000 --epochs 1 --out benchmarks/results/unet_settings.json
 
 `skips`: for each seed a U-Net, and the same without skips. The seed decides the first weights and the order of the images; the
 data, the first images of the set and the first of its test split, are always the same. What each is worth on the test images,
@@ -172,8 +172,8 @@ def main():
     parser.add_argument("--images", type=int, default=5_000, help="to train on")
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--base", type=int, default=8)
-    parser.add_argument("--norm", default="batch")
-    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--norm", default="none")
+    parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--out")
     o = parser.parse_args()

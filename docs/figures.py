@@ -534,9 +534,9 @@ def launches(path):
 def unet(path):
     """What both U-Nets of the first seed in benchmarks/results/unet_*.json made of test images."""
     results = FOLDER.parents[1] / "benchmarks" / "results"
-    title = "What a skip carries\nA U-Net and the same without its skips, on test images: to be cleaned, and to be segmented"
-    side, gap, left, across = 88, 5, 150, 8
-    with page(path, title, WIDTH, 8 * (side + gap) + 110, whole=True) as sheet:
+    title = "What a skip carries\nA U-Net, and the same without its skips: test images that they clean, and that they segment"
+    side, gap, left, across = 93, 5, 150, 8
+    with page(path, title, WIDTH, 8 * (side + gap) + 250, whole=True) as sheet:
         for part, (task, source, field, shown) in enumerate((
             ("denoise", "clutter", "clean", lambda a: a / 255), ("segment", "overlap", "segments", colours_of),
         )):  # fmt: skip
@@ -681,7 +681,7 @@ def spectrum(images):
 
 FIGURES = (
     ae_reconstructions, reconstructions, bottleneck, random_codes, manifold, latent_vae, latent_ae, bounds, estimators, blur,
-    activations, steps, speed, ladder, ladder_traffic, launches, checkerboard, data_clutter, data_overlap, data_figures,
+    activations, steps, speed, ladder, ladder_traffic, launches, unet, checkerboard, data_clutter, data_overlap, data_figures,
 )  # fmt: skip
 
 

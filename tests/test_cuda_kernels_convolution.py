@@ -326,7 +326,7 @@ class Spoiled(OnCpu):
 
 @pytest.mark.parametrize("mistake", [*MISTAKES, None])
 def test_kernels_with_a_mistake_are_refused(mistake):
-    """In every setting of which each mistake has something to spoil: padding of no whole strides, three channels in 21 lines …"""
+    """On sizes that leave each something to spoil: padding of no whole strides, three channels, 21 lines of threads …"""
     words, instead = MISTAKES.get(mistake, ("last_i - i", "last_i - i"))
     claim = partial(check, ODD, float, work=10**4, planner=tiled(TILES["fp32", 8][-1], 3))
     with run_on(Spoiled(words, instead)):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import test_cuda_layers_training as layered
 
-from scratchvae import VAE, Autoencoder, backend, fit, load_model, measure, resume
+from scratchvae import VAE, Autoencoder, ConvVAE, backend, fit, load_model, measure, resume
 from scratchvae.errors import BackendError
 
 with warnings.catch_warnings():
@@ -21,11 +21,13 @@ OPTIONS = {"batch_size": 13, "epochs": 3, "log_every": 40, "lr": 0.01, "progress
 MODELS = [
     (VAE, {"beta": 0.7}), (VAE, {"hidden": (8, 6), "activation": "gelu"}), (Autoencoder, {"activation": "silu"}),
     (VAE, {"likelihood": "gaussian", "activation": "tanh"}),
+    (ConvVAE, {"image_shape": (4, 3), "filters": (2, 4), "size": (4, 3), "stride": (2, 1)}),
 ]  # fmt: skip
 
 
 def model_of(kind, options, where, dtype):
-    return kind(**{"data_size": 12, "hidden": (8,), "latent": 3, "seed": 3, **options}, dtype=dtype, backend=where)
+    sizes = {} if kind is ConvVAE else {"data_size": 12, "hidden": (8,)}
+    return kind(**{**sizes, "latent": 3, "seed": 3, **options}, dtype=dtype, backend=where)
 
 
 def trained(kind, options, where, data, dtype=np.float64, **more):

@@ -160,8 +160,8 @@ def test_quotients_by_a_divisor_are_exact_up_to_31_bits():
     """
     draw, most = np.random.default_rng(0), 2**31 - 1
     divisors = [*range(1, 70), *(2**k + d for k in range(3, 31) for d in (-1, 0, 1)), most, *draw.integers(1, most, 200)]
-    pairs = [(min(max(m * by + d, 0), most), by) for by in divisors for m in (0, 1, 2, most // by // 2, most // by) for d in (-1, 0, 1)]
-    n, by = np.array([*pairs, *((most, by) for by in divisors)], np.int32).T.copy()
+    beside = [(m * by + d, by) for by in divisors for m in (0, 1, 2, most // by // 2, most // by) for d in (-1, 0, 1)]
+    n, by = np.array([(min(max(n, 0), most), by) for n, by in beside], np.int32).T.copy()
     quotient, rest = np.empty_like(n), np.empty_like(n)
     CpuModule(code).get_function("divide")((1,), (64,), (n, by, quotient, rest, np.int32(len(n))))
     np.testing.assert_array_equal((quotient, rest), np.divmod(n, by))
@@ -193,7 +193,7 @@ def test_convolutions_touch_no_byte_beyond_an_array_and_no_number_before_it_is_t
     assert outcome.clean, outcome.output
 
 
-# Plans ---------------------------------------------------------------------------------------------------------------------
+# Plans ----------------------------------------------------------------------------------------------------------------
 
 
 @given(settings(channels), st.integers(1, 3000))
@@ -227,7 +227,8 @@ def _contiguous(shape):
 
 
 def test_tiles_are_no_wider_than_channels_make_use_of():
-    assert [fitting([(25088, channels, 512)], 4).tile.columns for channels in (1, 16, 17, 32, 64, 256)] == [16, 16, 32, 32, 64, 64]
+    columns = [fitting([(25088, channels, 512)], 4).tile.columns for channels in (1, 16, 17, 32, 64, 256)]
+    assert columns == [16, 16, 32, 32, 64, 64]
 
 
 @pytest.mark.parametrize("tile", NARROW.values(), ids=lambda tile: tile.name)
@@ -255,7 +256,7 @@ def test_a_forward_pass_is_one_launch_and_a_backward_pass_two():
     assert names == ["convolution", "convolution_backward", "sum_parts"] * 2
 
 
-# What is refused -----------------------------------------------------------------------------------------------------------
+# What is refused ------------------------------------------------------------------------------------------------------
 
 F4 = lambda *shape: np.zeros(shape, np.float32)
 
@@ -294,7 +295,7 @@ def test_too_little_work_and_too_many_pixels_are_refused():
             cuda.conv2d(big, W, b, big, Sized.of(9))
 
 
-# Kernels with a mistake in them ------------------------------------------------------------------------------------------------
+# Kernels with a mistake in them ---------------------------------------------------------------------------------------
 
 MISTAKES = {
     "the row after the last is no padding": ("unsigned(row) < unsigned(H) &&", "unsigned(row) <= unsigned(H) &&"),

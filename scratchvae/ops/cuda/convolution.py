@@ -1,4 +1,4 @@
-"""Convolution and its adjoint: the twins of ops.numpy.convolution, as matrix products whose patches are computed, not stored.
+"""Convolution and its adjoint: the twins of ops.numpy.convolution, as products whose patches are computed, not stored.
 
 `work` is where the stretches of dW and db are put before they are added up; forward leaves it alone.
 """
@@ -22,7 +22,10 @@ fitting = partial(plan, choices=CHOICES, waste=1.5)
 
 @cache
 def conv2d_work(image, kernel, stride=(1, 1), pad=(0, 0)):
-    """How many numbers of work the four functions below want.   image (B, H, W, I), the larger one; kernel (kh, kw, I, O): shapes"""
+    """How many numbers of work the four functions below want.   image (B, H, W, I), the larger one, kernel (kh, kw, I, O): shapes
+
+    Python works it out once for each: a step asks for it at every convolution.
+    """
     sizes = _Sizes(image, kernel, stride, pad)
     one = prod(kernel) + max(kernel[2:])
     calls = [sizes.backward(transposed, dX) for transposed in (False, True) for dX in (False, True)]
@@ -36,9 +39,9 @@ def conv2d(x, W, b, out, work, stride=(1, 1), pad=(0, 0), *, precision="fp32", p
 
 
 def conv2d_backward(dY, x, W, dX, dW, db, work, stride=(1, 1), pad=(0, 0), *, precision="fp32", planner=fitting):
-    """dX = patches_backward(dY Wᵀ),  dW = patches(X)ᵀ dY,  db = Σ_pixels dY (E63, E64).   Writes dX as x, dW as W, db (O,).
+    """dX = patches_backward(dY Wᵀ),  dW = patches(X)ᵀ dY,  db = Σ_pixels dY (E63, E64).   dX as x or None, dW as W, db (O,)
 
-    dX may be None. One launch, and another where the sum over outputs is split.
+    One launch, and another where the sum over outputs is split.
     """
     return _backward("conv2d_backward", False, x, dY, dY, x, W, dX, dW, db, work, stride, pad, precision, planner)
 
@@ -48,9 +51,12 @@ def conv_transpose2d(x, W, b, out, work, stride=(1, 1), pad=(0, 0), *, precision
     return _forward("conv_transpose2d", True, out, x, x, W, b, out, stride, pad, precision, planner)
 
 
-def conv_transpose2d_backward(dY, x, W, dX, dW, db, work, stride=(1, 1), pad=(0, 0), *, precision="fp32", planner=fitting):
-    """dX = patches(dY) W,  dW = patches(dY)ᵀ X,  db = Σ_pixels dY (E66).   Writes dX as x, dW as W, db (I,). dX may be None."""
-    return _backward("conv_transpose2d_backward", True, dY, x, dY, x, W, dX, dW, db, work, stride, pad, precision, planner)
+def conv_transpose2d_backward(
+    dY, x, W, dX, dW, db, work, stride=(1, 1), pad=(0, 0), *, precision="fp32", planner=fitting
+):
+    """dX = patches(dY) W,  dW = patches(dY)ᵀ X,  db = Σ_pixels dY (E66).   dX as x or None, dW as W, db (I,)"""
+    name = "conv_transpose2d_backward"
+    return _backward(name, True, dY, x, dY, x, W, dX, dW, db, work, stride, pad, precision, planner)
 
 
 class _Sizes:
@@ -86,13 +92,15 @@ def _forward(operation, transposed, image, outputs, x, W, b, out, stride, pad, p
 
 
 def _backward(operation, transposed, image, outputs, dY, x, W, dX, dW, db, work, stride, pad, precision, planner):
-    named = {"dY": (dY, dY.shape), "x": (x, x.shape), "dX": (dX, x.shape), "dW": (dW, W.shape), "db": (db, dY.shape[3:])}
-    sizes, dtype = _checked(operation, image, outputs, W, stride, pad, **named, work=(work, work.shape))
+    named = {"dY": (dY, dY.shape), "x": (x, x.shape), "work": (work, work.shape)}
+    named |= {"dX": (dX, x.shape), "dW": (dW, W.shape), "db": (db, dY.shape[3:])}
+    sizes, dtype = _checked(operation, image, outputs, W, stride, pad, **named)
     products = sizes.backward(transposed, dX is not None)
     tile, (splits, *_) = planner(products, dtype.itemsize, precision, True)
     n, m = dW.size, db.size
     if splits > 1 and work.size < splits * (n + m):
-        raise ShapeError(f"{operation}: work holds {work.size:,} numbers and must hold {splits * (n + m):,}: see conv2d_work")
+        need = f"{splits * (n + m):,}: see conv2d_work"
+        raise ShapeError(f"{operation}: work holds {work.size:,} numbers and must hold {need}")
     parts, more = (dW, db) if splits == 1 else (work[: splits * n], work[splits * n : splits * (n + m)])
     blocks = splits + sum(tiles(tile, product) * each for product, each in zip(products, (splits, 1), strict=False))
     arguments = dY, x, W, dX, parts, more, *sizes.arguments(), int32(splits)
@@ -106,7 +114,8 @@ def _backward(operation, transposed, image, outputs, dY, x, W, dX, dW, db, work,
 def _checked(operation, image, outputs, W, stride, pad, **arrays):
     """Refuse shapes that are no convolution's.   → (_Sizes, dtype)"""
     if not image.ndim == outputs.ndim == W.ndim == 4:
-        raise ShapeError(f"{operation}: images and kernel have four dimensions, not {image.shape}, {outputs.shape} and {W.shape}")
+        shapes = f"{image.shape}, {outputs.shape} and {W.shape}"
+        raise ShapeError(f"{operation}: images and kernel have four dimensions, not {shapes}")
     sizes = _Sizes(image.shape, W.shape, stride, pad)
     dtype = check(operation, W=(W, (*W.shape[:2], image.shape[3], W.shape[3])), **arrays)
     if outputs.shape != sizes.outputs:

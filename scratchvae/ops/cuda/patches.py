@@ -1,4 +1,4 @@
-"""Patches of images and the way back. `work` is not needed: nothing is padded, what lies outside an image is computed."""
+"""Patches of images and the way back. `work` is not needed: what lies outside an image is known without padding it."""
 
 from ...errors import ShapeError
 from .check import check
@@ -17,7 +17,8 @@ def patches_backward(dP, dX, work=None, stride=(1, 1), pad=(0, 0)):
 
 def _launch(operation, image, patches, out, stride, pad):
     if image.ndim != 4 or patches.ndim != 6:
-        raise ShapeError(f"{operation}: images (B, H, W, C) and patches (B, h, w, kh, kw, C), not {image.shape} and {patches.shape}")
+        shapes = f"{image.shape} and {patches.shape}"
+        raise ShapeError(f"{operation}: images (B, H, W, C) and patches (B, h, w, kh, kw, C), not {shapes}")
     B, H, W, C = image.shape
     kh, kw = patches.shape[3:5]
     h, w = windows((H, W), (kh, kw), stride, pad)

@@ -1,6 +1,6 @@
 // An operand of a product C = A B: where its number at (outer, k) is. `outer` is a row of C for A, a column of C for B.
-// A tile asks for V neighbours at a time, along k if K_FASTEST, else along outer; V divides the length of what is contiguous there.
-// So an operand need not be a matrix in memory: convolution.cuh has two whose places are computed.
+// A tile asks for V neighbours at a time, along k if K_FASTEST, else along outer; V divides the length of what is contiguous
+// there. So an operand need not be a matrix in memory: convolution.cuh has two whose places are computed.
 #pragma once
 
 template <class T> struct Spot {

@@ -1,11 +1,12 @@
-// Patches of images, and the way back (E60, E61). A convolution does not need them: convolution.cuh computes where they would be.
+// Patches of images, and the way back (E60, E61). Convolutions need none: convolution.cuh computes where they would be.
 #include "convolution.cuh"
 
 // P[b, y, x, i, j, c] = X[b, s y + i − p, t x + j − q, c], 0 outside.   x (B, H, W, C) → out (B, h, w, kh, kw, C)
 // NumPy twin: patches
 // Plan: one thread per V neighbours of out. Reads a pixel as often as windows hold it; nothing to compute but places.
 template <class T, int V>
-__global__ void patches(const T* x, T* out, int B, int H, int W, int C, int h, int w, int kh, int kw, int s, int t, int p, int q) {
+__global__ void patches(const T* x, T* out, int B, int H, int W, int C, int h, int w, int kh, int kw, int s, int t, int p,
+                        int q) {
   const long long number = (blockIdx.x * (long long)blockDim.x + threadIdx.x) * V;
   const int taps = kh * kw * C;
   if (number >= (long long)B * h * w * taps) return;
@@ -16,10 +17,11 @@ __global__ void patches(const T* x, T* out, int B, int H, int W, int C, int h, i
 
 // dX[b, s y + i − p, t x + j − q, c] = Σ dP[b, y, x, i, j, c].   dP (B, h, w, kh, kw, C) → dX (B, H, W, C)
 // NumPy twin: patches_backward
-// Plan: one thread per V neighbours of dX, which asks every (i, j) for the window that holds its pixel there, in NumPy's order: so
-// no number is written twice. Reads dP once.
+// Plan: one thread per V neighbours of dX, which asks every (i, j) for the window that holds its pixel there, in NumPy's
+// order: so no number is written twice. Reads dP once.
 template <class T, int V>
-__global__ void patches_backward(const T* dP, T* dX, int B, int H, int W, int C, int h, int w, int kh, int kw, int s, int t, int p, int q) {
+__global__ void patches_backward(const T* dP, T* dX, int B, int H, int W, int C, int h, int w, int kh, int kw, int s, int t,
+                                 int p, int q) {
   const long long number = (blockIdx.x * (long long)blockDim.x + threadIdx.x) * V;
   if (number >= (long long)B * H * W * C) return;
   const int c = number % C;

@@ -43,10 +43,11 @@ template <class T, int V> __global__ void add(const T* a, const T* b, T* out, lo
   store(out + i, sum);
 }
 
-// out = Σ parts, more_out = Σ more, each over `splits` in their order.   parts (splits, n), more (splits, m) → out (n,), more_out (m,)
+// out = Σ_splits parts, more_out = Σ_splits more.   parts (splits, n), more (splits, m) → out (n,), more_out (m,)
 // NumPy twin: parts.sum(axis=0)
 // Plan: one thread per number, so two arrays take one launch. Reads splits (n + m) numbers.
-template <class T> __global__ void sum_parts(const T* parts, const T* more, T* out, T* more_out, long long n, int m, int splits) {
+template <class T>
+__global__ void sum_parts(const T* parts, const T* more, T* out, T* more_out, long long n, int m, int splits) {
   const long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x;
   if (i >= n + m) return;
   const T* from = i < n ? parts + i : more + (i - n);

@@ -1,6 +1,7 @@
 """The same network in PyTorch, from the same weights, on the same batches, by the same optimiser: does it come to the same?
 
     python benchmarks/twins.py unet --out benchmarks/results/twins_unet.json
+    python benchmarks/twins.py hourglass --images 2000 --epochs 3 --out benchmarks/results/twins_hourglass.json
 
 needs PyTorch, which nothing else here does. Two questions:
 
@@ -24,9 +25,10 @@ from torch.nn import functional as F
 
 import scratchvae
 from scratchvae import rng, timing
-from scratchvae.evaluate import psnr
+from scratchvae.data.stick_figures import JOINTS, torso
+from scratchvae.evaluate import pck, peaks, psnr
 from scratchvae.files import json_rows, write_text
-from scratchvae.models import UNet
+from scratchvae.models import Hourglass, UNet
 from scratchvae.training import Settings
 
 TEST = 300  # held-out images
@@ -67,12 +69,15 @@ class Level(nn.Module):
 
 
 def double(inputs, features, norm):
-    group = lambda channels: nn.GroupNorm(channels // 4 if channels % 4 == 0 else 1, channels)
-    norms = {"none": (), "batch": (nn.BatchNorm2d,), "group": (group,)}[norm]
+    norms = {"none": (), "batch": (nn.BatchNorm2d,), "group": (grouped,)}[norm]
     layers = []
     for channels in (inputs, features):
         layers += [nn.Conv2d(channels, features, 3, padding=1), *(make(features) for make in norms), nn.ReLU()]
     return nn.Sequential(*layers)
+
+
+def grouped(channels):
+    return nn.GroupNorm(channels // 4 if channels % 4 == 0 else 1, channels)
 
 
 def unet(images, norm="none", task="denoise", base=8, levels=3):
@@ -101,9 +106,97 @@ def unet(images, norm="none", task="denoise", base=8, levels=3):
     )  # fmt: skip
 
 
-MODELS = {"unet": unet}
+class Around(nn.Module):
+    """An hourglass's block: a convolution and the way around it."""
+
+    def __init__(self, features):
+        super().__init__()
+        self.around = nn.Sequential(grouped(features), nn.ReLU(), nn.Conv2d(features, features, 3, padding=1))
+
+    def forward(self, x):
+        return x + self.around(x)
+
+
+class Both(nn.Module):
+    """A level of an hourglass: a block beside all that is deeper, added."""
+
+    def __init__(self, features, levels):
+        super().__init__()
+        deeper = Both(features, levels - 1) if levels > 1 else Around(features)
+        self.beside = Around(features)
+        down, up = nn.MaxPool2d(2), nn.Upsample(scale_factor=2)
+        self.under = nn.Sequential(down, Around(features), deeper, Around(features), up)
+
+    def forward(self, x):
+        return self.beside(x) + self.under(x)
+
+
+class Stage(nn.Module):
+    def __init__(self, features, joints, levels, last):
+        super().__init__()
+        point = lambda a, b: nn.Conv2d(a, b, 1)
+        top = Around(features), point(features, features), grouped(features), nn.ReLU()
+        self.body, self.head, self.last = nn.Sequential(Both(features, levels), *top), point(features, joints), last
+        if not last:
+            self.again, self.back = point(features, features), point(joints, features)
+
+    def forward(self, x):
+        h = self.body(x)
+        y = self.head(h)
+        return y, None if self.last else x + self.again(h) + self.back(y)
+
+
+class Stacked(nn.Module):
+    def __init__(self, joints, features, levels, stages, stride):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(1, features, stride + 4, stride, 2), Around(features))
+        self.stages = nn.ModuleList(Stage(features, joints, levels, k == stages - 1) for k in range(stages))
+
+    def forward(self, x):
+        x, maps = self.stem(x), []
+        for stage in self.stages:
+            y, x = stage(x)
+            maps.append(y)
+        return maps
+
+
+def hourglass(images, stages=2, stride=4, levels=2, features=16):
+    data = scratchvae.load_data("figures")
+    data = replace(data, train=data.train.take(np.arange(images)), test=data.test.take(np.arange(TEST)))
+    joints, square = len(JOINTS), lambda x: x.reshape(len(x), 1, *data.image_shape)
+    sizes = {"stages": stages, "stride": stride, "levels": levels, "features": features}
+
+    def loss(module, x, points, visible):
+        maps = module(square(x))
+        down, across = (stride * (torch.arange(n) + 0.5) - 0.5 for n in maps[0].shape[2:])  # the maps' pixels in the image
+        far = (across - points[..., 0, None, None]) ** 2 + (down[:, None] - points[..., 1, None, None]) ** 2
+        target = visible[..., None, None] * torch.exp(-far / (2 * stride**2))  # σ is one pixel of the maps
+        return sum(((y - target) ** 2).sum(dim=(1, 2, 3)) for y in maps)
+
+    def predict(model, x):
+        if isinstance(model, Hourglass):
+            return model.points(x)[:, -1]
+        with torch.no_grad():
+            maps = model(square(torch.from_numpy(x)))[-1]
+        return (peaks(maps.permute(0, 2, 3, 1).numpy()) + 0.5) * stride - 0.5
+
+    def found(at, test):
+        points = test.fields["points"]
+        return 100 * float(pck(at, points, torso(points), 0.2, test.fields["visible"]).mean())
+
+    return Twin(
+        make=lambda dtype, seed: Hourglass.of_data(data, dtype=dtype, seed=seed, **sizes),
+        module=lambda: Stacked(joints, features, levels, stages, stride),
+        loss=loss, worth=found, predict=predict, data=data, unit="PCK@0.2 of the torso in %, mean over joints",
+    )  # fmt: skip
+
+
+MODELS = {"unet": unet, "hourglass": hourglass}
 TASKS = "denoise", "segment"
-VARIANTS = {"unet": [{"task": task, "norm": norm} for task in TASKS for norm in ("none", "group", "batch")]}
+VARIANTS = {
+    "unet": [{"task": task, "norm": norm} for task in TASKS for norm in ("none", "group", "batch")],
+    "hourglass": [{"stages": stages, "stride": stride} for stages in (1, 2, 4) for stride in (2, 4)],
+}
 
 
 # What is shared -------------------------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ from scratchvae.study.linear_gaussian import LinearGaussian, log_standard_normal
 from scratchvae.study.probability import elbo_terms, importance_weighted_bound
 
 FOLDER = Path(__file__).resolve().parent / "figures"
+RESULTS = FOLDER.parent.parent / "benchmarks" / "results"
 WIDTH = 1040  # pixels, so that a phone can still show the letters
 SHAPE = (28, 28)
 
@@ -554,6 +555,48 @@ def unet(path):
                 sheet.picture(left, y, mosaic(tiles(pictures.reshape(across, -1), shape, (side, side)), across, gap))
 
 
+# Chapter 12 --------------------------------------------------------------------------------------------------------------
+
+
+KINDS = ("1 stage", GREEN, "^"), ("2 stages", VERMILION, "s"), ("4 stages", BLUE, "o")
+
+
+def hourglass(path):
+    kept = json.loads((RESULTS / "hourglass.json").read_text(encoding="utf-8"))
+    runs = {}  # variant → (seeds, stages), PCK@0.2 in per cent, the mean over joints
+    for run in kept["runs"]:
+        runs.setdefault(run["variant"], []).append(100 * np.array(run["PCK@0.2"][-1]))
+    title = (
+        "One, two and four hourglasses\n"
+        f"Joints of 2,000 test figures found within 0.2 of the torso, in %, after {kept['runs'][0]['epochs']} epochs of "
+        f"{kept['images']:,} figures; a mark for each of {len(runs['1 stage'])} seeds, and their mean"
+    )
+    shown = [runs[name] for name, *_ in KINDS] + [[value[-1] for value in values] for values in runs.values()]
+    every = np.concatenate([np.ravel(values) for values in shown])
+    shares = np.floor(every.min() - 2), np.ceil(every.max() + 2)
+    with page(path, title, WIDTH, 620, whole=True) as sheet:
+        tall, left, right = sheet.height - 130, 330, 330
+        ax = sheet.axes(60, 60, left, tall)
+        for aside, (name, colour, mark) in zip((-0.1, 0.1, 0), KINDS, strict=True):
+            values = np.array(runs[name])
+            at = np.arange(1, values.shape[1] + 1) + aside
+            ax.plot(at, values.T, mark, color=colour, markersize=5, alpha=0.5)
+            ax.plot(at, values.mean(axis=0), f"{mark}-", color=colour, markersize=9)
+        ax.set(xlim=(0.7, 4.3), xticks=range(1, 5), xlabel="stage whose maps are looked at", ylim=shares)
+        ax.grid(axis="y")
+        for at, sign, (name, colour, _) in zip((60, 220, 390), "▲■●", KINDS, strict=True):
+            sheet.text(at, 16, f"{sign} {name}", color=colour, weight="bold", va="center")
+        ax = sheet.axes(sheet.width - right, 60, right, tall)
+        for row, values in enumerate(runs.values()):
+            last = [value[-1] for value in values]
+            ax.plot(last, [row] * len(last), "o", color=BLUE, markersize=6, alpha=0.5)
+            ax.plot(np.mean(last), row, "|", color=INK, markersize=20, markeredgewidth=2)
+        ax.set(ylim=(len(runs) - 0.5, -0.5), yticks=range(len(runs)), xlim=shares, xlabel="at the last stage")
+        ax.set_yticklabels([name.replace(", ", ",\n").replace(" of ", "\nof ") for name in runs])
+        ax.tick_params(axis="y", length=0)
+        ax.grid(axis="x")
+
+
 # The page on data ----------------------------------------------------------------------------------------------------------
 
 
@@ -681,7 +724,8 @@ def spectrum(images):
 
 FIGURES = (
     ae_reconstructions, reconstructions, bottleneck, random_codes, manifold, latent_vae, latent_ae, bounds, estimators, blur,
-    activations, steps, speed, ladder, ladder_traffic, launches, unet, checkerboard, data_clutter, data_overlap, data_figures,
+    activations, steps, speed, ladder, ladder_traffic, launches, unet, checkerboard, hourglass, data_clutter,
+    data_overlap, data_figures,
 )  # fmt: skip
 
 

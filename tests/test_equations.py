@@ -11,6 +11,7 @@ import pytest
 
 from scratchvae import rng, training
 from scratchvae.errors import ConfigError
+from scratchvae.models.hourglass import Stage
 from scratchvae.plots import images as image_plots
 from scratchvae.study import equations as study
 from scratchvae.study import probability
@@ -354,6 +355,26 @@ def test_E81_psnr():
     holds(81)
 
 
+def test_E82_residual():
+    holds(82)
+
+
+def test_E83_heat_maps():
+    holds(83)
+
+
+def test_E84_peaks():
+    holds(84)
+
+
+def test_E85_stages():
+    holds(85)
+
+
+def test_E86_pck():
+    holds(86)
+
+
 # The binding -------------------------------------------------------------------------------------------------------------
 
 
@@ -479,10 +500,11 @@ def test_an_inequality_that_fails_says_what_it_is_off_by(monkeypatch):
 
 ROOMS = (
     "rng.", "ops.numpy.", "nn.init.", "study.", "checks.complex", "checks.finite", "evaluate.segmentation", "evaluate.denoising",
+    "evaluate.key_points",
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("number", sorted(set(CHECKS) - {36, 37, 38}))
+@pytest.mark.parametrize("number", sorted(set(CHECKS) - {36, 37, 38, 85}))
 def test_a_check_fails_when_the_code_it_cites_is_wrong(number, monkeypatch):
     caught = []
     for c in computing(number):
@@ -535,6 +557,17 @@ def test_the_check_of_clipping_fails_without_clipping(monkeypatch):
 
     monkeypatch.setattr(training.TrainingStep, "__init__", unclipped)
     assert not CHECKS[38]().ok
+
+
+@pytest.mark.parametrize("forgotten", [0, 1])
+def test_the_check_of_a_stage_fails_without_its_own_loss_and_without_those_of_later_stages(monkeypatch, forgotten):
+    backward = Stage.backward
+
+    def without(self, *gradients):
+        return backward(self, *(dY * (k != forgotten) for k, dY in enumerate(gradients)))
+
+    monkeypatch.setattr(Stage, "backward", without)
+    assert not CHECKS[85]().ok
 
 
 def test_a_check_says_how_far_a_claim_is_from_holding():

@@ -162,6 +162,27 @@ MISTAKES = [
      "  kl[row] = sum / 2;  // no __shared__ needed\n", r"the result is right, but one thread"),
     ("cuda_kl", "__shared__ float part", "static float part", r"leave `static` out: on a GPU it is one variable for all blocks"),
     ("cuda_kl", "exp(lv) - 1", "exp(0.5f * lv) - 1", r"uses σ where σ² stands"),
+    ("stages", "            dy = dy + dnext", "            dy = dnext",
+     r"V2 holds only what later stages send: each stage has a loss of its own[\s\S]*right: V3, W3, C2, A2\. Start with V2"),
+    ("stages", "            dy = dy + dnext @ p[f\"C{s}\"].T\n", "            pass\n",
+     r"V2 holds only what the stage's own loss sends: y goes to the next"),
+    ("stages", "            dh = dh + dnext @ p[f\"A{s}\"].T\n", "            pass\n",
+     r"W2 lacks what comes back through A: h goes"),
+    ("stages", "dx if s == 3 else dx + dnext", "dx", r"C1 lacks what comes back around the stage: x itself"),
+    ("stages", "    grads, dnext = {}, None", "    cache, grads, dnext = {**cache}, {}, None\n    for s in (1, 2, 3):\n"
+     "        cache[f'y{s}'] = cache['t'] + (cache[f'y{s}'] - cache['t']) / 3",
+     r"V3 is a third of what it should be: the loss is a sum over the stages"),
+    ("stages", "        dy = 2 * (y - cache[\"t\"]) / len(y)",
+     "        dy = sum(2 * (cache[f'y{k}'] - cache['t']) for k in (1, 2, 3)) / len(y) if s == 3 else 0 * y",
+     r"V3 has the losses of all stages sent through the last y"),
+    ("stages", "    return grads",
+     "    heads = sum(grads[f'V{s}'] for s in (1, 2, 3))\n    return grads | {f'V{s}': heads for s in (1, 2, 3)}",
+     r"V3 is the sum over all three stages: each has a V of its own"),
+    ("stages", "da = dh * (1 - h**2)", "da = dh", r"W3 lets everything through the tanh"),
+    ("stages", " / len(y)", "", r"V3 is too large by a factor of 5, which is B"),
+    ("stages", "    for s in (3, 2, 1):\n        x, h, y = cache[f\"x{s}\"], cache[f\"h{s}\"], cache[f\"y{s}\"]\n",
+     "    for s in (3, 2, 1):\n        x, h, y = cache[f\"x{s}\"], cache[f\"h{s}\"], cache[f\"y{s}\"]\n"
+     "        dnext = dnext if s == 3 else 0 * dnext\n", r"C2 is 0 everywhere"),
 ]  # fmt: skip
 
 
@@ -271,6 +292,7 @@ def test_every_exercise_is_tested_with_two_mistakes():
         ("skip", "    dx = np.zeros_like(x)\n    dx[:, top : top + h, left : left + w] = dY[..., :channels]\n",
          "    after = x.shape[1] - h - top, x.shape[2] - w - left\n"
          "    dx = np.pad(dY[..., :channels], ((0, 0), (top, after[0]), (left, after[1]), (0, 0)))\n"),
+        ("stages", "    grads, dnext = {}, None", "    grads, dnext = {}, 0 * cache['x1']"),
         ("cuda_kl", "- 1 - lv", "- (1.0 + lv)"),
         ("cuda_kl", "for (int half = THREADS / 2; half > 0; half /= 2) {\n" + KERNEL_ROUND + "    __syncthreads();\n  }",
          "if (t == 0)\n    for (int i = 1; i < blockDim.x; ++i) part[0] += part[i];"),

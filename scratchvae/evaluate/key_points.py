@@ -8,7 +8,7 @@ from ..ops import numpy as ops
 
 
 def peaks(maps):
-    """Where each heat map is highest, moved a quarter of a pixel towards the higher neighbour on each axis (Newell et al., 2016).
+    """Where each heat map is highest, moved a quarter of a pixel towards the higher neighbour on each axis (E84).
 
     maps (N, H, W, J) → x and y in pixels of the maps, (N, J, 2)
     """
@@ -19,7 +19,7 @@ def peaks(maps):
 
 
 def pck(predicted, points, reference, alpha=0.2, counted=None):
-    """Percentage of correct key points as a share from 0 to 1, of each joint: found within alpha · reference of where it is.
+    """Percentage of correct key points (E86) as a share from 0 to 1, of each joint: found within alpha · reference of where it is.
 
     predicted, points (N, J, 2) · reference (N,): what is taken for the size of each figure, in the same pixels
     counted (N, J): which joints count, such as those that are seen; all where it is None

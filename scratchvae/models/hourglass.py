@@ -53,7 +53,7 @@ class Stage(nn.Module):
     def backward(self, dY, dnext):
         """dY (B, h, w, J) of this stage's own loss, dnext as x of all stages after it, None for the last → dX
 
-        Two gradients meet at y, two at h and two at x.
+        Two gradients meet at y, two at h and two at x (E85).
         """
         if self.last:
             return self.body.backward(self.head.backward(dY))

@@ -28,7 +28,7 @@ class Sequential(Module):
 
 
 class Residual(Module):
-    """y = x + f(x) (He et al., 2016): the gradient comes back through both, dX = dY + f's.   x, y of one shape"""
+    """y = x + f(x) (E82; He et al., 2016): the gradient comes back through both, dX = dY + f's.   x, y of one shape"""
 
     def __init__(self, *layers):
         self.around = Sequential(*layers)

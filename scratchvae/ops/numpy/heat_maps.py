@@ -4,7 +4,7 @@ import numpy as np
 
 
 def heat_maps(points, sigma, out, seen=None, stride=1):
-    """M_bhwj = exp(−((x_w − x_bj)² + (y_h − y_bj)²) / 2σ²), 1 at the joint (Tompson et al., 2014; Newell et al., 2016).
+    """M_bhwj = exp(−((x_w − x_bj)² + (y_h − y_bj)²) / 2σ²), 1 at the joint (E83; Tompson et al., 2014).
 
     points (B, J, 2): x and y in pixels of an image, (0, 0) being a pixel's centre; a pixel of the maps is `stride` of them wide and high,
     and σ counts those of the maps → out (B, H, W, J)
@@ -20,7 +20,7 @@ def heat_maps(points, sigma, out, seen=None, stride=1):
 
 
 def peaks(maps, out):
-    """Where each map is highest, moved a quarter of a pixel towards the higher neighbour on each axis (Newell et al., 2016).
+    """Where each map is highest, moved a quarter of a pixel towards the higher neighbour on each axis (E84).
 
     maps (N, H, W, J) → out float64 (N, J, 2), x and y in pixels of the maps
     """

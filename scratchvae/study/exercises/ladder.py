@@ -7,7 +7,7 @@ from ...errors import ConfigError, meant
 
 NAMES = (
     "affine", "relu", "sigmoid", "bernoulli", "reparameterise", "kl", "dense", "vae", "adam", "clipping", "philox", "complex_step",
-    "gradcheck", "cuda_kl", "convolution", "skip",
+    "gradcheck", "cuda_kl", "convolution", "skip", "stages",
 )  # fmt: skip
 
 

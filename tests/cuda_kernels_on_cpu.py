@@ -40,6 +40,8 @@ GROUPS = [
     ("likelihoods.cu", _each_width("{0}<{T}, {V}, {1}>", ("bernoulli", "squared"), (1, 2, 3))
      + _each("gaussian<{}, {}>", TYPES, (1, 2, 3)) + _each("{}<{}, {}>", ("continuous_bernoulli", "logistic"), TYPES, (1, 2))
      + _each("continuous_bernoulli_mean<{}>", TYPES)),
+    ("importance.cu", _each("{}<{}>", ("repeat_rows", "repeat_rows_backward", "sampled_kl", "importance_loss",
+                                       "importance_loss_backward", "importance_backward"), TYPES)),
     ("gather.cu", _each("gather<{}, {}, {}, {}>", TYPES, ("unsigned char", "float"), (1, 4), ("true", "false"))
      + _each("gather_words<{}>", ("unsigned char", "unsigned short", "unsigned", "unsigned long long"))),
     ("pooling.cu", _each_width("{0}<{T}, {V}>", ("max_pool", "max_pool_backward", "window_sums", "window_spread",

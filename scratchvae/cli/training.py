@@ -34,9 +34,9 @@ def add(commands):
         help="mnist-small (bundled), mnist, fashion-mnist; clutter, overlap or figures, which are made; "
         "a folder of images, or a .npz, .npy or .csv")  # fmt: skip
     add_data_options(sub)
-    add("--model", choices=("vae", "ae", "conv-vae", "unet", "hourglass"), default="vae",
-        help="variational, plain or convolutional variational autoencoder; U-Net, which segments or cleans; "
-        "Stacked Hourglass, which finds joints")  # fmt: skip
+    add("--model", choices=("vae", "ae", "conv-vae", "iwae", "unet", "hourglass"), default="vae",
+        help="variational, plain, convolutional variational or importance-weighted autoencoder; U-Net, which segments or "
+        "cleans; Stacked Hourglass, which finds joints")  # fmt: skip
     flags = {}  # of the model's options, by their names
 
     def of_model(flag, **how):
@@ -58,6 +58,8 @@ def add(commands):
     of_model("--kl-schedule", choices=("constant", "linear", "cyclical"),
              help="how that weight is reached (default: constant)")  # fmt: skip
     of_model("--kl-steps", type=at_least_1, help="over which it rises, or of one cycle")
+    of_model("--draws", type=at_least_1, help="of z for each image, of an iwae (default: 5)")
+    of_model("--gradient", choices=("iwae", "stl", "dreg"), help="of an iwae's encoder (default: iwae)")
     of_model("--init", dest="init_W", choices=("glorot", "he", "lecun"), help="initial weights (default: glorot)")
     of_model(
         "--task",

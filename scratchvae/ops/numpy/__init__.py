@@ -36,6 +36,14 @@ from .gaussian import (
     sample_posterior,
 )
 from .heat_maps import heat_maps, peaks
+from .importance import (
+    importance_backward,
+    importance_loss,
+    importance_loss_backward,
+    repeat_rows,
+    repeat_rows_backward,
+    sampled_kl,
+)
 from .joining import concat, concat_backward, plus
 from .likelihoods import (
     bernoulli_nll,

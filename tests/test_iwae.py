@@ -9,7 +9,7 @@ from cuda_kernels_on_cpu import OnCpu
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scratchvae import gradcheck, rng
+from scratchvae import gradcheck, measure, rng
 from scratchvae.checks.ppca import ppca_optimum
 from scratchvae.errors import ConfigError
 from scratchvae.models import IWAE, VAE
@@ -188,3 +188,9 @@ def test_threads_a_stop_and_the_kernels_train_to_the_same(tmp_path, tiny_data, g
 def test_an_option_that_means_nothing_is_refused(options, words):
     with pytest.raises(ConfigError, match=words):
         IWAE(**options)
+
+
+def test_a_measured_bound_says_of_what_and_by_how_many_draws(tiny_data):
+    told = measure(IWAE(12, (6,), 2, draws=4), tiny_data, threads=1)["bound"]
+    assert told.estimator == "on −log p(x), by 4 draws of z"
+    assert measure(IWAE(12, (6,), 2, draws=1), tiny_data, samples=3, threads=1)["bound"].estimator.endswith("1 draw of z, 3 times")

@@ -112,6 +112,10 @@ CALLS = {
     "Autoencoder, gaussian": lambda: (
         models.Autoencoder, {"data_size": 12, "hidden": [], "latent": 2, "likelihood": "gaussian", "sigma": 0.5},
     ),
+    "VAE, annealed": lambda: (
+        models.VAE, {"data_size": 12, "hidden": [], "latent": 2, "kl_schedule": "linear", "kl_steps": 5},
+    ),
+    "IWAE": lambda: (models.IWAE, {"data_size": 12, "hidden": (5,), "latent": 2, "draws": 3, "gradient": "dreg"}),
     "VAE.forward": lambda: (_vae().forward, {"x": X, "eps": np.zeros((8, 2), np.float32)}),
     "VAE.backward": lambda: (_after_forward(_vae(), 12).backward, {"dreconstruction": ROWS, "dkl": ROWS}),
     "VAE.descend": lambda: (_after_forward(_vae(), 12).descend, {"dL": ROWS}),

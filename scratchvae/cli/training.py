@@ -35,8 +35,8 @@ def add(commands):
         "a folder of images, or a .npz, .npy or .csv")  # fmt: skip
     add_data_options(sub)
     add("--model", choices=("vae", "ae", "conv-vae", "iwae", "unet", "hourglass"), default="vae",
-        help="variational, plain, convolutional variational or importance-weighted autoencoder; U-Net, which segments or "
-        "cleans; Stacked Hourglass, which finds joints")  # fmt: skip
+        help="variational, plain, convolutional variational or importance-weighted autoencoder; U-Net, which segments "
+        "or cleans; Stacked Hourglass, which finds joints")  # fmt: skip
     flags = {}  # of the model's options, by their names
 
     def of_model(flag, **how):

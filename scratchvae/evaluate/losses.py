@@ -4,7 +4,7 @@ import numpy as np
 
 from .. import gate, rng
 from ..cores import worker_count
-from ..errors import ConfigError, DataError, NonFiniteError
+from ..errors import ConfigError, DataError, NonFiniteError, counted
 from ..models import Model
 from ..nn.arena import planned
 from ..workers import Threads
@@ -124,6 +124,8 @@ def measure(model, dataset, split="test", seed=0, samples=1, threads=None, progr
         terms = image_terms(model, part.fields, workers, seed, draws, tell=shown.update)
     _check(model, part.images.shape[1], terms)
     of_z = f"z sampled from q(z|x), {samples} sample{'s' if samples > 1 else ''} per image"
+    if of_a_bound := getattr(model, "draws", 0):
+        of_z = f"on −log p(x), by {counted(of_a_bound, 'draw')} of z" + f", {samples} times" * (samples > 1)
     unit = getattr(model, "unit", UNIT)
     drawn = of_z if model.noise_columns else "deterministic code" if hasattr(model, "codes") else "deterministic"
 

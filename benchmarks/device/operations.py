@@ -48,6 +48,7 @@ def calls(B, D, L):
     return [
         *_dense(normal, B, D),
         *_gaussian(normal, B, D, L),
+        *_importance(normal, B, L),
         *_images(normal, draw, max(2, B // 50)),
         *_updates(normal, B * D),
     ]
@@ -91,6 +92,22 @@ def _gaussian(normal, B, D, L):
         Call("continuous_bernoulli_mean", (a(),), (act,), (act,) * 3),
         Call("logistic_nll", (a(), a(), x), (row,), (act,) * 5),
         Call("logistic_nll_backward", (normal(B), a(), a(), x), (act, act), (act,) * 5),
+    ]
+
+
+def _importance(normal, B, L, K=3):
+    many, each = (B * K, L), (B * K,)
+    return [
+        Call("repeat_rows", (normal(B, L),), (many,)),
+        Call("repeat_rows_backward", (normal(*many),), ((B, L),)),
+        Call("sampled_kl", (normal(*many), normal(*many), normal(*many)), (each,), (many,)),
+        Call("importance_loss", (normal(*each), normal(*each)), ((B,), (B, K))),
+        Call("importance_loss_backward", (normal(B), normal(B, K)), (each,)),
+        Call(
+            "importance_backward",
+            (normal(*many), normal(*each), normal(*each), normal(*many), normal(*many), np.exp(normal(*many))),
+            (many, many),
+        ),
     ]
 
 

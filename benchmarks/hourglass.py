@@ -2,9 +2,10 @@
 
     nice python benchmarks/hourglass.py --out benchmarks/results/hourglass.json
 
-Each model sees the same images in the order of its seed, in batches of 8, with a learning rate of 0.006. Beside 1, 2 and 4 stages there
-are the four with a loss at the last stage only, and one stage with so many features that it takes about as many parameters and
-multiplications as the four. A quarter of an hour on two idle cores; what --out holds already is not trained again.
+Each model sees the same images in the order of its seed, in batches of 8, with a learning rate of 0.006. Beside 1, 2
+and 4 stages there are the four with a loss at the last stage only, and one stage with so many features that it takes
+about as many parameters and multiplications as the four. What --out holds already is not trained again: the runs that
+are kept took 77 to 431 seconds each, on two cores that did other work too.
 """
 
 import argparse
@@ -45,7 +46,7 @@ class LastOnly(Hourglass):
 
 
 def reach(model, data):
-    """How large the gradient is that each stage's loss alone sends to each stage's parameters: (S, S) norms, row: whose loss"""
+    """How large a gradient each stage's loss alone sends to the parameters of each: (S, S), row: whose loss"""
     split = data.train.take(np.arange(ROWS))
     inputs = split.images / np.float32(255), split.fields["points"], split.fields["visible"]
     one, none, norms = np.full(ROWS, 1 / ROWS, np.float32), np.zeros(ROWS, np.float32), []
@@ -64,13 +65,13 @@ def trained(name, data, seed, epochs):
     before, began = reach(model, data), time.perf_counter()
     fit(model, data, epochs=epochs, seed=seed, progress=False, **HOW)
     seconds = time.perf_counter() - began
-    scores = {score.quantity: [[round(float(v), 4) for v in row] for row in score.values] for score in judge(model, data)}
+    scores = {one.quantity: [[round(float(v), 4) for v in row] for row in one.values] for one in judge(model, data)}
     about = {"variant": name, "seed": seed, "parameters": int(model.buffer.values.size), "seconds": round(seconds, 1)}
     return {**about, "epochs": epochs, "reach": before, "reach, trained": reach(model, data), **scores}
 
 
 def limits(data):
-    """PCK of what needs no network: the mean pose, and the peaks of the targets themselves, which are all that maps can tell."""
+    """PCK of what needs no network: the mean pose, and the peaks of the targets, which are all that maps can tell."""
     train, test = data.train.fields, data.test.fields
     points, visible = test["points"], test["visible"]
     found = {"mean pose": np.broadcast_to(train["points"].mean(axis=0), points.shape)}
@@ -114,7 +115,8 @@ def main():
             parser.error(f"{o.out} holds other runs: {kept['images']} images, {kept['model']}, {kept['training']}")
         runs = kept["runs"]
     done = {(run["variant"], run["seed"]) for run in runs}
-    about = {"date": time.strftime("%Y-%m-%d"), "processor": platform.processor() or platform.machine(), "numpy": np.__version__}
+    processor = platform.processor() or platform.machine()
+    about = {"date": time.strftime("%Y-%m-%d"), "processor": processor, "numpy": np.__version__}
     told = {**asked, "about": about, "joints": JOINTS, "limits": limits(data)}
     for name, seed in product(VARIANTS, map(int, o.seeds.split(","))):
         if (name, seed) not in done:

@@ -168,7 +168,8 @@ def hourglass(images, stages=2, stride=4, levels=2, features=16):
 
     def loss(module, x, points, visible):
         maps = module(square(x))
-        down, across = (stride * (torch.arange(n) + 0.5) - 0.5 for n in maps[0].shape[2:])  # the maps' pixels in the image
+        # Where the maps' pixels lie in the image.
+        down, across = (stride * (torch.arange(n) + 0.5) - 0.5 for n in maps[0].shape[2:])
         far = (across - points[..., 0, None, None]) ** 2 + (down[:, None] - points[..., 1, None, None]) ** 2
         target = visible[..., None, None] * torch.exp(-far / (2 * stride**2))  # σ is one pixel of the maps
         return sum(((y - target) ** 2).sum(dim=(1, 2, 3)) for y in maps)

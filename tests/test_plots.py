@@ -841,7 +841,7 @@ def test_joints_found_stand_beside_the_truth_and_the_maps_of_each_stage(tmp_path
 
 
 @pytest.mark.parametrize(("shape", "count", "stages", "seen"), [((12, 16), 12, 3, 0.8), ((8, 8, 3), 1, 2, 0)])
-def test_a_film_has_a_page_for_each_stage_with_what_it_finds_and_rests_on_the_last(tmp_path, drawn, shape, count, stages, seen):
+def test_a_film_has_a_page_for_each_stage_and_rests_on_the_last(tmp_path, drawn, shape, count, stages, seen):
     model, random = Hourglass(shape, 3, 2, 1, stages), np.random.default_rng(0)
     images, points = random.integers(0, 256, (count, prod(shape)), np.uint8), random.uniform(0, 7, (count, 3, 2))
     visible = random.uniform(size=(count, 3)) < seen

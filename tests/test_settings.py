@@ -91,7 +91,8 @@ def test_a_model_s_own_defaults_are_taken_where_nothing_is_given_and_help_tells_
         assert asked == Settings(**{**model.training_defaults, "batch_size": 7})
         for name in ("batch_size", "lr"):
             number = f"{getattr(default, name):g}"
-            assert re.search(rf"{kind} {number}[,;)]" if name in model.training_defaults else rf"\(default: {number}[;)]", told)
+            own = name in model.training_defaults
+            assert re.search(rf"{kind} {number}[,;)]" if own else rf"\(default: {number}[;)]", told)
 
 
 def test_fit_trains_with_the_defaults_of_its_model(tiny_data, tiny_vae, tmp_path):

@@ -27,25 +27,27 @@ def E82_residual():
 
 
 def E83_heat_maps():
-    points, seen, sigma = 9 * rng.uniform(11, rng.CHECK, 2, 0, 12, np.float64).reshape(2, 3, 2), np.ones((2, 3), bool), 1.3
+    points, sigma = 9 * rng.uniform(11, rng.CHECK, 2, 0, 12, np.float64).reshape(2, 3, 2), 1.3
+    seen = np.ones((2, 3), bool)
     seen[1, 2] = False
     M, by_hand = ops.heat_maps(points, sigma, np.full((2, 4, 6, 3), np.nan), seen, 2), np.zeros((2, 4, 6, 3))
     for n, h, w, j in product(range(2), range(4), range(6), range(3)):
         x, y = points[n, j]
         far = (2 * w + 0.5 - x) ** 2 + (2 * h + 0.5 - y) ** 2  # squared, in pixels of the image
         by_hand[n, h, w, j] = np.exp(-far / (2 * (2 * sigma) ** 2)) if seen[n, j] else 0
-    return equal("each pixel holds the Gaussian of its distance to the joint, or 0 where the joint is hidden", M, by_hand)
+    return equal("each pixel holds the Gaussian of its distance to the joint, or 0 where that is hidden", M, by_hand)
 
 
 def E84_peaks():
-    points = 2 + 5 * rng.uniform(11, rng.CHECK, 3, 0, 40, np.float64).reshape(4, 5, 2)  # 2 pixels and more from the edge of 9 × 9
+    points = 2 + 5 * rng.uniform(11, rng.CHECK, 3, 0, 40, np.float64).reshape(4, 5, 2)  # not near the edge of 9 × 9
     found = peaks(ops.heat_maps(points, 1.0, np.empty((4, 9, 9, 5))))
     nearest = np.rint(points)
     quarter = equal("", found, nearest + 0.25 * np.sign(points - nearest))
     corner = np.zeros((1, 3, 3, 1))
     corner[0, 0, 2] = 1
     edge = equal("", peaks(corner), [[[2.0, 0.0]]])
-    return all_hold("of a Gaussian it is the nearest pixel, and a quarter of a pixel towards its middle; none at an edge", quarter, edge)
+    claim = "of a Gaussian it is the nearest pixel, and a quarter of a pixel towards its middle; none at an edge"
+    return all_hold(claim, quarter, edge)
 
 
 def E85_stages():
@@ -56,13 +58,15 @@ def E85_stages():
     both = lambda v: np.concatenate([part.ravel() for part in twin.forward(v.reshape(shape))])
     stage.forward(x)
     blame = gradients.vector_jacobian(both, x.ravel(), np.concatenate([dY.ravel(), dnext.ravel()]))
-    return equal("dX holds what the stage's own loss sends and what all later ones do", stage.backward(dY, dnext).ravel(), blame)
+    dX = stage.backward(dY, dnext)
+    return equal("dX holds what the stage's own loss sends and what all later ones do", dX.ravel(), blame)
 
 
 def E86_pck():
     points, found = _normal(6, 2, 2, place=7), _normal(6, 2, 2, place=8)
     size, seen = 1 + rng.uniform(11, rng.CHECK, 9, 0, 6, np.float64)[0], np.ones((6, 2), bool)
     seen[2, 0] = seen[5, 1] = False
-    right = [[np.hypot(*(found[n, j] - points[n, j])) <= 0.8 * size[n] for n in range(6) if seen[n, j]] for j in range(2)]
+    within = lambda n, j: np.hypot(*(found[n, j] - points[n, j])) <= 0.8 * size[n]
+    right = [[within(n, j) for n in range(6) if seen[n, j]] for j in range(2)]
     by_hand = [sum(one) / len(one) for one in right]
     return equal("it is the share of the joints seen that lie within α r", pck(found, points, size, 0.8, seen), by_hand)

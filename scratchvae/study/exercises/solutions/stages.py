@@ -1,10 +1,12 @@
 """Three stages, each with a loss of its own: forward is given, backward is yours (equations E82, E85).
 
-It is a Stacked Hourglass with dense layers for convolutions. Stage s is given x_s and draws y_s, which is to be like the target t:
+It is a Stacked Hourglass with dense layers for convolutions. Stage s is given x_s and draws y_s, which is to be like
+the target t:
 
     h_s = tanh(x_s W_s)      y_s = h_s V_s      x_{s+1} = x_s + h_s A_s + y_s C_s
 
-Shapes: B rows, D features, H units of a stage, J numbers of a target. x1 (B, D), t (B, J); the parameters p are a dict of arrays:
+Shapes: B rows, D features, H units of a stage, J numbers of a target. x1 (B, D), t (B, J); the parameters p are a dict
+of arrays:
 
     stages 1, 2, 3   W1, W2, W3 (D, H)   V1, V2, V3 (H, J)
     stages 1, 2      A1, A2 (H, D)       C1, C2 (J, D)          the last stage hands nothing on

@@ -10,12 +10,12 @@ TITLE = "a stack of stages, each with a loss"
 EQUATIONS = ("E5", "E8", "E22", "E82", "E85")
 WRITE = ("stages_backward",)
 HINTS = (
-    "Begin with the last stage: it hands nothing on, so it is two layers and a loss. Then ask, for each array of stage 2, "
-    "in how many places forward uses it. As many gradients meet there.",
-    "y_s is compared with the target and put back into what the next stage is given; h_s makes y_s and is handed on as well; "
-    "x_s goes into the stage and around it. So two gradients meet at each of the three.",
-    "Carry one array from stage to stage: the gradient of what a stage hands on. It has the shape of x, and the last stage "
-    "has none. From it and the stage's own loss come, in this order, the gradients of C and A, of y, V, h, W and x.",
+    "Begin with the last stage: it hands nothing on, so it is two layers and a loss. Then ask, for each array of "
+    "stage 2, in how many places forward uses it. As many gradients meet there.",
+    "y_s is compared with the target and put back into what the next stage is given; h_s makes y_s and is handed on "
+    "as well; x_s goes into the stage and around it. So two gradients meet at each of the three.",
+    "Carry one array from stage to stage: the gradient of what a stage hands on. It has the shape of x, and the last "
+    "stage has none. From it and the stage's own loss come, in this order, the gradients of C and A, of y, V, h, W and x.",
 )
 KEYS = ("V3", "W3", "C2", "A2", "V2", "W2", "C1", "A1", "V1", "W1", "x1")  # as backward meets them
 SIZES = [(1, 1, 1, 1), (1, 2, 4, 1), (2, 4, 5, 2), (5, 4, 7, 2)]
@@ -57,15 +57,19 @@ def known(p, cache):
     right = gradients(p, cache)
     heads = right["V1"] + right["V2"] + right["V3"]
     mistakes = [
-        ({key: g / 3 for key, g in right.items()}, "is a third of what it should be: the loss is a sum over the stages, no mean"),
-        (gradients(p, cache, into_last=True), "has the losses of all stages sent through the last y: each enters at its own stage"),
+        ({key: g / 3 for key, g in right.items()},
+         "is a third of what it should be: the loss is a sum over the stages, no mean"),
+        (gradients(p, cache, into_last=True),
+         "has the losses of all stages sent through the last y: each enters at its own stage"),
         (gradients(p, cache, own=False), "holds only what later stages send: each stage has a loss of its own, too"),
-        (gradients(p, cache, maps=False), "holds only what the stage's own loss sends: y goes to the next stage, too, through C"),
+        (gradients(p, cache, maps=False),
+         "holds only what the stage's own loss sends: y goes to the next stage, too, through C"),
         (gradients(p, cache, features=False), "lacks what comes back through A: h goes to the next stage, too"),
-        (gradients(p, cache, around=False), "lacks what comes back around the stage: x itself goes to the next one, too"),
+        (gradients(p, cache, around=False),
+         "lacks what comes back around the stage: x itself goes to the next one, too"),
         (gradients(p, cache, squashed=False), "lets everything through the tanh"),
         (dict.fromkeys(("V1", "V2", "V3"), heads), "is the sum over all three stages: each has a V of its own"),
-    ]
+    ]  # fmt: skip
     return {key: [(wrong[key], words) for wrong, words in mistakes if key in wrong] for key in KEYS}
 
 

@@ -613,6 +613,23 @@ def test_a_bias_that_a_later_layer_cancels_is_no_failure():
     assert gradcheck(nn.Sequential(nn.Dense(5, 4), Centre(), nn.Tanh())).ok
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_bias_before_batch_norm_in_a_large_sum_is_no_failure_and_a_wrong_one_is(seed):
+    """What is left of its gradient is the rounding of 512 large terms, by any method; a millionth of them is more."""
+
+    class OffByLittle(nn.Conv2D):
+        def backward(self, dY):
+            dX = super().backward(dY)
+            self.b.grad[0] += 1e-6 * np.abs(dY).sum()
+            return dX
+
+    images = np.random.default_rng(seed).normal(size=(2, 16, 16, 1))
+    chain = lambda first: nn.Sequential(first(1, 3, 3, pad=1), nn.BatchNorm(3), nn.Tanh(), nn.Conv2D(3, 1, 16)).initialise(seed)
+    assert gradcheck(chain(nn.Conv2D), images, training=True).ok
+    wrong = gradcheck(chain(OffByLittle), images, training=True)
+    assert [entry.name for entry in wrong.entries if entry.verdict == "FAIL"] == ["0.b"]
+
+
 @pytest.mark.parametrize(
     ("call", "said"),
     [

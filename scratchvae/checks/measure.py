@@ -13,6 +13,9 @@ from .report import FAIL, Entry
 # A sum of a few hundred products rounds at about 1e-14 of its tensor's largest gradient; 1e-12 leaves room for a
 # hundred times that and is far below any mistake in a formula. Differences are good to about 1e-9 of it.
 TOLERANCES = {"complex": 1e-12, "difference": 1e-6}
+# What is left of terms that cancel, as of a bias before batch norm, is rounding: other steps bring out other digits of
+# it. An error of this many times what they differ by says nothing.
+OTHER_STEPS, ROUNDING = (3e-41, 7e-41, 1.3e-40), 20
 LOST = 1e-4  # of a slope: far above what a difference is off by, far below what losing an imaginary part does
 # a random direction moves every entry, so a difference along it may cross kinks that no single entry does
 KINKS_ALONG = 1e-4
@@ -20,7 +23,10 @@ KINKS_ALONG = 1e-4
 
 @dataclass
 class Measurement:
-    """The chosen entries of one tensor, (K,) each; `along` is one random direction through all of its entries."""
+    """The chosen entries of one tensor, (K,) each; `along` is one random direction through all of its entries.
+
+    `rounding` and `rounding_along`: how far their measured slopes are off by rounding alone, where backward disagrees.
+    """
 
     entry: Entry
     indices: np.ndarray
@@ -28,24 +34,37 @@ class Measurement:
     numeric: np.ndarray
     kinked: np.ndarray  # True where a kink lies so close that no difference can be trusted
     along: tuple = None  # (analytic, numeric, scale)
+    rounding: float = 0.0
+    rounding_along: float = 0.0
 
 
 def measure(method, objective, name, gradient, sample, number):
     """Measure the tensor `name`, the `number`-th of its module, at no more than `sample` entries → Measurement"""
     theta, flat = objective.tensors[name], gradient.reshape(-1)
-    indices, along = np.arange(flat.size), None
+    indices, along, rounding, rounding_along = np.arange(flat.size), None, 0.0, 0.0
     if flat.size > sample:
         order = rng.words(objective.seed, rng.CHECK, CHOICE, number, flat.size)[0]
         indices = np.sort(np.argsort(order, kind="stable")[:sample])
         v = rng.normal(objective.seed, rng.CHECK, DIRECTION, number, flat.size, np.float64)[0]
         slope = complex_step_along if method == "complex" else central_difference_along
         along = float(v @ flat), slope(objective.terms, theta, v), float(np.linalg.norm(flat))
+        if method == "complex" and not relative_error(*along) <= TOLERANCES[method]:
+            rounding_along = _spread(along[1], [slope(objective.terms, theta, v, h) for h in OTHER_STEPS])
     if method == "complex":
         numeric, kinked = complex_step(objective.terms, theta, indices), np.zeros(len(indices), bool)
+        off = relative_error(flat[indices], numeric, np.abs(numeric).max())
+        if (suspects := np.flatnonzero(~(off <= TOLERANCES[method]))[:20]).size:
+            again = [complex_step(objective.terms, theta, indices[suspects], h) for h in OTHER_STEPS]
+            rounding = _spread(numeric[suspects], again)
     else:
         numeric, kinked = differences_and_kinks(objective.terms, theta, indices, flat[indices])
     entry = Entry(name, gradient.shape, method, len(indices), flat.size)
-    return Measurement(entry, indices, flat[indices], numeric, kinked, along)
+    return Measurement(entry, indices, flat[indices], numeric, kinked, along, rounding, rounding_along)
+
+
+def _spread(slopes, others):
+    """The largest difference from these slopes of the same ones by other steps."""
+    return float(np.nan_to_num(max(np.abs(other - slopes).max() for other in others), nan=0, posinf=0))
 
 
 def lost_step(real, stepped, names):
@@ -116,12 +135,13 @@ def relative_error(analytic, numeric, scale):
 def judge(measurements, tolerance):
     """Fill in each Entry.
 
-    The scale of a tensor is its largest measured gradient, or a thousandth of the largest in the whole module: a bias
-    that a later layer cancels has a gradient made of rounding errors alone, and no scale of its own.
+    The scale of a tensor is its largest measured gradient, or a thousandth of the largest in the whole module, or what
+    makes its rounding errors tolerable: a bias that a later layer cancels has a gradient made of these alone, and no
+    scale of its own.
     """
     largest = [np.abs(m.numeric).max() for m in measurements]
     for m, own in zip(measurements, largest, strict=True):
-        scale = max(own, 1e-3 * max(largest))
+        scale = max(own, 1e-3 * max(largest), ROUNDING * m.rounding / tolerance)
         errors = relative_error(m.analytic, m.numeric, scale)
         errors = np.where(m.kinked, 0, errors)
         m.entry.kinks = int(m.kinked.sum())
@@ -132,7 +152,8 @@ def judge(measurements, tolerance):
         if own == 0 and not failed:
             m.entry.note = "every gradient is 0 here (dead units?): not put to the test; try another x or seed"
         if m.along:
-            error = float(relative_error(*m.along))
+            scale = max(m.along[2], ROUNDING * m.rounding_along / tolerance)
+            error = float(relative_error(*m.along[:2], scale))
             m.entry.note = (
                 f"{m.entry.checked:,} of {m.entry.size:,} drawn; a random direction over all of them: {error:.1e}"
             )

@@ -30,7 +30,7 @@ MODELS = {
     "hourglass": (Hourglass, {"image_shape": (SIDE, SIDE), "joints": JOINTS, "features": 4, "levels": 1}),
     "own": (Mine, {"image_shape": (SIDE, SIDE)}),
 }
-OPTIONS = {"epochs": 2, "batch_size": 10, "seed": 3, "progress": False}  # the last batch of an epoch is short
+OPTIONS = {"epochs": 2, "batch_size": 10, "lr": 1e-3, "seed": 3, "progress": False}  # the last batch of an epoch is short
 every_model = pytest.mark.parametrize("name", MODELS)
 
 

@@ -2,6 +2,7 @@
 
     python benchmarks/unet.py skips --task denoise --images 1500 --out benchmarks/results/unet_denoise.json
     python benchmarks/unet.py skips --task segment --images 2000 --epochs 3 --out benchmarks/results/unet_segment.json
+    python benchmarks/unet.py skips --task segment --images 4000 --epochs 6 --seeds 0 --out benchmarks/results/unet_segment_longer.json
     python benchmarks/unet.py settings --task denoise --images 1000 --epochs 1 --out benchmarks/results/unet_settings.json
 
 `skips`: for each seed a U-Net, and the same without skips. The seed decides the first weights and the order of the images; the

@@ -533,13 +533,13 @@ def launches(path):
 
 
 def unet(path):
-    """What both U-Nets of the first seed in benchmarks/results/unet_*.json made of test images."""
+    """What both U-Nets of seed 0 in benchmarks/results/unet_denoise.json and unet_segment_longer.json made of test images."""
     results = FOLDER.parents[1] / "benchmarks" / "results"
     title = "What a skip carries\nA U-Net, and the same without its skips: test images that they clean, and that they segment"
     side, gap, left, across = 93, 5, 150, 8
     with page(path, title, WIDTH, 8 * (side + gap) + 250, whole=True) as sheet:
         for part, (task, source, field, shown) in enumerate((
-            ("denoise", "clutter", "clean", lambda a: a / 255), ("segment", "overlap", "segments", colours_of),
+            ("denoise", "clutter", "clean", lambda a: a / 255), ("segment_longer", "overlap", "segments", colours_of),
         )):  # fmt: skip
             test = scratchvae.load_data(source).test
             lines = json.loads((results / f"unet_{task}.json").read_text(encoding="utf-8"))["lines"]

@@ -153,3 +153,9 @@ def test_a_folder_that_begins_grey_and_is_in_colour_is_read_in_colour(folder, sm
     assert data.image_shape == (4, 3, 3)
     np.testing.assert_array_equal(data.test.images[-1], [255, 0, 0] * 12)
     assert len(list((folder.parent / "cache" / "decoded").iterdir())) == 2
+
+
+def test_rows_are_taken_into_the_array_that_is_given():
+    images, out = np.arange(12).reshape(4, 3), np.full((2, 3), -1)
+    assert Rows(images, np.array([3, 1, 0])).take(np.array([2, 0]), out=out) is out
+    assert out.tolist() == [[0, 1, 2], [9, 10, 11]]

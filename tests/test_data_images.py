@@ -470,7 +470,8 @@ def test_labels_in_the_order_of_the_images_come_from_an_array_and_move_with_the_
 
 
 @pytest.mark.parametrize("options", [
-    {"size": 0}, {"size": "3x"}, {"size": (1, 2, 3)}, {"size": 1.5}, {"size": True}, {"size": 10**9}, {"fit": "stretch"}, {"fit": []},
+    {"size": 0}, {"size": (3, 0)}, {"size": (20_000, 3)},
+    {"size": "3x"}, {"size": (1, 2, 3)}, {"size": 1.5}, {"size": True}, {"size": 10**9}, {"fit": "stretch"}, {"fit": []},
     {"grey": "yes"}, {"scale": "log"}, {"held_out": "first"}, {"seed": -1}, {"seed": 2**64}, {"seed": 1.0},
 ])  # fmt: skip
 def test_an_option_out_of_range_is_refused_by_name(tmp_path, options):

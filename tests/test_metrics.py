@@ -1,12 +1,14 @@
 """Dice, IoU, PCK and PSNR against cases counted by hand, and heat maps against their formula."""
 
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from scratchvae.data.stick_figures import figures, torso
-from scratchvae.errors import DataError
+from scratchvae.errors import ConfigError, DataError
 from scratchvae.evaluate import confusion, dice, iou, pck, peaks, psnr
 from scratchvae.ops.numpy import heat_maps
 
@@ -37,10 +39,18 @@ def test_iou_follows_from_dice_and_both_are_one_for_the_truth_itself(pairs):
     assert (perfect[~np.isnan(perfect)] == 1).all()
 
 
-@pytest.mark.parametrize(("called", "message"), [(TRUTH + 3, "from 0 to 4"), (TRUTH / 1, "from 0 to 4"), (TRUTH[:1], "shape")])
+@pytest.mark.parametrize(
+    ("called", "message"),
+    [(TRUTH + 3, "from 0 to 4"), (TRUTH - 1, "from 0 to 4"), (TRUTH / 1, "from 0 to 4"), (TRUTH[:1], "shape")],
+)
 def test_classes_that_are_none_are_refused(called, message):
     with pytest.raises(DataError, match=message):
         confusion(called, TRUTH, 5)
+
+
+def test_a_matrix_of_more_classes_than_fit_in_memory_is_refused():
+    with pytest.raises(ConfigError, match="classes must be a whole number of at least 1 and at most 10,000"):
+        confusion(TRUTH, TRUTH, 10**9)
 
 
 def test_pck_is_the_share_within_alpha_times_the_reference_of_the_joints_that_count():
@@ -69,6 +79,11 @@ def test_pck_refuses_what_it_cannot_count(changed, message):
     given = {"predicted": np.zeros((2, 3, 2)), "points": np.zeros((2, 3, 2)), "reference": np.ones(2)}
     with pytest.raises(DataError, match=message):
         pck(**given | changed)
+
+
+def test_psnr_of_an_error_beyond_the_numbers_is_minus_infinity_without_a_warning():
+    with warnings.catch_warnings(action="error"):
+        np.testing.assert_array_equal(psnr([[1e200]], [[0.0]]), [-np.inf])
 
 
 def test_psnr_is_that_of_its_definition():

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from scratchvae import gate
 from scratchvae.data import Dataset, Split, load
 from scratchvae.errors import ConfigError, DataError
 from scratchvae.evaluate import measure, table
@@ -148,6 +149,22 @@ def test_the_fault_is_found_in_a_late_block(monkeypatch):
     monkeypatch.setattr("scratchvae.gate.BLOCK", 8)
     with pytest.raises(DataError, match="row 5, column 3 is nan"):
         Split(_with(np.nan, 5, 3))
+
+
+@pytest.mark.parametrize(("shape", "sizes"), [((5, 4), [2, 2, 1]), ((3, 20), [1, 1, 1]), ((10,), [8, 2]), ((3, 0), [3])])
+def test_a_large_set_is_looked_at_in_blocks_that_overlap_nowhere(monkeypatch, shape, sizes):
+    monkeypatch.setattr("scratchvae.gate.BLOCK", 8)
+    rows = np.arange(np.prod(shape)).reshape(shape)
+    blocks, starts = zip(*gate._blocks(rows), strict=True)
+    assert [len(block) for block in blocks] == sizes
+    assert list(starts) == [sum(sizes[:i]) for i in range(len(sizes))]
+    np.testing.assert_array_equal(np.concatenate(blocks), rows)
+
+
+def test_numbers_that_are_whole_in_the_first_block_alone_are_not_called_bytes(monkeypatch):
+    monkeypatch.setattr("scratchvae.gate.BLOCK", 4)
+    assert "astype(np.uint8)" in gate._into_unit(np.array([[0.0, 200], [3, 4]]), 0, 200)
+    assert gate._into_unit(np.array([[0.0, 200], [3, 4], [0.5, 4]]), 0, 200) == "if 255 is white, divide by it"
 
 
 # Labels -----------------------------------------------------------------------------------------------------------------

@@ -375,6 +375,42 @@ def test_E86_pck():
     holds(86)
 
 
+def test_E87_continuous_bernoulli_nll():
+    holds(87)
+
+
+def test_E88_continuous_bernoulli_nll_backward():
+    holds(88)
+
+
+def test_E89_logistic_nll():
+    holds(89)
+
+
+def test_E90_logistic_nll_backward():
+    holds(90)
+
+
+def test_E91_soft_floor():
+    holds(91)
+
+
+def test_E92_sampled_kl():
+    holds(92)
+
+
+def test_E93_importance_loss_backward():
+    holds(93)
+
+
+def test_E94_importance_backward():
+    holds(94)
+
+
+def test_E95_annealed():
+    holds(95)
+
+
 # The binding -------------------------------------------------------------------------------------------------------------
 
 
@@ -500,7 +536,7 @@ def test_an_inequality_that_fails_says_what_it_is_off_by(monkeypatch):
 
 ROOMS = (
     "rng.", "ops.numpy.", "nn.init.", "study.", "checks.complex", "checks.finite", "evaluate.segmentation", "evaluate.denoising",
-    "evaluate.key_points",
+    "evaluate.key_points", "models.objective.annealed",
 )  # fmt: skip
 
 

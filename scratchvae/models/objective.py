@@ -44,11 +44,16 @@ class Annealed(Weighted):
 
     def share(self, step):
         """step counts from 0 → the share of the weight in that step's update"""
-        done = step + 1 if self.kind == "linear" else 2 * (step % self.steps + 1)
-        return np.minimum(done / self.steps, 1)
+        return annealed_share(self.kind, self.steps, step)
 
     def backward(self, dL):
         *others, last = super().backward(dL)
         if not self.training:
             return *others, last
         return *others, last * self.share(self.part.step).astype(dL.dtype)
+
+
+def annealed_share(kind, steps, step):
+    """min(1, (t + 1) / T), or in cycles min(1, 2 (t mod T + 1) / T) (E95).   step t counts from 0, steps T → from 0 to 1"""
+    done = step + 1 if kind == "linear" else 2 * (step % steps + 1)
+    return np.minimum(done / steps, 1)

@@ -35,7 +35,7 @@ def sampled_kl(z, eps, logvar, out, work=None):
 
 
 def importance_loss(nll, kl, out, w):
-    """−log (1/K) Σ_k e^(−nll_k − kl_k) (E48).   nll, kl (B K,) → out (B,), and the normalised weights in w (B, K)"""
+    """−log (1/K) Σ_k e^(−nll_k − kl_k) (E93).   nll, kl (B K,) → out (B,), and the normalised weights in w (B, K)"""
     (B, K), many = w.shape, (w.size,)
     dtype = check("importance_loss", nll=(nll, many), kl=(kl, many), out=(out, (B,)), w=(w, (B, K)))
     arguments = nll, kl, out, w, int32(B), int32(K)

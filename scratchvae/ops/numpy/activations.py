@@ -87,7 +87,7 @@ def softplus_backward(dY, x, y, out, work=None):
 
 
 def soft_floor(x, least, out, work):
-    """y = least + softplus(x − least): x where it is well above `least`, and never below it. Needs work."""
+    """y = least + softplus(x − least) (E91): x where it is well above `least`, and never below it. Needs work."""
     np.subtract(x, least, out=out)
     magnitude(out, work)
     np.negative(work, out=work)
@@ -100,7 +100,7 @@ def soft_floor(x, least, out, work):
 
 
 def soft_floor_backward(dY, x, least, out):
-    """dX = dY · sigmoid(x − least)"""
+    """dX = dY · sigmoid(x − least) (E91)"""
     np.subtract(x, least, out=out)
     sigmoid(out, out)
     return np.multiply(dY, out, out=out)

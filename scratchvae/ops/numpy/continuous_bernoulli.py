@@ -15,7 +15,7 @@ INTEGRAL = tuple(c / (2 * k) for k, c in enumerate(COTH, 1))
 
 
 def continuous_bernoulli_nll(logits, x, out, work):
-    """−log p(x) = Σ_pixels log((eᵃ − 1) / a) − x a.   logits a, x (B, D) → out (B,), nats per image
+    """−log p(x) = Σ_pixels log((eᵃ − 1) / a) − x a (E87).   logits a, x (B, D) → out (B,), nats per image
 
     log((eᵃ − 1) / a) = max(a, 0) + log((1 − e^−|a|) / |a|), where nothing overflows.
     """
@@ -38,7 +38,7 @@ def continuous_bernoulli_nll(logits, x, out, work):
 
 
 def continuous_bernoulli_nll_backward(dnll, logits, x, out, work):
-    """da = dnll · (mean(a) − x).   dnll (B,) · logits a, x (B, D) → out (B, D)"""
+    """da = dnll · (E[x] − x) (E88).   dnll (B,) · logits a, x (B, D) → out (B, D)"""
     continuous_bernoulli_mean(logits, out, work)
     out -= x
     out *= dnll[:, None]
@@ -46,7 +46,7 @@ def continuous_bernoulli_nll_backward(dnll, logits, x, out, work):
 
 
 def continuous_bernoulli_mean(logits, out, work):
-    """E[x] = 1 / (1 − e^−a) − 1 / a, and ½ at a = 0.   logits a (B, D) → out (B, D)"""
+    """E[x] = 1 / (1 − e^−a) − 1 / a, and ½ at a = 0 (E88).   logits a (B, D) → out (B, D)"""
     for part, a, (far, term, small) in _parts(logits, work):
         near, left = _near(a, small, term), a.real < 0
         mean = out[part]

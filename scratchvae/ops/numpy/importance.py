@@ -18,7 +18,7 @@ def repeat_rows_backward(dY, out):
 
 
 def sampled_kl(z, eps, logvar, out, work):
-    """log q(z|x) − log p(z) = ½ Σ_latents z² − ε² − log σ², of mean KL(q ‖ p).   z, eps, logvar (N, L) → out (N,), nats. Needs work."""
+    """log q(z|x) − log p(z) = ½ Σ_latents z² − ε² − log σ² (E92), of mean KL(q ‖ p).   (N, L) → out (N,), nats. Needs work."""
     np.multiply(z, z, out=work)
     work -= eps * eps
     work -= logvar
@@ -28,7 +28,7 @@ def sampled_kl(z, eps, logvar, out, work):
 
 
 def importance_loss(nll, kl, out, w):
-    """−log (1/K) Σ_k w_k,  w_k = e^(−nll_k − kl_k), the largest taken out so that nothing overflows (E48).
+    """−log (1/K) Σ_k w_k,  w_k = e^(−nll_k − kl_k), the largest taken out so that nothing overflows (E93).
 
     nll, kl (B K,), nats → out (B,), and w / Σ w in w (B, K)
     """
@@ -43,13 +43,13 @@ def importance_loss(nll, kl, out, w):
 
 
 def importance_loss_backward(dloss, w, out):
-    """dnll_k = dkl_k = dloss · w_k / Σ w.   dloss (B,) · w (B, K), of importance_loss → out (B K,)"""
+    """dnll_k = dkl_k = dloss · w_k / Σ w (E93).   dloss (B,) · w (B, K), of importance_loss → out (B K,)"""
     np.multiply(dloss[:, None], w, out=out.reshape(w.shape))
     return out
 
 
 def importance_backward(dz, dkl, w, z, eps, std, dmu, dlogvar, path=False):
-    """What meets at μ and log σ² of each draw: dz through z, and dkl times the derivatives of sampled_kl; all of it times w, if given.
+    """What meets at μ and log σ² of each draw (E94): dz through z, and dkl times the derivatives of sampled_kl; all times w, if given.
 
     dz, z, eps, std (N, L) · dkl (N,) · w (N,) or None → writes dmu, dlogvar (N, L). With `path` the parameters of q count through z alone,
     as if log q had them from elsewhere: z − ε / σ in place of z, and nothing beside (Roeder, Wu & Duvenaud, 2017).

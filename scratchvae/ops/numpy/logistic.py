@@ -17,7 +17,7 @@ TINY = 1e-30  # a δ below it is as good as none in (1 − e^−δ) / δ, which 
 
 
 def logistic_nll(mean, logscale, x, out, work, levels=256):
-    """−log P(x) = Σ_pixels log(1 + e^−u) + log(1 + eᵛ) − log(1 − e^−δ).   mean m, logscale log s, x (B, D) → out (B,), nats per image
+    """−log P(x) = Σ_pixels log(1 + e^−u) + log(1 + eᵛ) − log(1 − e^−δ) (E89).   mean m, logscale log s, x (B, D) → out (B,), nats
 
     Of the lowest level only the first of these is left, of the highest only the second. x is taken for the nearest level. The third is
     log s − log h − log((1 − e^−δ) / δ), which is finite for any s.
@@ -39,9 +39,9 @@ def logistic_nll(mean, logscale, x, out, work, levels=256):
 
 
 def logistic_nll_backward(dnll, mean, logscale, x, dmean, dlogscale, work, levels=256):
-    """dm = dnll · (σ(−u) − σ(v)) / s,  dlogscale = dnll · (u σ(−u) − v σ(v) + δ / (e^δ − 1)).   dnll (B,) → dmean, dlogscale (B, D)
+    """dm = dnll · (σ(−u) − σ(v)) / s,  dlogscale = dnll · (u σ(−u) − v σ(v) + δ / (e^δ − 1)) (E90).
 
-    Where logistic_nll has one term, so have these.
+    dnll (B,) → writes dmean, dlogscale (B, D). Where logistic_nll has one term, so have these.
     """
     for part, (delta, u, v, term, spare) in _parts(x, work):
         lowest, highest = _logits(mean[part], logscale[part], x[part], levels, delta, u, v)

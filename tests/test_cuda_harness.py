@@ -466,7 +466,8 @@ TILE = """#include "affine.cuh"
 #include "tile_tf32.cuh"
 extern "C" __global__ void product(const float* A, const float* B, float* C, int M, int N, int K) {
   const Place place = Place::of<SmallTF32<float>>(blockIdx.x, M, N, 1);
-  SmallTF32<float>::run<true, false, WIDTH>(A, B, M, N, K, place, Scratch<float>{}, TimesSlope<float, NONE>{nullptr, C, N});
+  SmallTF32<float>::run<WIDTH>(Matrix<float, true>{A, K}, Matrix<float, false>{B, N}, M, N, K, place, Scratch<float>{},
+                               TimesSlope<float, NONE>{nullptr, C, N});
 }"""
 
 

@@ -72,7 +72,8 @@ def names_for(file, architecture):
         names = [name for name in names if "ACT" not in PARAMETERS[name.split("<")[0]] or "RELU" in arguments_of(name)]
         if architecture not in FULLY_PROVEN:
             names = [name for name in names if arguments_of(name)[0] == "float" and is_wide(name)]
-            names = [name for name in names if not name.startswith("convolution<")]  # convolution_backward computes both directions
+        if file.startswith("convolution"):  # convolution_backward computes both directions, in double too
+            names = [n for n in names if not n.startswith("convolution<") or (architecture in FULLY_PROVEN and "float" in n)]
     return names if architecture >= 80 or file not in TENSOR_CORES else []
 
 

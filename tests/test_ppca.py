@@ -174,9 +174,10 @@ def vae_whose_posterior(**wrong):
     """A VAE's class with a posterior that computes with some other operations."""
 
     class Wrong(VAE):
-        def weigh(self, beta):
-            super().weigh(beta)
+        def weigh(self, *how):
+            told = super().weigh(*how)
             self.posterior = type("Wrong", (Posterior,), {"ops": with_ops(**wrong)})()
+            return told
 
     return Wrong
 

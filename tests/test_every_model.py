@@ -7,7 +7,7 @@ from test_own_module import Mine
 
 from scratchvae import gradcheck
 from scratchvae.data import Dataset, Split
-from scratchvae.models import VAE, Autoencoder, ConvVAE, Hourglass, UNet
+from scratchvae.models import IWAE, VAE, Autoencoder, ConvVAE, Hourglass, UNet
 from scratchvae.training import fit, load_model, resume
 
 draw = np.random.default_rng(0)
@@ -25,6 +25,7 @@ MODELS = {
     "ae": (Autoencoder, {"data_size": SIDE**2, "hidden": (5,), "latent": 2}),
     "vae": (VAE, {"data_size": SIDE**2, "hidden": (5,), "latent": 2, "activation": "silu"}),
     "conv-vae": (ConvVAE, {"image_shape": (SIDE, SIDE), "filters": (2, 3), "latent": 2}),
+    "iwae": (IWAE, {"data_size": SIDE**2, "hidden": (5,), "latent": 2, "draws": 3, "activation": "silu"}),
     "unet": (UNet, {"image_shape": (SIDE, SIDE), "base": 2, "levels": 2, "classes": 3}),
     "unet, cleaning, batch norm": (UNet, {"image_shape": (SIDE, SIDE), "base": 2, "levels": 1, "task": "denoise", "norm": "batch"}),
     "hourglass": (Hourglass, {"image_shape": (SIDE, SIDE), "joints": JOINTS, "features": 4, "levels": 1}),

@@ -27,7 +27,7 @@ class IWAE(VAE):
             raise ConfigError(f"{refused[0]} weighs a KL, and the importance-weighted bound has none of its own: leave it out")
         super().__init__(*arguments, **options)
         self.objective = Weighted(bound=1.0)
-        del self.config["beta"]
+        del self.posterior, self.config["beta"]  # of a KL in closed form
         self.config |= {"draws": self.draws, "gradient": gradient}
 
     @property

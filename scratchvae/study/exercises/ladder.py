@@ -7,7 +7,7 @@ from ...errors import ConfigError, meant
 
 NAMES = (
     "affine", "relu", "sigmoid", "bernoulli", "reparameterise", "kl", "dense", "vae", "adam", "clipping", "philox", "complex_step",
-    "gradcheck", "cuda_kl", "convolution", "skip", "stages",
+    "gradcheck", "cuda_kl", "convolution", "skip", "stages", "importance",
 )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ START = 60.0
 LONGEST = 3600.0
 SURVIVED, NOTICED, TIMED_OUT = "survived", "noticed", "timed out"
 QUOTING = ("test_museum", "test_cli_study")  # they plant bugs by quoting lines of the package, and stop where those lines have changed
-KERNELS = ("elementwise", "affine", "step", "between_steps", "launch", "sanitized")
+KERNELS = ("layers", "convolution", "elementwise", "affine", "step", "between_steps", "launch", "sanitized")
 
 
 class Tree:
@@ -88,9 +88,11 @@ def rounds(mutation, known):
     """[([tests], seconds)] that run the line: a few cheap ones of every file first, those of the nearest files before others; all of
     the nearest file last."""
     if mutation.file.endswith((".cu", ".cuh")):
-        names = [f"test_cuda_kernels_{name}" for name in KERNELS] + ["test_training_as_asked", "test_cuda_training", "test_cuda_nvrtc"]
-        if "affine" in mutation.file or "tile" in mutation.file or "mma" in mutation.file:
-            names = [*names[1:], names[0]]
+        names = [f"test_cuda_kernels_{name}" for name in KERNELS] + ["test_training_as_asked", "test_cuda_training"]
+        names += ["test_cuda_layers_training", "test_iwae", "test_cuda_nvrtc"]
+        first = ("convolution", "operand"), ("affine", "tile", "mma", "split_k"), ("elementwise", "activations", "likelihoods", "gaussian")
+        near = [f"test_cuda_kernels_{one[0]}" for one in first if any(word in mutation.file for word in one)]
+        names = [*near, *(name for name in names if name not in near)]
         files = [[test for test in known.passing(known.seconds) if test.startswith(f"tests/{name}.py::")] for name in names]
     else:
         files = [tests for _, tests in known.covering(mutation)]

@@ -109,3 +109,11 @@ def test_a_damaged_or_foreign_result_is_refused(tmp_path, text, why):
 def test_a_missing_result_is_named(tmp_path):
     with pytest.raises(DataError, match=r"gone\.json"):
         timing.read_result(tmp_path / "gone.json")
+
+
+def test_seconds_and_memory_are_read_in_the_kernels_units(monkeypatch):
+    told = {"/proc/stat": ["cpu  100 20 30 9999 8888 4 5 6 7 8"], "/proc/meminfo": ["MemFree: 1 kB", "MemTotal:  3145728 kB"]}
+    monkeypatch.setattr(timing, "_lines", told.get)
+    monkeypatch.setattr(timing.os, "sysconf", {"SC_CLK_TCK": 50}.get)
+    assert timing.busy_seconds() == 165 / 50
+    assert timing._memory_mib() == 3072

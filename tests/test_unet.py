@@ -362,3 +362,9 @@ def test_a_u_nets_options_and_its_targets_are_asked_for_in_one_line(tmp_path, ca
         assert (status, f"{option[0]} belongs to --model unet" in said) == (1, True)
     status, said = refuse("train", "--model", "unet")
     assert (status, "a U-Net needs a field segments to segment or clean to denoise" in said) == (1, True)
+
+
+def test_clean_pictures_may_have_one_channel_or_none_where_they_are_grey_and_in_colour_have_three():
+    grey, colour = UNet((8, 8), base=1, levels=1, task="denoise"), UNet((8, 8, 3), base=1, levels=1, task="denoise")
+    assert grey.takes["clean"].shapes == ((8, 8), (8, 8, 1))
+    assert colour.takes["clean"].shapes == ((8, 8, 3),)

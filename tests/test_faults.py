@@ -50,9 +50,10 @@ def test_the_suite_itself_sees_what_it_is_there_to_see(tmp_path):
 
 
 def test_a_run_killed_at_any_write_goes_on_to_the_same_bytes(tmp_path):
-    told = kills(tmp_path / "kills")
+    every = 1 if os.environ.get("CI") else 3  # at each, in CI
+    told = kills(tmp_path / "kills", every)
     assert told["faults"] == []
-    assert told["kills"] > 40
+    assert told["kills"] > 40 / every
     assert full_files(tmp_path / "cut", every=3, deadly=True)["faults"] == []
 
 

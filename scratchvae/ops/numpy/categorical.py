@@ -8,6 +8,7 @@ def embedding(rows, W, out):
 
     rows, integers from 0 to V − 1, of any shape (…) · W (V, D) → out (…, D)
     """
+    rows = rows.astype(np.intp, copy=False)  # NumPy 2.0 takes no uint64
     return np.take(W, rows, axis=0, out=out, mode="clip")  # "raise" would copy out first
 
 

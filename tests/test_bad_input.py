@@ -57,7 +57,10 @@ def test_a_layer_computes_the_same_whatever_the_layout_of_what_it_is_given(name)
     dY = np.random.default_rng(1).normal(size=y.shape).astype(np.float32)
     dX, grads = layer.backward(dY).copy(), layer.buffer.grads.copy()
     for kind, laid in layouts(x).items():
-        np.testing.assert_allclose(layer.forward(laid), y, rtol=1e-5, atol=1e-6, err_msg=kind)
+        if name == "Dense":  # one product of BLAS, whose order is of the layout: some roundings of float32
+            np.testing.assert_allclose(layer.forward(laid), y, rtol=1e-6, atol=1e-6, err_msg=kind)
+        else:
+            np.testing.assert_array_equal(layer.forward(laid), y, err_msg=kind)
         np.testing.assert_allclose(layer.backward(layouts(dY)[kind]), dX, rtol=1e-5, atol=1e-6, err_msg=kind)  # float32 sums by BLAS,
         np.testing.assert_allclose(layer.buffer.grads, grads, rtol=1e-4, atol=1e-5, err_msg=kind)  # whose order is of the layout
 

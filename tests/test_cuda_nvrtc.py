@@ -31,7 +31,10 @@ REGISTER_LIMITS = {  # per thread
 REGISTER_LIMIT = 96  # of all others
 # What a compiler keeps in memory for want of registers: bytes per thread, written and read. Only NVRTC 13.0 does: in some variants of
 # the products on tensor cores. The numbers that come out are the same.
-SPILLED = {"affine_tf32.cu": 64, "convolution_tf32.cu": 64} if nvrtc.version() == (13, 0) else {}
+BY_13_0 = {
+    ("affine_tf32.cu", 80): 64, ("convolution_tf32.cu", 86): 8, ("convolution_tf32.cu", 89): 8, ("convolution_tf32.cu", 90): 16,
+}  # fmt: skip
+SPILLED = BY_13_0 if nvrtc.version() == (13, 0) else {}
 TENSOR_CORES = {"affine_tf32.cu", "convolution_tf32.cu", "ladder_tf32.cu"}  # from sm_80 on
 
 # Its template's parameters, its name.
@@ -119,7 +122,7 @@ def test_kernels_compile_within_their_registers_and_memory(file, architecture):
             nvrtc.compile(source(file), architecture, [], CUPYS_OPTIONS)
         return
     for name, used in program(file, architecture).resources.items():
-        assert used.spilled <= SPILLED.get(file, 0), f"{name}: {used}"
+        assert used.spilled <= SPILLED.get((file, architecture), 0), f"{name}: {used}"
         assert used.stack <= used.spilled, f"{name}: {used}"
         assert 0 < used.registers <= REGISTER_LIMITS.get(file, REGISTER_LIMIT), f"{name}: {used}"
         assert used.shared <= STATIC_SHARED_LIMIT, f"{name}: {used}"

@@ -94,8 +94,8 @@ def _calls(ops, size, empty, put, dtype, **how):
 
 
 def _outputs(size):
-    (B, H, W, _), (kh, kw, _, O), stride, pad = size  # noqa: E741
-    return B, *windows((H, W), (kh, kw), stride, pad), O
+    (B, H, W, _), (kh, kw, _, filters), stride, pad = size
+    return B, *windows((H, W), (kh, kw), stride, pad), filters
 
 
 def _median(timed, work, rounds):

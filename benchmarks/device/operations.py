@@ -71,15 +71,15 @@ def _dense(normal, B, D):
 
 def _gaussian(normal, B, D, L):
     latent, act, row = (B, L), (B, D), (B,)
-    l, a = (lambda: normal(*latent)), (lambda: normal(*act))  # noqa: E741
+    code, a = (lambda: normal(*latent)), (lambda: normal(*act))
     x = 1 / (1 + np.exp(-a()))
     return [
-        Call("reparameterise", (l(), l(), l()), (latent, latent)),
-        Call("reparameterise_backward", (l(), l(), l()), (latent, latent)),
-        Call("gaussian_kl", (l(), l()), (row,), (latent, latent)),
-        Call("gaussian_kl_backward", (normal(B), l(), l()), (latent, latent)),
-        Call("sample_posterior", (l(), l(), l()), (latent, latent, row), (latent, latent)),
-        Call("posterior_backward", (l(), normal(B), l(), l(), l(), l()), (latent, latent), (latent, latent)),
+        Call("reparameterise", (code(), code(), code()), (latent, latent)),
+        Call("reparameterise_backward", (code(), code(), code()), (latent, latent)),
+        Call("gaussian_kl", (code(), code()), (row,), (latent, latent)),
+        Call("gaussian_kl_backward", (normal(B), code(), code()), (latent, latent)),
+        Call("sample_posterior", (code(), code(), code()), (latent, latent, row), (latent, latent)),
+        Call("posterior_backward", (code(), normal(B), code(), code(), code(), code()), (latent, latent), (latent, latent)),
         Call("bernoulli_nll", (a(), a()), (row,), (act, act)),
         Call("bernoulli_nll_backward", (normal(B), a(), a()), (act,)),
         Call("squared_error", (a(), a()), (row,), (act,)),

@@ -63,7 +63,7 @@ class _Sizes:
     """What a convolution of these shapes is as matrix products: (rows of the result, columns, k) each."""
 
     def __init__(self, image, kernel, stride, pad):
-        (B, H, W, I), (kh, kw, _, O), (s, t), (p, q) = image, kernel, stride, pad  # noqa: E741
+        (B, H, W, I), (kh, kw, _, O), (s, t), (p, q) = image, kernel, stride, pad  # noqa: E741  as shapes are written
         h, w = windows((H, W), (kh, kw), stride, pad)
         self.outputs, self.numbers = (B, h, w, O), (B, H, W, I, h, w, O, kh, kw, s, t, p, q)
         blocks = B * ((p + H - 1) // s - p // s + 1) * ((q + W - 1) // t - q // t + 1)

@@ -89,12 +89,7 @@ def softplus_backward(dY, x, y, out, work=None):
 def soft_floor(x, least, out, work):
     """y = least + softplus(x − least) (E91): x where it is well above `least`, and never below it. Needs work."""
     np.subtract(x, least, out=out)
-    magnitude(out, work)
-    np.negative(work, out=work)
-    np.exp(work, out=work)
-    np.log1p(work, out=work)
-    positive_part(out, out)
-    out += work
+    softplus(out, out, work)  # which reads x no more once it has written out
     out += least
     return out
 

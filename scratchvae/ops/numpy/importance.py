@@ -1,6 +1,7 @@
 """Several draws of z for each image, weighted by importance (Burda, Grosse & Salakhutdinov, 2015).
 
-The K rows of an image stand together: (B K, …). w_k = p(x, z_k) / q(z_k|x), and log q − log p of a draw is where its KL comes from.
+The K rows of an image stand together: (B K, …). w_k = p(x, z_k) / q(z_k|x), and log q − log p of a draw is where its KL
+comes from.
 """
 
 import numpy as np
@@ -18,7 +19,7 @@ def repeat_rows_backward(dY, out):
 
 
 def sampled_kl(z, eps, logvar, out, work):
-    """log q(z|x) − log p(z) = ½ Σ_latents z² − ε² − log σ² (E92), of mean KL(q ‖ p).   (N, L) → out (N,), nats. Needs work."""
+    """log q(z|x) − log p(z) = ½ Σ_latents z² − ε² − log σ² (E92), of mean KL(q ‖ p).   (N, L) → out (N,). Needs work."""
     np.multiply(z, z, out=work)
     work -= eps * eps
     work -= logvar
@@ -49,10 +50,12 @@ def importance_loss_backward(dloss, w, out):
 
 
 def importance_backward(dz, dkl, w, z, eps, std, dmu, dlogvar, path=False):
-    """What meets at μ and log σ² of each draw (E94): dz through z, and dkl times the derivatives of sampled_kl; all times w, if given.
+    """What meets at μ and log σ² of each draw (E94): dz through z, and dkl times the derivatives of sampled_kl; all
+    times w, if given.
 
-    dz, z, eps, std (N, L) · dkl (N,) · w (N,) or None → writes dmu, dlogvar (N, L). With `path` the parameters of q count through z alone,
-    as if log q had them from elsewhere: z − ε / σ in place of z, and nothing beside (Roeder, Wu & Duvenaud, 2017).
+    dz, z, eps, std (N, L) · dkl (N,) · w (N,) or None → writes dmu, dlogvar (N, L). With `path` the parameters of q
+    count through z alone, as if log q had them from elsewhere: z − ε / σ in place of z, and nothing beside (Roeder, Wu
+    & Duvenaud, 2017).
     """
     np.multiply(z - eps / std if path else z, dkl[:, None], out=dmu)
     dmu += dz

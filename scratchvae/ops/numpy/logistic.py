@@ -1,12 +1,14 @@
-"""Pixels of some hundred levels: a logistic distribution, of which each level has what is rounded to it (Salimans et al., 2017).
+"""Pixels of some hundred levels: a logistic distribution, of which each level has what is rounded to it (Salimans et
+al., 2017).
 
-Levels stand at multiples of h = 1 / (levels − 1) from 0 to 1, and P(x) = σ(u) − σ(v) with u, v = (x ± h/2 − m) / s; the lowest level has
-all that is below it as well, the highest all that is above. Far from m the digits of that difference cancel, but
+Levels stand at multiples of h = 1 / (levels − 1) from 0 to 1, and P(x) = σ(u) − σ(v) with u, v = (x ± h/2 − m) / s; the
+lowest level has all that is below it as well, the highest all that is above. Far from m the digits of that difference
+cancel, but
 
     σ(u) − σ(v) = σ(u) σ(−v) (1 − e^−δ),   δ = u − v = h / s
 
-and the logarithm of each factor is exact for every u, v and s: no case needs an approximation. `work` is five scratch arrays (B, D), or of
-fewer rows: then so many are taken at a time.
+and the logarithm of each factor is exact for every u, v and s: no case needs an approximation. `work` is five scratch
+arrays (B, D), or of fewer rows: then so many are taken at a time.
 """
 
 import numpy as np
@@ -17,10 +19,11 @@ TINY = 1e-30  # a δ below it is as good as none in (1 − e^−δ) / δ, which 
 
 
 def logistic_nll(mean, logscale, x, out, work, levels=256):
-    """−log P(x) = Σ_pixels log(1 + e^−u) + log(1 + eᵛ) − log(1 − e^−δ) (E89).   mean m, logscale log s, x (B, D) → out (B,), nats
+    """−log P(x) = Σ_pixels log(1 + e^−u) + log(1 + eᵛ) − log(1 − e^−δ) (E89).
 
-    Of the lowest level only the first of these is left, of the highest only the second. x is taken for the nearest level. The third is
-    log s − log h − log((1 − e^−δ) / δ), which is finite for any s.
+    mean m, logscale log s, x (B, D) → out (B,), nats. Of the lowest level only the first of these is left, of the
+    highest only the second. x is taken for the nearest level. The third is log s − log h − log((1 − e^−δ) / δ), which
+    is finite for any s.
     """
     for part, (delta, u, v, total, spare) in _parts(x, work):
         lowest, highest = _logits(mean[part], logscale[part], x[part], levels, delta, u, v)

@@ -147,8 +147,8 @@ def E94_importance_backward():
             scale = 1 if weights is None else w[:, None]
             found += [dmu, dlogvar]
             expected += [
-                scale * _slopes(lambda m: loss(m, logvar + 0j, held), mu),  # noqa: B023
-                scale * _slopes(lambda v: loss(mu + 0j, v, held), logvar),  # noqa: B023
+                scale * _slopes(lambda m, held=held: loss(m, logvar + 0j, held), mu),
+                scale * _slopes(lambda v, held=held: loss(mu + 0j, v, held), logvar),
             ]
     return equal("plain and path gradients, by complex steps with q's parameters free and held", found, expected)
 
